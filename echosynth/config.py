@@ -1,0 +1,257 @@
+"""Configuration: strict YAML in, a frozen pydantic model out, and a record of what a run was made with.
+
+A key that is unknown, missing or of the wrong type is a `ConfigError` of one line that names the file, the key and the
+nearest valid key. The resolved configuration and the versions are saved before work starts.
+"""
+
+import difflib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from echosynth import __version__
+from echosynth.errors import ConfigError, OutputError
+
+RECORDED_PACKAGES = ("torch", "diffusers", "accelerate", "numpy", "scipy", "av", "imageio", "safetensors")
+
+
+class StrictModel(BaseModel):
+    """Base class of every configuration: unknown keys are refused, values cannot change after the checks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice; PyYAML would keep the last one in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:  # before super(), which mixes merged keys (<<) in
+            if isinstance(key.value, str) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence[str] = ()) -> ModelT:
+    """Read a YAML file, apply `--set` overrides and check the result.
+
+    Args:
+        path: the YAML file; its top level is a mapping.
+        model_class: the pydantic model to build, usually a `StrictModel`.
+        overrides: "a.b=1" each; the value is read as YAML, a list item is addressed by its index ("stages.0.steps=8").
+
+    Returns:
+        A checked instance of `model_class`.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key or value is wrong.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration file {path}{_nearest_file(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    data = _parse_yaml(text, str(path))
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the top level must be `key: value` lines, got a {type(data).__name__}")
+    overridden = [_apply_override(data, override) for override in overrides]
+    try:
+        return model_class.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_describe(error, path, model_class, data, overridden)) from None
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all: temporary name, fsync, rename.
+
+    Raises:
+        OutputError: the disk refused.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_resolved(config: BaseModel, folder: str | Path) -> None:
+    """Write `config.yaml` (every default filled in) and `provenance.json` into a run folder, before work starts.
+
+    `provenance.json` is a list with one entry for each start of the run, so that a resumed run keeps its history.
+
+    Args:
+        config: the checked configuration.
+        folder: the run folder; made if need be.
+
+    Raises:
+        OutputError: the folder holds a run with another configuration, or cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the run folder {folder}: {error.strerror}") from None
+    text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
+    config_file, provenance_file = folder / "config.yaml", folder / "provenance.json"
+    if config_file.exists() and config_file.read_text(encoding="utf-8") != text:
+        raise OutputError(f"{folder} holds a run with another configuration (see {config_file}); choose another --out")
+    starts = json.loads(provenance_file.read_text(encoding="utf-8")) if provenance_file.exists() else []
+    write_atomic(config_file, text)
+    write_atomic(provenance_file, json.dumps([*starts, collect_provenance()], indent=2) + "\n")
+
+
+def collect_provenance() -> dict[str, Any]:
+    """Return time (UTC), command line, versions, platform and git commit (None outside a checkout)."""
+    versions: dict[str, str | None] = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "echosynth": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of this checkout, with "+changes" if tracked files differ from it."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None  # installed somewhere inside another project's repository, perhaps: its commit is not ours
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def _apply_override(data: dict[str, Any], override: str) -> str:
+    """Put one "a.b=value" into `data` and return its dotted key."""
+    key, equals, value = override.partition("=")
+    key = key.strip()
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: expected key=value, for example --set optimizer.lr=1e-4")
+    parsed = _parse_yaml(value, f"--set {key}")
+    target: Any = data
+    for i, part in enumerate(parts):
+        index: Any = part
+        if isinstance(target, list):
+            if not part.isdigit() or int(part) >= len(target):
+                raise ConfigError(f"--set {key}: '{'.'.join(parts[:i])}' is a list of {len(target)}; no item '{part}'")
+            index = int(part)
+        elif not isinstance(target, dict):
+            raise ConfigError(f"--set {key}: '{'.'.join(parts[:i])}' is a single value and has no key '{part}'")
+        if i == len(parts) - 1:
+            target[index] = parsed
+        else:
+            if isinstance(target, dict) and target.get(index) is None:
+                target[index] = {}
+            target = target[index]
+    return key
+
+
+def _describe(
+    error: ValidationError, path: Path, model_class: type[BaseModel], data: dict[str, Any], overridden: list[str]
+) -> str:
+    """Turn pydantic's report into one line about its first fault."""
+    faults = error.errors(include_url=False)
+    # an unknown key is the usual cause of a missing one (a misspelling), so it is told first
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    names, valid_keys = _locate(fault["loc"], model_class, data)
+    key = ".".join(names)
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    where = f"{path} with --set {key}" if any(key == o or key.startswith(o + ".") for o in overridden) else str(path)
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(names[-1], valid_keys, n=1, cutoff=0.5)
+        hint = f"did you mean '{'.'.join([*names[:-1], near[0]])}'?" if near else f"valid keys: {', '.join(valid_keys)}"
+        return f"{where}: unknown key '{key}'; {hint}{more}"
+    if fault["type"] == "missing":
+        return f"{where}: key '{key}' is missing{more}"
+    message = fault["msg"].removeprefix("Value error, ").replace("\n", " ")
+    if not key:
+        return f"{where}: {message}{more}"
+    got = repr(fault["input"])
+    return f"{where}: key '{key}': {message}, got {got if len(got) <= 60 else got[:57] + '...'}{more}"
+
+
+def _locate(loc: tuple[int | str, ...], model_class: type[BaseModel], data: Any) -> tuple[list[str], list[str]]:
+    """Follow pydantic's location: the key as the user wrote it, and the keys valid where its last part stands.
+
+    Pydantic puts union tags and class names between the keys; they are in the models, not in the data.
+    """
+    names: list[str] = []
+    models = [model_class]
+    valid: list[str] = []
+    for i, part in enumerate(loc):
+        valid = sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
+        in_data = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if in_data or i == len(loc) - 1:
+            names.append(str(part))
+            fields = [f for m in models for n, f in m.model_fields.items() if part in (n, f.alias)]
+            models = [found for field in fields for found in _models_in(field.annotation)] if fields else models
+            data = data[part] if in_data else None
+        else:
+            models = [m for m in models if _is_tagged(m, part)] or models
+    return names, valid
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _is_tagged(model: type[BaseModel], tag: int | str) -> bool:
+    return tag == model.__name__ or any(tag in get_args(field.annotation) for field in model.model_fields.values())
+
+
+def _nearest_file(path: Path) -> str:
+    neighbours = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""

@@ -1,0 +1,215 @@
+"""EchoNet-Dynamic's layout on disk, read and written.
+
+    ROOT/FileList.csv, ROOT/VolumeTracings.csv  the tables, see `echonet_tables.py`
+    ROOT/Videos/NAME.avi                        MJPG, 112 x 112
+
+Which of two traced frames is end-diastolic is not said in the files, and readers disagree (first row, lower frame
+number), so we decide by the larger volume, and write the end-systolic rows first, as EchoNet's own loader expects.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from echosynth.data.echonet_tables import (
+    FILE_LIST_HEADER,
+    NAME,
+    TRACINGS_HEADER,
+    EchoNetRow,
+    Tracing,
+    make_tracing,
+    read_file_list,
+    read_tracings,
+    stem,
+    write_table,
+)
+from echosynth.errors import DatasetError, OutputError
+from echosynth.video.clip import EchoClip
+from echosynth.video.files import load_video, write_avi
+
+_JOURNAL = ".echosynth-journal.jsonl"
+
+
+class EchoNetDataset:
+    """A folder in EchoNet format, read only. Videos are opened one by one, when asked for.
+
+    Args:
+        root: the folder with FileList.csv.
+
+    Attributes:
+        rows: the lines of FileList.csv, in order.
+
+    Raises:
+        DatasetError: a table is missing or malformed, or videos that it lists are.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.rows = read_file_list(self.root)
+        folder = self.root / "Videos"
+        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        missing = [row.file_name for row in self.rows if f"{row.file_name}.avi" not in there]
+        if missing:
+            first = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise DatasetError(f"{len(missing)} of {len(self.rows)} videos are missing in {folder}: {first}")
+        self._tracings: dict[str, list[Tracing]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def split(self, name: str) -> list[int]:
+        """Return the indices of the clips of one split ("TRAIN", "VAL", "TEST"; capitals or not), in order."""
+        return [index for index, row in enumerate(self.rows) if row.split == name.upper()]
+
+    def tracings(self, file_name: str) -> list[Tracing]:
+        """Return the tracings of a clip (name with or without .avi) by falling volume, ED first; [] if it has none."""
+        if self._tracings is None:
+            self._tracings = read_tracings(self.root)
+        return self._tracings.get(stem(file_name), [])
+
+    def clip(self, index: int) -> EchoClip:
+        """Return clip `index` with what the tables say of it.
+
+        ed_frame and es_frame are the largest and the smallest traced volume; None without two tracings inside the clip.
+
+        Raises:
+            CorruptVideoError: the video cannot be decoded.
+        """
+        row = self.rows[index]
+        clip = load_video(self.root / "Videos" / f"{row.file_name}.avi")
+        traced = [t for t in self.tracings(row.file_name) if 0 <= t.frame < clip.num_frames]
+        ed, es = (traced[0].frame, traced[-1].frame) if len(traced) >= 2 else (None, None)
+        return EchoClip(clip.pixels, row.fps, row.ef, row.edv, row.esv, ed, es, row.file_name)
+
+
+class EchoNetWriter:
+    """Writes a dataset in EchoNet format; a killed run goes on where it was by opening the same folder again.
+
+    Every video is complete or absent. Each finished clip is one synced line in a journal; `close` (or the end of a
+    `with` block) turns the journal into the two tables. Rows keep the order in which they were added.
+
+    Args:
+        root: the folder; made if missing. An existing dataset in it is continued.
+        lossless: FFV1 instead of EchoNet's MJPG (here at top quality).
+        synthetic: mark every video as synthetic.
+
+    Raises:
+        OutputError: the folder cannot be used.
+        DatasetError: the folder holds tables that are malformed.
+    """
+
+    def __init__(self, root: str | Path, lossless: bool = False, synthetic: bool = True) -> None:
+        self.root, self.lossless, self.synthetic = Path(root), lossless, synthetic
+        self._rows: dict[str, EchoNetRow] = {}
+        self._tracings: dict[str, list[Tracing]] = {}
+        try:
+            (self.root / "Videos").mkdir(parents=True, exist_ok=True)
+            if (self.root / "FileList.csv").is_file():
+                self._rows = {row.file_name: row for row in read_file_list(self.root)}
+                self._tracings = read_tracings(self.root)
+            self._replay()
+        except OSError as error:
+            raise OutputError(f"cannot use the folder {self.root}: {error.strerror}") from error
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and stem(name) in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the clips that are already there, without .avi, in order."""
+        return list(self._rows)
+
+    def add(self, name: str, clip: EchoClip, split: str, tracings: Sequence[Tracing] | None = None) -> EchoNetRow:
+        """Write one clip; when this returns the clip is safe on disk.
+
+        Args:
+            name: file name, with or without .avi; letters, digits, `_`, `-` and `.`.
+            clip: must know its ef, edv and esv.
+            split: "TRAIN", "VAL" or "TEST".
+            tracings: of the ED and the ES frame, in any order.
+
+        Raises:
+            ValueError: a bad name, an unknown volume or EF, a tracing outside of the clip.
+            DatasetError: the name is there already.
+            OutputError: the disk refused.
+        """
+        name = stem(name)
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a plain file name")
+        if name in self._rows:
+            raise DatasetError(f"{name} is already in {self.root}")
+        if clip.ef is None or clip.edv is None or clip.esv is None:
+            raise ValueError(f"{name}: EchoNet format needs ef, edv and esv")
+        if any(not 0 <= t.frame < clip.num_frames for t in tracings or ()):
+            raise ValueError(f"{name}: a tracing lies outside of the clip's {clip.num_frames} frames")
+        # Plain floats: NumPy's would be written as "np.float64(55.0)".
+        ef, esv, edv, fps = float(clip.ef), float(clip.esv), float(clip.edv), float(clip.fps)
+        height, width = clip.pixels.shape[1:]
+        row = EchoNetRow(name, ef, esv, edv, height, width, fps, clip.num_frames, split.upper())
+        write_avi(self.root / "Videos" / f"{name}.avi", clip, lossless=self.lossless, synthetic=self.synthetic)
+        traced = sorted(tracings or (), key=lambda t: t.volume, reverse=True)
+        lines = [[t.frame, t.rows().tolist()] for t in traced]
+        try:
+            with (self.root / _JOURNAL).open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps({"row": asdict(row), "tracings": lines}) + "\n")
+                journal.flush()
+                os.fsync(journal.fileno())
+        except OSError as error:
+            raise OutputError(f"cannot write {self.root / _JOURNAL}: {error.strerror}") from error
+        self._rows[name] = row
+        if traced:
+            self._tracings[name] = traced
+        return row
+
+    def close(self) -> None:
+        """Write FileList.csv and VolumeTracings.csv, each at once, and drop the journal. May be called again.
+
+        Raises:
+            OutputError: the disk refused; the journal stays, nothing is lost.
+        """
+        # The list goes last: a folder with FileList.csv has its tracings.
+        tracings: list[Iterable[object]] = []
+        for name in self._rows:
+            for traced in reversed(self._tracings.get(name, [])):
+                tracings += [[f"{name}.avi", *map(repr, line), traced.frame] for line in traced.rows().tolist()]
+        write_table(self.root / "VolumeTracings.csv", TRACINGS_HEADER, tracings)
+        write_table(self.root / "FileList.csv", FILE_LIST_HEADER, (asdict(row).values() for row in self._rows.values()))
+        (self.root / _JOURNAL).unlink(missing_ok=True)
+
+    def __enter__(self) -> "EchoNetWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _replay(self) -> None:
+        """Take over the clips of a journal that a killed run left; a torn last line is cut off."""
+        path = self.root / _JOURNAL
+        if not path.is_file():
+            return
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            with path.open("rb+") as journal:
+                journal.truncate(len(whole))
+                os.fsync(journal.fileno())
+        for line in whole.decode("utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                row = EchoNetRow(**entry["row"])
+                traced = [make_tracing(frame, np.array(rows, float)) for frame, rows in entry["tracings"]]
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise DatasetError(f"{path} is damaged; move it away to begin anew from FileList.csv") from error
+            self._rows[row.file_name] = row
+            if traced:
+                self._tracings[row.file_name] = traced

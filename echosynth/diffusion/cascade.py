@@ -1,0 +1,117 @@
+"""What a stage is, how stages chain, and what each one is given to start from: its reference.
+
+    base       reference = the conditioning frame, held still for the length of the clip
+    temporal   reference = the previous clip, linearly interpolated in time
+    spatial    reference = the previous clip, bicubic in space
+    both       reference = both
+
+Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks included, is then right by
+construction, and the network spends itself on what moves. Frame 0 of a clip has the cardiac phase of the conditioning frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+
+KINDS = ("base", "temporal", "spatial", "both")
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a cascade.
+
+    Attributes:
+        name: "base", "sr1", "sr2", ...
+        kind: "base", "temporal", "spatial" or "both".
+        frames: frames of the clip it makes.
+        fps: Hz.
+        size: side of the picture it makes, pixels.
+        num_inference_steps: solver steps by default.
+        guidance_scale: of classifier-free guidance on EF by default; 1 means none.
+        guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
+        guidance_high: guide only at sigma <= this.
+        lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
+
+    Raises:
+        ValueError: a field is outside its range.
+    """
+
+    name: str
+    kind: str
+    frames: int
+    fps: float
+    size: int
+    num_inference_steps: int
+    guidance_scale: float = 1.0
+    guidance_low: float = 0.0
+    guidance_high: float = 1e9
+    lowres_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"stage {self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        if min(self.frames, self.size, self.num_inference_steps) < 1 or self.fps <= 0:
+            raise ValueError(f"stage {self.name}: frames, size, num_inference_steps and fps must be positive")
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, as they are saved in `model_index.json`."""
+        return asdict(self)
+
+
+def check_chain(stages: Sequence[StageSpec]) -> None:
+    """Check that every stage continues where the previous one ends.
+
+    Raises:
+        ValueError: the chain does not start with a base, or two neighbours do not fit together.
+    """
+    if not stages or stages[0].kind != "base":
+        raise ValueError("a cascade starts with a stage of kind 'base'")
+    for before, after in zip(stages, stages[1:], strict=False):
+        faster, larger = after.frames != before.frames, after.size != before.size
+        kind = {(True, False): "temporal", (False, True): "spatial", (True, True): "both"}.get((faster, larger))
+        if kind != after.kind:
+            raise ValueError(f"stage {after.name} is of kind {after.kind!r}, but its size and frames make it {kind!r}")
+        if after.frames % before.frames or after.size % before.size:
+            raise ValueError(f"stage {after.name} must multiply the frames and the size of {before.name}")
+        if abs(after.fps / before.fps - after.frames / before.frames) > 1e-6:
+            raise ValueError(f"stage {after.name} must last as long as {before.name}: fps and frames disagree")
+
+
+def resize_frame(frame: torch.Tensor, size: int) -> torch.Tensor:
+    """Shrink pictures by area averaging: (..., S, S) -> (..., size, size); S a multiple of size."""
+    if frame.shape[-1] == size:
+        return frame
+    flat = frame.reshape(-1, 1, *frame.shape[-2:])
+    return F.avg_pool2d(flat, frame.shape[-1] // size).reshape(*frame.shape[:-2], size, size)
+
+
+def upsample_time(clip: torch.Tensor, factor: int) -> torch.Tensor:
+    """Linear interpolation in time, aligned so that frame k goes to frame k * factor; the last frame is held.
+
+    (B, C, T, H, W) -> (B, C, T * factor, H, W).
+    """
+    following = torch.cat([clip[:, :, 1:], clip[:, :, -1:]], dim=2)
+    share = torch.arange(factor, device=clip.device).to(clip.dtype)[:, None, None] / factor
+    between = clip[:, :, :, None] * (1 - share) + following[:, :, :, None] * share
+    return between.flatten(2, 3)
+
+
+def upsample_space(clip: torch.Tensor, size: int) -> torch.Tensor:
+    """Bicubic enlargement: (B, C, T, h, w) -> (B, C, T, size, size)."""
+    batch, channels, frames = clip.shape[:3]
+    flat = F.interpolate(clip.transpose(1, 2).flatten(0, 1), size=(size, size), mode="bicubic", align_corners=False)
+    return flat.reshape(batch, frames, channels, size, size).transpose(1, 2)
+
+
+def base_reference(frame: torch.Tensor, frames: int, size: int) -> torch.Tensor:
+    """The conditioning frame held still: (B, 1, S, S) -> (B, 1, frames, size, size)."""
+    return resize_frame(frame, size)[:, :, None].expand(-1, -1, frames, -1, -1)
+
+
+def superres_reference(previous: torch.Tensor, frames: int, size: int) -> torch.Tensor:
+    """The previous stage's clip at this stage's frames and size: (B, 1, t, h, w) -> (B, 1, frames, size, size)."""
+    if frames != previous.shape[2]:
+        previous = upsample_time(previous, frames // previous.shape[2])
+    return previous if size == previous.shape[-1] else upsample_space(previous, size)

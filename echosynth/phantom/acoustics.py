@@ -1,0 +1,127 @@
+"""From complex echoes on the polar grid to grey levels: point spread, gain, clutter, noise, log compression.
+
+    sigma_theta(r) = sigma_0 (1 + .55 (2.2 / r)^1.5 + .25 (r / depth)^2)      the near field does not focus
+    y = grey((20 log10 |z| + DR) / (DR + 4))                                  clipped to [0, 1]
+
+What is fixed to the machine (gain, shadows, haze, arcs) is computed once per view; echoes are (B, 4, T, R, A): two complex looks.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from echosynth.phantom.motion import Fields, smoothstep
+from echosynth.phantom.noise import counter_normal, counter_uniform_pair, smooth_field
+
+NUM_RANGES, NUM_BEAMS = 192, 128
+NOISE_TILES = 8
+
+
+class Machine:
+    """One scanner setting per batch entry, with everything that does not change from frame to frame.
+
+    Args:
+        view: fields of `View` as (B,) tensors.
+        noise_seeds: int64 (B,), electronic noise.
+    """
+
+    def __init__(self, view: Fields, noise_seeds: torch.Tensor) -> None:
+        self.v = {k: f.float()[:, None, None] for k, f in view.items() if k != "seed"}
+        v, seeds, device = self.v, view["seed"], noise_seeds.device
+        shape = (NUM_RANGES, NUM_BEAMS)
+        share = (torch.arange(NUM_RANGES, device=device) + 0.5) / NUM_RANGES
+        self.range = share[None, :, None] * v["depth"]  # (B, R, 1), cm
+        half = torch.deg2rad(v["half_angle"])
+        self.angle = (torch.arange(NUM_BEAMS, device=device) / (NUM_BEAMS - 1) * 2 - 1)[None, None] * half  # (B, 1, A)
+        self.x, self.z = self.range * torch.sin(self.angle), self.range * torch.cos(self.angle)
+        self.kernel = self._lateral_kernel(half)
+        self.gain = 10 ** ((self._gain_db(seeds, shape) + v["gain"]) / 20)
+        self.clutter = self._clutter(seeds, shape)
+        wide = counter_normal(seeds, 320, (4, *shape))
+        wide = F.avg_pool2d(wide, (3, 5), 1, (1, 2)) * math.sqrt(15)
+        fade = torch.exp(0.35 * smooth_field(seeds, 321, shape, (40, 30)))
+        self.haze = wide * (10 ** (v["haze_db"] / 20) * fade)[:, None]
+        level = 10 ** ((v["noise_db"] + 8 * (self.range / v["depth"]) ** 1.5) / 20)
+        tiles = counter_normal(noise_seeds, 330, (NOISE_TILES, 2, *shape))
+        self.noise = tiles * level[:, None, None]
+        self.noise_seeds = noise_seeds
+
+    def _lateral_kernel(self, half: torch.Tensor, reach: int = 6) -> torch.Tensor:
+        """(B, R, 2 reach + 1) taps of unit energy."""
+        step = 2 * half / (NUM_BEAMS - 1)
+        spread = 1 + 0.55 * (2.2 / self.range.clamp_min(0.5)) ** 1.5 + 0.25 * (self.range / self.v["depth"]) ** 2
+        sigma = torch.deg2rad(self.v["lateral_fwhm"]) / 2.355 * spread / step
+        taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=half.device) / sigma) ** 2)
+        return taps / (taps**2).sum(-1, keepdim=True).sqrt()
+
+    def _gain_db(self, seeds: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+        """Everything that weakens or strengthens echoes by place: (B, R, A), dB."""
+        v, r, angle = self.v, self.range, torch.rad2deg(self.angle)
+        beams = smooth_field(seeds, 300, (1, NUM_BEAMS), (1, 14))
+        gain = v["gain_spread"] * beams + 1.6 * smooth_field(seeds, 301, shape, (30, 24))
+        near_wall = torch.exp(-(((r - v["drop_depth"]) / 3.2) ** 2))
+        for name in ("drop_angle", "drop_angle_2"):
+            gain = gain - v["wall_drop_db"] * torch.exp(-(((angle - v[name]) / v["drop_width"]) ** 2)) * near_wall
+        shadow = torch.exp(-(((angle - v["shadow_angle"]) / v["shadow_width"]) ** 2))
+        gain = gain - v["shadow_db"] * shadow * smoothstep((r - 2.0) / 2.0)
+        half = v["half_angle"]
+        gain = gain - v["edge_left_db"] * smoothstep((v["edge_width"] - half - angle) / v["edge_width"])
+        gain = gain - v["edge_right_db"] * smoothstep((v["edge_width"] - half + angle) / v["edge_width"])
+        gain = gain - v["near_db"] * (1 - smoothstep(r / 1.8))
+        return gain - v["far_db"] * smoothstep((r / v["depth"] - 0.6) / 0.4)
+
+    def _clutter(self, seeds: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+        """Static haze, ring-down and reverberation arcs: complex (B, 2, R, A)."""
+        v, r = self.v, self.range
+        speckle = F.avg_pool2d(counter_normal(seeds, 310, (2, *shape)), (1, 5), 1, (0, 2)) * 2.2
+        patches = 6 * smooth_field(seeds, 311, shape, (40, 34)) + 3 * smooth_field(seeds, 312, shape, (8, 10))
+        level = 10 ** ((v["clutter_db"] + patches) / 20) * torch.exp(-((r - 1.2) / v["clutter_decay"]).clamp_min(0))
+        level = level + 10 ** (-16 / 20) * torch.exp(-((r / 0.5) ** 2))
+        wave = 1 + 0.5 * smooth_field(seeds, 313, shape, (60, 20))
+        for order in (1.0, 2.0, 3.0):
+            arc = torch.exp(-(((r - order * v["reverb_depth"] - 0.1 * (wave - 1)) / 0.12) ** 2))
+            level = level + 10 ** ((v["reverb_db"] - 6 * order) / 20) * arc * wave.clamp(0, 2)
+        return speckle * level[:, None]
+
+    def blur_echoes(self, z: torch.Tensor) -> torch.Tensor:
+        """Point-spread function: depth-dependent along the arc, three taps in range. (B, 4, T, R, A) -> the same."""
+        batch, looks, frames, ranges, beams = z.shape
+        reach = self.kernel.shape[-1] // 2
+        flat = z.permute(1, 2, 0, 3, 4).reshape(looks * frames, batch * ranges, beams)
+        flat = F.pad(flat, (reach, reach), mode="replicate")
+        flat = F.conv1d(flat, self.kernel.reshape(batch * ranges, 1, -1), groups=batch * ranges)
+        z = flat.reshape(looks, frames, batch, ranges, beams).permute(2, 0, 1, 3, 4)
+        side = self.v["axial_blur"][:, None, None]
+        centre = (1 - 2 * side * side).clamp_min(0.1).sqrt()
+        padded = torch.cat([z[..., :1, :], z, z[..., -1:, :]], dim=-2)
+        return side * (padded[..., :-2, :] + padded[..., 2:, :]) + centre * z
+
+    def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
+        """Electronic noise of the frames with these indices: (B, 2, T, R, A). A tile, rolled by a hash of the frame index."""
+        out = []
+        for tiles, seed in zip(self.noise, self.noise_seeds, strict=True):
+            u1, u2 = counter_uniform_pair(seed[None] + 1, 331, int(frames.max()) + 1)
+            rows = []
+            for index in frames.tolist():
+                beam_shift, pick = int(u1[0, index] * NUM_BEAMS), int(u2[0, index] * NOISE_TILES)
+                # Rolled along the arc only: its level depends on range.
+                rows.append(torch.roll(tiles[pick], beam_shift, dims=-1))
+            out.append(torch.stack(rows, dim=1))
+        return torch.stack(out)
+
+    def to_grey(self, z: torch.Tensor, frames: torch.Tensor, time: torch.Tensor, fps: float) -> torch.Tensor:
+        """Echoes (B, 4, T, R, A) to grey levels (B, T, R, A) in [0, 1] on the polar grid."""
+        v = {k: f[:, None] for k, f in self.v.items()}
+        swirl = 2 * math.pi * 0.7 * time.float()[None, None, :, None, None]
+        haze = self.haze[:, :2, None] * torch.cos(swirl) + self.haze[:, 2:, None] * torch.sin(swirl)
+        first = z[:, :2] * self.gain[:, None, None] + haze + self.clutter[:, :, None] + self.frame_noise(frames)
+        second = z[:, 2:] * self.gain[:, None, None]
+        look = v["second_look"]
+        power = (first**2).sum(1) * (1 - look) + ((second**2).sum(1) + (haze**2).sum(1)) * look + 1e-9
+        y = ((10 * torch.log10(power) + v["dynamic_range"]) / (v["dynamic_range"] + 4)).clamp(0, 1)
+        soft = y**v["gamma"]
+        y = soft + v["s_curve"] * (smoothstep(y) ** (v["gamma"] / 1.5) - soft)
+        k = v["speckle_reduction"]
+        y = torch.cat([y[:, :, :1], (1 - k) * y[:, :, 1:-1] + k / 2 * (y[:, :, 2:] + y[:, :, :-2]), y[:, :, -1:]], 2)
+        return torch.cat([y[..., :1], (1 - k) * y[..., 1:-1] + k / 2 * (y[..., 2:] + y[..., :-2]), y[..., -1:]], -1)

@@ -1,0 +1,156 @@
+"""The end-diastolic atlas: echogenicity in dB and complex scatterers on a grid fixed to the heart.
+
+The heart's motion later samples this atlas backwards, so speckle moves with tissue by construction.
+LV frame, cm: s along the axis (0 apex, L annulus), q across (+ lateral, - septum). Texture: K-distributed speckle, i.e. circular complex
+Gaussian scatterers times a slow log-normal amplitude.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from echosynth.phantom.motion import Fields, compute_shape, profile, smoothstep
+from echosynth.phantom.noise import counter_normal, smooth_field
+
+S_MIN, S_MAX, Q_MIN, Q_MAX, PITCH = -5.0, 22.0, -15.0, 14.0, 0.07
+LOOKS = 4  # two complex looks
+
+
+def rv_profile(z: torch.Tensor, p: Fields) -> torch.Tensor:
+    """Width of the right ventricle beside the septum, cm; z 0 LV apex, 1 annulus."""
+    u = ((z - p["rv_apex"]) / (0.8 - p["rv_apex"])).clamp(0, 1)
+    return p["rv_width"] * (1 - (1 - u) ** 2.2).clamp_min(0) ** 0.6 * (1 - 0.10 * ((z - 0.8) / 0.3).clamp(0, 1))
+
+
+def epicardium(s: torch.Tensor, length: torch.Tensor, width: torch.Tensor, p: Fields) -> torch.Tensor:
+    """Half width of the epicardium at end-diastole, cm."""
+    z = (s + p["wall_apex"]) / (length + p["wall_apex"])
+    return (width + p["wall"]) * profile(z, p["z_max"], p["base_taper"] * 0.8, p["apex_power"])
+
+
+def _edge(x: torch.Tensor, softness: float) -> torch.Tensor:
+    return torch.sigmoid(x / softness)
+
+
+class _Painter:
+    """Lays regions over the echogenicity map in order, each by its soft mask."""
+
+    def __init__(self, level: torch.Tensor) -> None:
+        self.level = level
+
+    def paint(self, mask: torch.Tensor, level: torch.Tensor | float) -> None:
+        mask = mask.clamp(0, 1)
+        self.level = self.level * (1 - mask) + level * mask
+
+    def add(self, decibel: torch.Tensor) -> None:
+        self.level = self.level + decibel
+
+
+def build_atlas(patient: Fields) -> torch.Tensor:
+    """Render the atlas of each patient.
+
+    Args:
+        patient: fields as (B,).
+
+    Returns:
+        Float32 (B, 4, H, W): real and imaginary part of two independent looks.
+    """
+    device, seeds = patient["edv"].device, patient["seed"]
+    p = {k: v.float()[:, None, None] for k, v in patient.items() if k != "seed"}
+    shape = compute_shape(patient)
+    length, septal, lateral = (v.float()[:, None, None] for v in (shape.length, shape.septal, shape.lateral))
+    s = torch.arange(S_MIN, S_MAX, PITCH, device=device)
+    q = torch.arange(Q_MIN, Q_MAX, PITCH, device=device)
+    s, q = torch.meshgrid(s, q, indexing="ij")
+    grid = (s.shape[0], s.shape[1])
+    stream = iter(range(100))
+
+    def field(cell_s: float, cell_q: float | None = None) -> torch.Tensor:
+        cell = (cell_s / PITCH, (cell_q or cell_s) / PITCH)
+        return smooth_field(seeds, next(stream), grid, cell)
+
+    warp = p["warp"]
+    s_warp, q_warp = s + warp * field(1.5), q + 1.2 * warp * field(1.5)  # nothing but the LV is a clean shape
+    z, aq, is_lateral = s / length, q.abs(), (q > 0)
+    side_width = torch.where(is_lateral, lateral, septal)
+    endo = side_width * profile(z, p["z_max"], p["base_taper"], p["apex_power"])
+    epi = torch.maximum(epicardium(s, length, side_width, p), endo + 0.25)
+
+    rough = p["trabeculation"] * torch.relu(field(0.5, 0.25)) * smoothstep((0.85 - z) / 0.3)
+    above = _edge(length - s, 0.07)
+    cavity = _edge(endo - aq + 0.05 * field(0.30) - rough, 0.05) * above * _edge(s, 0.05)
+    heart = _edge(epi - aq + 0.06 * field(0.8), 0.08) * _edge(length + 0.15 - s, 0.1) * _edge(s + p["wall_apex"], 0.07)
+    muscle = heart * (1 - cavity)
+
+    rv_width = rv_profile(z, p)
+    tricuspid = length * (1 - p["tricuspid_offset"])
+    rv = _edge(-q - epi, 0.06) * _edge(epi + rv_width + q_warp + 0.12 * field(0.5), 0.08)
+    rv = rv * _edge(tricuspid - s, 0.08) * (z > p["rv_apex"])
+    rv_wall = _edge(-q_warp - epi - rv_width, 0.06) * _edge(epi + rv_width + 0.40 + q_warp, 0.08)
+    rv_wall = rv_wall * _edge(length - s, 0.1) * (z > p["rv_apex"] - 0.03)
+
+    la_s, la_q = length + p["la_length"] * 0.47, lateral * 0.05
+    ra_s = tricuspid + p["la_length"] * 0.45
+    ra_q = la_q - p["la_width"] - 0.35 - p["ra_width"]
+    la_in = 1 - ((s_warp - la_s).abs() / (p["la_length"] * 0.5)) ** 2.4 - ((q_warp - la_q).abs() / p["la_width"]) ** 2.4
+    ra_in = 1 - ((s_warp - ra_s).abs() / (p["la_length"] * 0.48)) ** 2.4 - ((q_warp - ra_q).abs() / p["ra_width"]) ** 2.4
+    la = _edge(la_in * p["la_width"] * 0.5 + 0.08 * field(0.6), 0.08)
+    ra = _edge(ra_in * p["ra_width"] * 0.5 + 0.08 * field(0.6), 0.08)
+    annulus = profile(torch.ones_like(length), p["z_max"], p["base_taper"], p["apex_power"])
+    mitral_gap = _edge(annulus * side_width - aq, 0.06) * _edge(s - length + 0.25, 0.06) * _edge(la_s - s, 0.1)
+    la = torch.maximum(la, mitral_gap)
+    tv_centre = -(septal * (1 - p["base_taper"]) + p["wall"] + rv_width * 0.5)
+    tv_gap = _edge(rv_width * 0.46 - (q - tv_centre).abs(), 0.08) * _edge(s - tricuspid + 0.2, 0.06) * _edge(ra_s - s, 0.1)
+    ra = torch.maximum(ra, tv_gap)
+
+    # Echogenicity, from the surroundings inwards.
+    slow = 3.4 * field(1.9) + 2.6 * field(0.6)
+    scene = _Painter(p["background_db"] + 7.5 * field(1.8, 3.6) + 3.0 * field(0.5, 1.5))
+    behind = smoothstep((s - (length + p["la_length"] * 0.9)) / 0.8)
+    fall = torch.exp(-((s_warp - (length + p["la_length"] * 1.15)).clamp_min(0) / 2.2))
+    scene.add((p["posterior_db"] + 5.0 * field(0.9, 2.4)) * behind * fall * torch.exp(-(((q_warp + 1.0) / 6.5) ** 4)))
+    outside = torch.where(is_lateral, aq - epi, torch.full_like(aq, 9.0))
+    pericardium = torch.exp(-(((outside - 0.22) / 0.16) ** 2)) * _edge(length * 1.05 - s, 0.3) * smoothstep((z - 0.15) / 0.5)
+    scene.add((0.7 * p["posterior_db"] + 4 * field(0.7)) * pericardium)
+    lung = _edge(outside - 0.2, 0.1) * smoothstep((z - 0.45) / 0.5) * _edge(5 - outside, 0.8) * is_lateral
+    scene.add((0.8 * p["posterior_db"] + 5 * field(0.9)) * lung * torch.exp(-outside.clamp_min(0) / 1.3))
+
+    wall = torch.where(is_lateral, p["tissue_db"] + p["lateral_db"], p["tissue_db"]) + slow
+    stripe = torch.exp(-((((aq - endo) / (epi - endo).clamp_min(0.1) - 0.5) / 0.22) ** 2))
+    wall = wall + 3.0 * stripe * ~is_lateral + 4.0 * smoothstep((z - 0.74) / 0.24)
+    wall = wall - p["apex_drop_db"] * (1 - smoothstep(z / 0.38))
+    wall = wall + 3 * torch.exp(-(((aq - endo - 0.05) / 0.10) ** 2)) * above
+    scene.paint(muscle, wall)
+    scene.paint(rv_wall, p["tissue_db"] - 6.0 + slow + 5 * smoothstep((z - 0.5) / 0.5))
+    for inside, bright in ((la_in, 9.0), (ra_in, 8.0)):
+        rim = torch.exp(-((inside / 0.16).clamp(-6, 6) ** 2)) * (s > length)
+        scene.add((bright + 2.5 * field(0.7)) * rim * (1 - behind * 0.6))
+    septum = torch.exp(-(((q - (la_q - p["la_width"] - 0.16)) / 0.17) ** 2))
+    septum = septum * _edge(s - length, 0.2) * _edge(length + p["la_length"] * 0.95 - s, 0.2)
+    gap = torch.exp(-(((s - length - p["la_length"] * 0.5) / 0.8) ** 2))  # the fossa ovalis hardly echoes
+    scene.paint(septum * 0.9, p["tissue_db"] + 3 - 12 * gap + slow)
+
+    def blob(s0: torch.Tensor, q0: torch.Tensor, along: float, across: float) -> torch.Tensor:
+        return torch.exp(-(((s - s0) / along) ** 2) - ((q - q0) / across) ** 2)
+
+    scene.paint(1.1 * blob(length + 0.25, -septal * annulus - p["wall"] * 0.45, 0.55, 0.38), p["tissue_db"] + 10.0 + slow)
+    scene.paint(1.1 * blob(length + 0.15, lateral * annulus + p["wall"] * 0.5, 0.55, 0.55), p["tissue_db"] + 8.0 + slow)
+    rv_corner = -(septal * annulus + p["wall"] + p["rv_width"] * 0.95 + 0.2)
+    scene.paint(1.1 * blob(tricuspid + 0.1, rv_corner, 0.5, 0.5), p["tissue_db"] + 6.0 + slow)
+    not_septum = 1 - septum * 0.95
+    blood = p["blood_db"]
+    scene.paint(p["outflow"] * 1.2 * blob(length + 0.35, -septal * annulus * 0.7, 0.9, 0.75), blood)
+    for region, level in ((cavity, blood), (rv * (1 - muscle), blood + 5), (la * not_septum, blood - 2), (ra * not_septum, blood)):
+        scene.paint(region, level)
+    for along, across, strength in ((0.52, 0.72, 0.9), (0.42, 0.55, 0.5)):
+        scene.paint(strength * blob(length * along, lateral * across, 0.75, 0.22) * cavity, p["papillary_db"] + slow)
+    band = -(septal + p["wall"] + p["rv_width"] * 0.35)
+    scene.paint(0.8 * blob(length * 0.55, band, 0.22, 0.9) * rv, p["papillary_db"] - 3 + slow)
+
+    texture = torch.exp(p["texture"] * smooth_field(seeds, 200, grid, (2.4, 2.4)))
+    amplitude = 10 ** (scene.level / 20) * texture
+    scatter = counter_normal(seeds, 201, (LOOKS, *grid))
+    # Band-limit slightly, so that sub-sample motion changes speckle smoothly; unit energy keeps the echo level.
+    taps = torch.tensor([1.0, 4.0, 1.0], device=device) / 18**0.5
+    kernel = (taps[:, None] * taps)[None, None].expand(LOOKS, 1, 3, 3)
+    scatter = F.conv2d(F.pad(scatter, (1, 1, 1, 1), mode="reflect"), kernel, groups=LOOKS)
+    return amplitude[:, None] * scatter

@@ -1,0 +1,219 @@
+"""The patient: anatomy, physiology and motion, drawn from one seed. EF is not here: it is the only function knob.
+
+Lengths in cm, volumes in ml, times in s, echogenicity in dB. LV frame: s runs along the long axis (0 apex, L annulus), q across
+it (+ lateral wall, to the right of the image; - septum). Ranges: ASE 2015 chamber quantification, widened to what point-of-care
+pictures show (dilated, hypertrophic, foreshortened, off-axis).
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from echosynth.phantom.motion import Cycle, compute_motion, compute_shape
+from echosynth.seeding import derive_seed
+
+RESERVED_PATIENT_SEEDS = 9_000_000
+"""Patients from this seed up are for acceptance only: nothing trains, tunes or selects on them."""
+
+HIGHEST_EF = 88.0
+"""Every sampled patient can be rendered at any EF up to this, per cent."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One simulated patient. Two patients with equal fields look and move alike at the same EF.
+
+    Attributes:
+        seed: texture and fine shape.
+        edv: end-diastolic volume, ml.
+        sphericity: short over long LV axis at end-diastole.
+        z_max: where along the axis (0 apex, 1 annulus) the LV is widest.
+        base_taper: how much narrower the annulus is than the widest place, 0-1.
+        apex_power: 2 a pointed (elliptic) apex, 3 a blunt one.
+        septal_share: share of the LV width on the septal side of the axis.
+        bow: sideways bend of the axis, cm.
+        wall: wall thickness at end-diastole, cm.
+        wall_apex: the same at the apex, cm.
+        rv_width: width of the right ventricle, cm.
+        rv_apex: where the RV begins along the LV axis, 0-1.
+        rv_shortening: how much narrower the RV becomes in systole, 0-1.
+        la_length: length of the left atrium, cm.
+        la_width: half width of the left atrium, cm.
+        ra_width: half width of the right atrium, cm.
+        tricuspid_offset: how much nearer the apex the tricuspid valve is, as share of L.
+        heart_rate: beats per minute.
+        rr_jitter: relative spread of the beat length.
+        early_filling: share of filling in the E wave.
+        long_axis_share: long-axis shortening is this share of EF (MAPSE = share * EF * L).
+        regional: amplitude of wall-motion differences, 0 none, 1 strong.
+        regional_z: where along the axis the weak segment lies, 0-1.
+        regional_side: -1 septal, +1 lateral weak segment, 0 both.
+        gradient: base-to-apex gradient of contraction, -0.4..0.4.
+        asynchrony: septum ahead (+) or behind (-) of the lateral wall, -0.35..0.35.
+        decorrelation: through-plane motion: how far speckle changes within a beat, rad.
+        swing: sideways and axial swing of the heart at EF 60 %, cm.
+        respiration: amplitude of breathing motion, cm.
+        tissue_db: echogenicity of septum and lateral wall, dB.
+        lateral_db: lateral wall relative to the septum, dB.
+        apex_drop_db: how much weaker the apical walls echo, dB.
+        background_db: echogenicity of what surrounds the heart, dB.
+        posterior_db: brightness of the pericardium behind the atria, dB.
+        blood_db: echogenicity of the cavities, dB.
+        texture: spread of the slow texture, log amplitude.
+        valve_db: brightness of the leaflets, dB.
+        valve_thickness: cm.
+        trabeculation: roughness of the endocardium, cm.
+        papillary_db: brightness of papillary muscle and moderator band, dB.
+        outflow: how much of the outflow tract is in the plane, 0-1.
+        warp: random distortion of everything outside the LV, cm.
+    """
+
+    seed: int
+    edv: float
+    sphericity: float
+    z_max: float
+    base_taper: float
+    apex_power: float
+    septal_share: float
+    bow: float
+    wall: float
+    wall_apex: float
+    rv_width: float
+    rv_apex: float
+    rv_shortening: float
+    la_length: float
+    la_width: float
+    ra_width: float
+    tricuspid_offset: float
+    heart_rate: float
+    rr_jitter: float
+    early_filling: float
+    long_axis_share: float
+    regional: float
+    regional_z: float
+    regional_side: float
+    gradient: float
+    asynchrony: float
+    decorrelation: float
+    swing: float
+    respiration: float
+    tissue_db: float
+    lateral_db: float
+    apex_drop_db: float
+    background_db: float
+    posterior_db: float
+    blood_db: float
+    texture: float
+    valve_db: float
+    valve_thickness: float
+    trabeculation: float
+    papillary_db: float
+    outflow: float
+    warp: float
+
+    def fields(self) -> dict[str, torch.Tensor]:
+        """All parameters as tensors of one element, as motion.py takes them."""
+        return {k: torch.tensor([v], dtype=torch.int64 if k == "seed" else torch.float64) for k, v in asdict(self).items()}
+
+    @property
+    def long_axis(self) -> float:
+        """Length of the LV at end-diastole, cm."""
+        return float(compute_shape(self.fields()).length[0])
+
+    def can_reach(self, ef: float) -> bool:
+        """Whether this heart's regional wall motion allows this EF, per cent."""
+        c = torch.linspace(0, 1, 9, dtype=torch.float64)[None]
+        for direction in (1.0, -1.0):
+            cycle = Cycle(c, direction * torch.sin(math.pi * c), c * 0, c)
+            try:
+                compute_motion(self.fields(), cycle, torch.tensor([ef]))
+            except ValueError:
+                return False
+        return True
+
+
+def sample_patient(seed: int) -> Patient:
+    """Draw a patient. The same seed gives the same patient for ever; seeds from 9,000,000 up are for acceptance only."""
+    rng = np.random.default_rng(derive_seed(seed, "patient"))
+
+    def u(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    def sometimes(probability: float, low: float, high: float) -> float:
+        draw, value = rng.uniform(), u(low, high)
+        return value if draw < probability else 0.0
+
+    edv = float(np.clip(np.exp(rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
+    large = float(np.clip(np.log(edv / 95.0), -1.0, 1.0))  # large ventricles are rounder
+    patient = Patient(
+        seed=seed,
+        edv=edv,
+        sphericity=float(np.clip(u(0.46, 0.68) + 0.08 * large, 0.42, 0.82)),
+        z_max=u(0.52, 0.72),
+        base_taper=u(0.12, 0.38),
+        apex_power=u(1.8, 3.2),
+        septal_share=u(0.43, 0.57),
+        bow=u(-0.5, 0.5),
+        wall=u(0.6, 1.35) if rng.uniform() < 0.8 else u(1.1, 1.7),
+        wall_apex=u(0.4, 1.0),
+        rv_width=u(1.6, 4.2),
+        rv_apex=u(0.08, 0.4),
+        rv_shortening=u(0.1, 0.4),
+        la_length=u(3.2, 6.6),
+        la_width=u(1.4, 3.0),
+        ra_width=u(1.3, 2.9),
+        tricuspid_offset=u(0.02, 0.11),
+        heart_rate=float(np.clip(rng.normal(74.0, 17.0), 45.0, 120.0)),
+        rr_jitter=u(0.0, 0.06),
+        early_filling=u(0.5, 0.8),
+        long_axis_share=u(0.12, 0.3),
+        regional=sometimes(0.4, 0.2, 1.0),
+        regional_z=u(0.0, 0.9),
+        regional_side=float(rng.choice([-1.0, 0.0, 1.0])),
+        gradient=u(-0.3, 0.3),
+        asynchrony=sometimes(0.6, -0.35, 0.35),
+        decorrelation=u(0.3, 1.6),
+        swing=u(0.0, 0.35),
+        respiration=sometimes(0.8, 0.0, 0.25),
+        tissue_db=u(-24.0, -9.0),
+        lateral_db=u(-10.0, 3.0),
+        apex_drop_db=u(-2.0, 18.0),
+        background_db=u(-46.0, -27.0),
+        posterior_db=u(4.0, 28.0),
+        blood_db=u(-62.0, -38.0),
+        texture=u(0.35, 0.9),
+        valve_db=u(-24.0, -9.0),
+        valve_thickness=u(0.03, 0.09),
+        trabeculation=u(0.02, 0.16),
+        papillary_db=u(-30.0, -13.0),
+        outflow=sometimes(0.35, 0.2, 1.0),
+        warp=u(0.08, 0.4),
+    )
+    # Every sampled heart must be able to show every EF that may be asked of it: weaken its regional pattern until it can.
+    while not patient.can_reach(HIGHEST_EF):
+        patient = replace(
+            patient,
+            regional=patient.regional * 0.7,
+            asynchrony=patient.asynchrony * 0.7,
+            gradient=patient.gradient * 0.7,
+        )
+    return patient
+
+
+def sample_ef(seed: int, distribution: str = "echonet") -> float:
+    """Draw an EF in per cent: `echonet` like EchoNet-Dynamic's histogram, `uniform` on 10-85.
+
+    The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and spread 12.0
+    (published: 55.7 and 12.5).
+    """
+    rng = np.random.default_rng(derive_seed(seed, "ef", distribution))
+    if distribution == "uniform":
+        return float(rng.uniform(10.0, 85.0))
+    if distribution != "echonet":
+        raise ValueError(f"distribution must be 'echonet' or 'uniform', got {distribution!r}")
+    while True:
+        ef = rng.normal(60.8, 5.6) if rng.uniform() < 0.78 else rng.normal(37.5, 11.5)
+        if 7.0 <= ef <= 85.0:
+            return float(ef)

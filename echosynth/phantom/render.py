@@ -1,0 +1,220 @@
+"""Patients seen through views: clips and their exact truth.
+
+    atlas (end-diastole) --backward map(EF, t)--> echoes on the polar grid --machine--> grey --scan conversion--> uint8 (B, T, S, S)
+
+Every term that depends on EF is multiplied by the contraction c(t), so a patient's end-diastolic frame is the same, bit for bit, at every EF.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+
+from echosynth.phantom.acoustics import NUM_BEAMS, NUM_RANGES, Machine
+from echosynth.phantom.anatomy import build_atlas
+from echosynth.phantom.motion import (
+    Cycle,
+    Fields,
+    Motion,
+    compute_cycle,
+    compute_motion,
+    disc_centres,
+    disc_widths,
+    simpson_volume,
+)
+from echosynth.phantom.noise import counter_normal
+from echosynth.phantom.patient import Patient
+from echosynth.phantom.scanner import View, scan_grid, scanner_marks
+from echosynth.phantom.valves import draw_valves
+from echosynth.phantom.warp import Pose, atlas_grid, compute_pose, to_lv_frame
+
+FRAME_CHUNK = 16  # frames rendered at once; bounds memory, changes no pixel
+
+
+def stack_fields(items: Sequence[Patient] | Sequence[View], device: torch.device | str = "cpu") -> Fields:
+    """Columns of equal dataclasses as (B,) tensors: int64 for seeds, float64 otherwise."""
+    rows = [asdict(item) for item in items]
+    return {
+        name: torch.tensor(
+            [row[name] for row in rows], dtype=torch.int64 if name == "seed" else torch.float64, device=device
+        )
+        for name in rows[0]
+    }
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known exactly of rendered clips.
+
+    Attributes:
+        cycle: timing, (B, T).
+        motion: volumes and shape, (B, T).
+        pose: rigid place of the LV, (B, T).
+    """
+
+    cycle: Cycle
+    motion: Motion
+    pose: Pose
+
+    def ed_frame(self, item: int) -> int:
+        """First frame of the fullest ventricle."""
+        return int(self.cycle.contraction[item].argmin())
+
+    def es_frame(self, item: int) -> int:
+        """First frame of the emptiest ventricle after `ed_frame`, or before it if the clip ends too soon."""
+        c = self.cycle.contraction[item].clone()
+        after = c[self.ed_frame(item) :]
+        if float(after.max()) > float(c.max()) - 1e-6:
+            return self.ed_frame(item) + int(after.argmax())
+        return int(c.argmax())
+
+
+class Phantom:
+    """Patients and the machines that look at them; render them at any EF, at any time.
+
+    Args:
+        patients: who.
+        views: how they are looked at, one per patient.
+        noise_seeds: electronic noise, one per patient.
+        size: side of the square picture, pixels.
+        device: where to render; the picture is the same within 1/255 on every device.
+    """
+
+    def __init__(
+        self,
+        patients: Sequence[Patient],
+        views: Sequence[View],
+        noise_seeds: Sequence[int],
+        size: int = 112,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not len(patients) == len(views) == len(noise_seeds):
+            raise ValueError("patients, views and noise_seeds must be equally many")
+        self.patient, self.view = stack_fields(patients, device), stack_fields(views, device)
+        self.noise_seeds = torch.tensor(list(noise_seeds), dtype=torch.int64, device=device)
+        self.size = size
+        self.atlas = build_atlas(self.patient)
+        self.machine = Machine(self.view, self.noise_seeds)
+        columns = {k: v.float()[:, None, None] for k, v in self.view.items() if k != "seed"}
+        self.columns = columns
+        self.grid, self.mask = scan_grid(columns, size)
+        self.marks = scanner_marks(columns, size) * (1 - self.mask)
+        self.valve_texture = 0.5 + 0.9 * counter_normal(self.view["seed"], 400, (4, 1, NUM_RANGES, NUM_BEAMS))
+
+    @torch.no_grad()
+    def render(
+        self,
+        ef: Sequence[float] | torch.Tensor,
+        num_frames: int = 64,
+        fps: float = 32.0,
+        start_phase: Sequence[float] | None = None,
+    ) -> tuple[torch.Tensor, Truth]:
+        """Render one clip per patient.
+
+        Args:
+            ef: (B,), per cent, 0 < EF < 95.
+            num_frames: frames T.
+            fps: Hz.
+            start_phase: (B,), share of a beat that has passed at the first frame; 0 starts at end-diastole.
+
+        Returns:
+            uint8 (B, T, S, S), and the truth.
+
+        Raises:
+            ValueError: an EF is out of range or cannot be reached by this heart.
+        """
+        device = self.atlas.device
+        ef = torch.as_tensor(ef, dtype=torch.float64, device=device)
+        if bool((ef <= 0).any()) or bool((ef >= 95).any()):
+            raise ValueError(f"EF is in per cent, above 0 and below 95, got {ef.tolist()}")
+        phase = torch.as_tensor(start_phase or [0.0] * len(ef), dtype=torch.float64, device=device)
+        time = torch.arange(num_frames, device=device, dtype=torch.float64) / fps
+        cycle = compute_cycle(self.patient, time, phase)
+        motion = compute_motion(self.patient, cycle, ef)
+        pose = compute_pose(self.patient, self.view, cycle, motion)
+        persistence = self.columns["persistence"][:, None]
+        polar: list[torch.Tensor] = []
+        last: torch.Tensor | None = None
+        for begin in range(0, num_frames, FRAME_CHUNK):
+            frames = torch.arange(begin, min(begin + FRAME_CHUNK, num_frames), device=device)
+            grey = self._polar(cycle, motion, pose, frames, fps)
+            before = torch.cat([grey[:, :1] if last is None else last, grey[:, :-1]], dim=1)
+            last = grey[:, -1:]
+            polar.append(self._scan_convert((1 - persistence) * grey + persistence * before, frames))
+        return torch.cat(polar, dim=1), Truth(cycle, motion, pose)
+
+    def _polar(self, cycle: Cycle, motion: Motion, pose: Pose, frames: torch.Tensor, fps: float) -> torch.Tensor:
+        """Grey levels on the polar grid of some frames, (B, T, R, A)."""
+        cut = slice(int(frames[0]), int(frames[-1]) + 1)
+        cycle = Cycle(*(v[:, cut] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
+        motion = Motion(*(v[:, cut] for v in (motion.length, motion.narrowing, motion.volume, motion.contraction)), motion.ef)
+        pose = Pose(pose.x[:, cut], pose.z[:, cut], pose.tilt[:, cut])
+        lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
+        grid = atlas_grid(self.patient, lv, cycle, motion)
+        batch, num, ranges, beams, _ = grid.shape
+        tissue = F.grid_sample(
+            self.atlas, grid.reshape(batch, num * ranges, beams, 2), align_corners=False, padding_mode="border"
+        ).reshape(batch, 4, num, ranges, beams)
+        # Through-plane motion: other scatterers come into the plane as the heart contracts, and leave it again.
+        turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
+        breath = 0.35 * torch.sin(2 * math.pi * 0.25 * cycle.time.float()) * (self.patient["respiration"].float() > 0)[:, None]
+        turn = (turn + breath)[:, None, :, None, None]
+        one, two = tissue[:, :2], tissue[:, 2:]
+        echoes = torch.cat([one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1)
+        echoes = echoes + draw_valves(self.patient, lv, cycle, motion)[:, None] * self.valve_texture
+        return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0], fps)
+
+    def _scan_convert(self, polar: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Polar grey (B, T, R, A) to uint8 pictures (B, T, S, S), with the crop's kernel, marks and codec noise."""
+        picture = F.grid_sample(polar, self.grid, align_corners=False, padding_mode="border") * self.mask[:, None]
+        k = self.columns["blur"][:, None]
+        k = torch.where(k.abs() < 0.05, 0.0, k)
+        picture = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+        picture = picture + k / 2 * (0.5 * (picture.roll(1, -1) + picture.roll(-1, -1)) - picture)
+        picture = picture + k / 2 * (0.5 * (picture.roll(1, -2) + picture.roll(-1, -2)) - picture)
+        picture = torch.maximum(picture[..., 1:-1, 1:-1], 0.8 * self.marks[:, None])
+        codec = counter_normal(self.noise_seeds, 500, (NOISE_CODEC, self.size, self.size))
+        codec = torch.stack([codec[:, int(i) % NOISE_CODEC] for i in frames], 1) * self.columns["codec_noise"][:, None]
+        near = F.max_pool2d(self.mask, 5, 1, 2)[:, None]  # blocks of the codec leak a little beyond the sector's edge
+        return (picture * 255 + codec * near).round().clamp(0, 255).to(torch.uint8)
+
+    def contour(self, truth: Truth, item: int, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Exact tracing of one frame in pixels.
+
+        Returns:
+            Long axis (2, 2), apex then base, as (x, y); chords (20, 2, 2), from apex to base, septal end then lateral end.
+        """
+        septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
+        length = truth.motion.length[item, frame]
+        z = disc_centres(length)
+        bow = self.patient["bow"][item] * 4 * z * (1 - z)
+
+        def to_pixels(s: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+            tilt, x0, z0 = (v[item, frame] for v in (truth.pose.tilt, truth.pose.x, truth.pose.z))
+            x = x0 + s * torch.sin(tilt) + q * torch.cos(tilt)
+            y = z0 + s * torch.cos(tilt) - q * torch.sin(tilt)
+            pixels_per_cm = self.size / self.pitch_side_cm(item)
+            corner = torch.tensor([float(self.view["apex_x"][item]), float(self.view["apex_y"][item])]) * self.size
+            # The mask's pixel centres are at (i + 0.5) * 112 / size - 0.5 in 112-pixel units.
+            shift = 0.5 * self.size / 112.0 - 0.5
+            return torch.stack([x, y], -1) * pixels_per_cm + corner.to(x) + shift
+
+        axis = to_pixels(torch.stack([torch.zeros_like(length), length]), torch.zeros(2, dtype=torch.float64))
+        chords = torch.stack(
+            [to_pixels(z * length, bow - septal[item, frame]), to_pixels(z * length, bow + lateral[item, frame])], 1
+        )
+        return axis, chords
+
+    def pitch_side_cm(self, item: int) -> float:
+        """Side of the picture in cm: depth over the share of the side that it takes."""
+        return float(self.view["depth"][item] / self.view["radius"][item])
+
+    def volumes(self, truth: Truth) -> torch.Tensor:
+        """Volume of every frame by the 20-disc method from the drawn widths, (B, T) ml: what a reader would trace."""
+        septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
+        return simpson_volume(septal, lateral, truth.motion.length)
+
+
+NOISE_CODEC = 4

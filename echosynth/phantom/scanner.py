@@ -1,0 +1,214 @@
+"""The view: where the probe is held and how the machine makes its picture, drawn from one seed.
+
+Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of the side. The ranges are wide on purpose: networks that
+learn from phantoms alone read real scanners only if no single scanner was ever assumed (domain randomisation).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from echosynth.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class View:
+    """One simulated view and machine setting.
+
+    Attributes:
+        seed: clutter, gain and noise fields.
+        depth: imaging depth, cm.
+        half_angle: half the sector's opening, degrees.
+        apex_x: sector apex, share of the picture's width.
+        apex_y: sector apex, share of the picture's height.
+        radius: the depth in the picture, share of its side.
+        heart_x: LV apex relative to the beam axis, cm (+ right).
+        heart_z: LV apex below the probe, cm.
+        tilt: LV axis against the beam axis, degrees (+ base to the right of the apex).
+        lateral_fwhm: beam width, degrees.
+        axial_blur: pulse length in range cells.
+        dynamic_range: of the log compression, dB.
+        gain: overall gain, dB.
+        gamma: exponent of the grey map.
+        s_curve: 0 a plain power law, 1 an S-shaped grey map.
+        second_look: weight of the second compounded look, 0-0.5.
+        speckle_reduction: edge smoothing of the log image, 0-0.35.
+        persistence: weight of the previous frame, 0-0.4.
+        clutter_db: level of static near-field haze, dB.
+        clutter_decay: depth over which it fades, cm.
+        haze_db: level of moving haze everywhere, dB.
+        noise_db: electronic noise, dB.
+        gain_spread: beam-to-beam gain variation, dB.
+        wall_drop_db: depth of the wall drop-outs, dB (two of them, at drop_angle and drop_angle_2).
+        drop_angle: of the first drop-out, degrees.
+        drop_angle_2: of the second, degrees.
+        drop_width: degrees.
+        drop_depth: at which range the drop-outs are deepest, cm.
+        shadow_db: rib or lung shadow, dB (0 none).
+        shadow_angle: degrees.
+        shadow_width: degrees.
+        edge_left_db: loss at the left edge of the sector, dB.
+        edge_right_db: the same, right.
+        edge_width: degrees over which the edges fade.
+        near_db: loss in the first centimetres, dB.
+        far_db: loss at full depth, dB.
+        reverb_db: level of static bright arcs, dB.
+        reverb_depth: of the first arc, cm.
+        blur: resize kernel: 0 point sampling, > 0 softer, < 0 sharpened.
+        corner_cut: whether EchoNet's corner mask is laid over the picture.
+        marks: strength of depth ticks and probe mark left beside the sector, 0-1.
+        codec_noise: spread of the codec's error, grey levels.
+    """
+
+    seed: int
+    depth: float
+    half_angle: float
+    apex_x: float
+    apex_y: float
+    radius: float
+    heart_x: float
+    heart_z: float
+    tilt: float
+    lateral_fwhm: float
+    axial_blur: float
+    dynamic_range: float
+    gain: float
+    gamma: float
+    s_curve: float
+    second_look: float
+    speckle_reduction: float
+    persistence: float
+    clutter_db: float
+    clutter_decay: float
+    haze_db: float
+    noise_db: float
+    gain_spread: float
+    wall_drop_db: float
+    drop_angle: float
+    drop_angle_2: float
+    drop_width: float
+    drop_depth: float
+    shadow_db: float
+    shadow_angle: float
+    shadow_width: float
+    edge_left_db: float
+    edge_right_db: float
+    edge_width: float
+    near_db: float
+    far_db: float
+    reverb_db: float
+    reverb_depth: float
+    blur: float
+    corner_cut: bool
+    marks: float
+    codec_noise: float
+
+
+def sample_view(seed: int, long_axis: float = 8.5) -> View:
+    """Draw a view that holds the heart in its sector.
+
+    Args:
+        seed: of the view.
+        long_axis: LV length of the patient to be looked at, cm; a sonographer sets depth and pose to fit the heart.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "view"))
+
+    def u(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    # A large heart is looked at with more depth: the LV takes 40-75 % of it, less in hurried point-of-care views.
+    fill = u(0.46, 0.66) if rng.uniform() < 0.75 else u(0.36, 0.5)
+    depth = float(np.clip(long_axis / fill, 10.0, 23.0))
+    half_angle = u(40.0, 47.0) if rng.uniform() < 0.7 else u(33.0, 48.0)
+    tilt = float(np.clip(rng.normal(10.0, 11.0), -18.0, 38.0))
+    heart_z = u(0.4, 2.6) + 0.06 * depth * rng.uniform()
+    # Keep the middle of the LV within the sector's inner two thirds, whatever the tilt.
+    centre_z = heart_z + 0.5 * long_axis
+    reach = math.tan(math.radians(half_angle)) * centre_z * 0.42
+    heart_x = float(np.clip(u(-0.8, 1.0) * reach - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
+    shadowed = rng.uniform() < 0.3
+    return View(
+        seed=seed,
+        depth=depth,
+        half_angle=half_angle,
+        apex_x=u(0.52, 0.575),
+        apex_y=u(0.0, 0.075),
+        radius=u(0.86, 1.02),
+        heart_x=heart_x,
+        heart_z=heart_z,
+        tilt=tilt,
+        lateral_fwhm=u(0.9, 2.4),
+        axial_blur=u(0.0, 0.25),
+        dynamic_range=u(40.0, 60.0),
+        gain=u(-12.0, 7.0),
+        gamma=u(1.1, 2.2),
+        s_curve=u(0.0, 1.0),
+        second_look=u(0.1, 0.5),
+        speckle_reduction=u(0.0, 0.3) if rng.uniform() < 0.6 else 0.0,
+        persistence=u(0.0, 0.35) if rng.uniform() < 0.5 else 0.0,
+        clutter_db=u(-50.0, -22.0),
+        clutter_decay=u(1.5, 6.0),
+        haze_db=u(-62.0, -37.0),
+        noise_db=u(-68.0, -45.0),
+        gain_spread=u(1.0, 5.0),
+        wall_drop_db=u(0.0, 20.0),
+        drop_angle=u(-36.0, 36.0),
+        drop_angle_2=u(8.0, 36.0),
+        drop_width=u(3.0, 11.0),
+        drop_depth=u(2.5, 9.0),
+        shadow_db=u(8.0, 26.0) if shadowed else 0.0,
+        shadow_angle=u(-44.0, 44.0),
+        shadow_width=u(3.0, 11.0),
+        edge_left_db=u(0.0, 20.0),
+        edge_right_db=u(0.0, 18.0),
+        edge_width=u(4.0, 24.0),
+        near_db=u(0.0, 12.0),
+        far_db=u(0.0, 12.0),
+        reverb_db=u(-55.0, -22.0),
+        reverb_depth=u(1.0, 5.0),
+        blur=u(-0.6, 0.35),
+        corner_cut=bool(rng.uniform() < 0.6 and half_angle > 41.0),
+        marks=u(0.3, 1.0) if rng.uniform() < 0.35 else 0.0,
+        codec_noise=u(0.0, 2.5),
+    )
+
+
+def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each pixel lies in the polar data, and whether it lies in the sector.
+
+    Args:
+        view: fields of `View` as (B, 1, 1) tensors.
+        size: side of the picture, pixels.
+
+    Returns:
+        Sampling grid (B, size, size, 2) in grid_sample's [-1, 1] (beam, range), and the mask (B, size, size), float 0/1.
+    """
+    device = view["depth"].device
+    # The published mask is in 112-pixel units; so is everything here, whatever the size.
+    axis = (torch.arange(size, device=device) + 0.5) * (112.0 / size) - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    dx, dy = x - 112.0 * view["apex_x"], y - 112.0 * view["apex_y"]
+    radius = (dx * dx + dy * dy).sqrt() / (112.0 * view["radius"])
+    angle = torch.atan2(dx, dy)
+    half = view["half_angle"] * (math.pi / 180.0)
+    inside = (radius < 1.0) & (angle.abs() < half) & (dy > 0)
+    echonet_mask = ((x + y > 67.0) & (x - y < 67.0)) | (view["corner_cut"] < 0.5)
+    grid = torch.stack([angle / half, radius * 2.0 - 1.0], dim=-1)
+    return grid, (inside & echonet_mask).float()
+
+
+def scanner_marks(view: "dict[str, torch.Tensor]", size: int) -> torch.Tensor:
+    """Depth ticks, grey bar and probe mark that the crop left beside the sector: (B, size, size) in 0-1."""
+    device = view["depth"].device
+    axis = (torch.arange(size, device=device) + 0.5) * (112.0 / size) - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    across, along = x - y - 62.0, x + y
+    strength = view["marks"]
+    bar = torch.exp(-(((across - 1.0) / 1.0) ** 2)) * (along > 118.0) * (along < 118.0 + 30.0 * strength)
+    dot = torch.exp(-(((x - 72.0) / 1.3) ** 2) - ((y - 4.0) / 1.3) ** 2)
+    ticks = torch.exp(-(((x - 108.5) / 1.0) ** 2)) * ((y * 112.0 / (10.0 * view["depth"]) % 1.0) < 0.12)
+    first_kind = (strength * 10.0 % 1.0) < 0.5
+    marks = torch.where(first_kind, torch.maximum(0.75 * bar, 0.7 * dot), torch.maximum(0.8 * ticks, 0.7 * dot))
+    return marks * (strength > 0)

@@ -1,0 +1,101 @@
+"""Where does the tissue seen at this point of this frame lie in the end-diastolic atlas? The backward map, in closed form.
+
+Per frame: image point -> LV frame (rigid motion: tilt, breathing, swing) -> along the axis (L(t) -> L0) -> across it, piecewise linear
+through endocardium, epicardium and the right ventricle's free wall. The epicardium follows from incompressible muscle:
+    w_epi(t)^2 = w(t)^2 + (w_epi0^2 - w0^2) L0 / L(t)
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from echosynth.phantom.anatomy import PITCH, Q_MAX, Q_MIN, S_MAX, S_MIN, epicardium, rv_profile
+from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern, smoothstep
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Rigid place of the LV frame in the probe's frame for each video frame, (B, T): apex x and z in cm, tilt in rad."""
+
+    x: torch.Tensor
+    z: torch.Tensor
+    tilt: torch.Tensor
+
+
+def compute_pose(patient: Fields, view: Fields, cycle: Cycle, motion: Motion) -> Pose:
+    """Breathing and the swing of the beating heart; the latter vanishes at end-diastole."""
+
+    def col(fields: Fields, name: str) -> torch.Tensor:
+        return fields[name].double()[:, None]
+
+    breath = 2 * math.pi * 0.25 * cycle.time
+    swing = col(patient, "swing") * cycle.contraction * motion.ef.double()[:, None] / 60.0
+    amplitude = col(patient, "respiration")
+    return Pose(
+        x=col(view, "heart_x") + amplitude * torch.sin(breath + 0.4) - swing,
+        z=col(view, "heart_z") + 1.2 * amplitude * torch.sin(breath) + 0.6 * swing,
+        tilt=torch.deg2rad(col(view, "tilt")) + 0.1 * amplitude * torch.sin(breath) + 0.2 * swing,
+    )
+
+
+def _piecewise(x: torch.Tensor, now: list[torch.Tensor], then: list[torch.Tensor]) -> torch.Tensor:
+    """Map x >= 0 so that now[k] goes to then[k], linearly in between, by a shift beyond the last."""
+    out = x - now[-1] + then[-1]
+    for k in range(len(now) - 1, -1, -1):
+        from_now = now[k - 1] if k else torch.zeros_like(now[0])
+        from_then = then[k - 1] if k else torch.zeros_like(then[0])
+        slope = (then[k] - from_then) / (now[k] - from_now).clamp_min(1e-3)
+        out = torch.where(x <= now[k], from_then + (x - from_now) * slope, out)
+    return out
+
+
+@dataclass(frozen=True)
+class LVFrame:
+    """Points of the polar grid in the LV frame, (B, T, R, A) each, cm: s along, q across."""
+
+    s: torch.Tensor
+    q: torch.Tensor
+
+
+def to_lv_frame(x: torch.Tensor, z: torch.Tensor, pose: Pose) -> LVFrame:
+    """Rotate and shift probe coordinates (B, 1, R, A), cm, into the LV frame of every video frame."""
+    ax, az, tilt = (v.float()[:, :, None, None] for v in (pose.x, pose.z, pose.tilt))
+    dx, dz, sine, cosine = x - ax, z - az, torch.sin(tilt), torch.cos(tilt)
+    return LVFrame(s=dx * sine + dz * cosine, q=dx * cosine - dz * sine)
+
+
+def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:
+    """Sampling grid into the atlas, (B, T, R, A, 2) in grid_sample's [-1, 1]."""
+    p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
+    shape = compute_shape(patient)
+    length0, septal, lateral = (v.float()[:, None, None, None] for v in (shape.length, shape.septal, shape.lateral))
+    length, a, c, late = (
+        v.float()[:, :, None, None] for v in (motion.length, motion.narrowing, cycle.contraction, cycle.ejecting)
+    )
+    s, q = frame.s, frame.q
+    roof = length0 + p["la_length"] + 0.6  # the back of the atria stays; they stretch as the annulus descends
+    below = length0 + (s - length) * ((roof - length0) / (roof - length))
+    s0 = torch.where(s < 0, s, torch.where(s < length, s * (length0 / length), torch.where(s < roof, below, s)))
+    zeta = s0 / length0
+    z01 = zeta.clamp(0, 1)
+    q = q - p["bow"] * 4 * z01 * (1 - z01)
+    f = profile(zeta, p["z_max"], p["base_taper"], p["apex_power"])
+    fade = 1 - smoothstep((zeta - 1.0) / 0.35)
+    is_lateral = q > 0
+    width = torch.where(is_lateral, lateral, septal)
+    endo0 = width * f
+    epi0 = torch.maximum(epicardium(s0, length0, width, p), endo0 + 0.25)
+    rho = regional_pattern(p, z01, torch.where(is_lateral, 1.0, -1.0), late)
+    endo = endo0 * (1 - a * rho * fade)
+    stretch = 1 + (length0 / length - 1) * smoothstep(zeta / 0.3) * fade
+    epi = (endo * endo + (epi0 * epi0 - endo0 * endo0) * stretch).sqrt()
+    rv0 = torch.where(is_lateral, 0.0, rv_profile(zeta, p))
+    rv = rv0 * (1 - p["rv_shortening"] * c * fade)
+    far = epi0 + rv0 + 3.0
+    q0 = _piecewise(q.abs(), [endo, epi, epi + rv + 0.02, far], [endo0, epi0, epi0 + rv0 + 0.02, far])
+    q0 = torch.where(is_lateral, q0, -q0)
+    # grid_sample with align_corners=False: -1 is the left edge of the first sample, half a pitch before its centre.
+    u = (q0 - Q_MIN + PITCH / 2) / (math.ceil((Q_MAX - Q_MIN) / PITCH) * PITCH) * 2 - 1
+    v = (s0 - S_MIN + PITCH / 2) / (math.ceil((S_MAX - S_MIN) / PITCH) * PITCH) * 2 - 1
+    return torch.stack([u, v], dim=-1)

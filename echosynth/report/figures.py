@@ -1,0 +1,125 @@
+"""Figures of ejection fraction: scatter, Bland-Altman, histogram. EF in per cent everywhere.
+
+Figures are made without pyplot, so there is no global state and no display, and threads can draw at once.
+Bland & Altman, The Lancet 327 (1986): limits of agreement = mean difference +- 1.96 standard deviations.
+"""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+BLUE, ORANGE, GREY = "#1f6fb4", "#c8590a", "#666666"
+EF_BINS = [5.0 * edge for edge in range(21)]
+
+
+def ef_scatter(target: ArrayLike, judge: ArrayLike, title: str = "Asked and measured EF") -> Figure:
+    """Draw measured against asked EF with the identity line, the mean bias and its 1.96 SD band.
+
+    Args:
+        target: (n,) EF asked for, per cent.
+        judge: (n,) EF measured by the judge, per cent.
+        title: title of the figure.
+
+    Raises:
+        ValueError: the vectors are empty or differ in length.
+    """
+    t, m = _pair(target, judge)
+    figure, axes = _blank(title)
+    low, high = min(0.0, float(m.min())), max(100.0, float(m.max()))
+    line = np.array([low, high])
+    bias, spread = _agreement(m - t)
+    axes.fill_between(line, line + bias - spread, line + bias + spread, color=BLUE, alpha=0.10, linewidth=0)
+    axes.plot(line, line, color=GREY, linewidth=1, label="identity")
+    label = f"bias {bias:+.1f} ± {spread:.1f} (1.96 SD)"
+    axes.plot(line, line + bias, color=BLUE, linewidth=1, linestyle="--", label=label)
+    axes.scatter(t, m, s=16, color=ORANGE, alpha=0.7, linewidths=0, label=f"{len(t)} clips")
+    axes.set(xlabel="EF asked for (%)", ylabel="EF measured by the judge (%)", xlim=(low, high), ylim=(low, high))
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
+
+
+def bland_altman(target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman") -> Figure:
+    """Draw the difference judge - target against the mean of both, with bias and limits of agreement.
+
+    Args:
+        target: (n,) EF asked for, per cent.
+        judge: (n,) EF measured by the judge, per cent.
+        title: title of the figure.
+
+    Raises:
+        ValueError: the vectors are empty or differ in length.
+    """
+    t, m = _pair(target, judge)
+    figure, axes = _blank(title)
+    bias, spread = _agreement(m - t)
+    axes.scatter((t + m) / 2, m - t, s=16, color=ORANGE, alpha=0.7, linewidths=0)
+    axes.axhline(0, color=GREY, linewidth=1)
+    for value, style in ((bias, "-"), (bias - spread, "--"), (bias + spread, "--")):
+        axes.axhline(value, color=BLUE, linewidth=1, linestyle=style)
+        axes.annotate(
+            f"{value:+.1f}", (1.0, value), xycoords=("axes fraction", "data"), xytext=(3, 0),
+            textcoords="offset points", va="center", color=BLUE, fontsize=8, annotation_clip=False,
+        )  # fmt: skip
+    axes.set(xlabel="mean of asked and measured EF (%)", ylabel="measured - asked EF (points)")
+    return figure
+
+
+def ef_histogram(before: ArrayLike, after: ArrayLike, title: str = "EF before and after augmentation") -> Figure:
+    """Draw the number of clips per 5 points of EF before and after synthetic clips were added.
+
+    Args:
+        before: (n,) EF of the clips that were there, per cent, 0-100.
+        after: (m,) EF of all clips afterwards, per cent, 0-100.
+        title: title of the figure.
+
+    Raises:
+        ValueError: an EF is outside 0-100, so it would be missing from the picture.
+    """
+    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    for values in (first, second):
+        if values.size and not (values.min() >= 0 and values.max() <= 100):
+            raise ValueError("EF is in per cent, 0-100")
+    figure, axes = _blank(title)
+    axes.hist(second, bins=EF_BINS, color=ORANGE, alpha=0.55, label=f"after ({len(second)})")
+    axes.hist(first, bins=EF_BINS, color=BLUE, alpha=0.75, label=f"before ({len(first)})")
+    axes.set(xlabel="EF (%)", ylabel="clips", xlim=(0, 100))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def figure_to_png(figure: Figure, dpi: int = 120) -> bytes:
+    """Return the figure as a PNG file in memory."""
+    buffer = io.BytesIO()
+    # No software version in the file: the same numbers give the same bytes.
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _blank(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _pair(target: ArrayLike, judge: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    t, m = np.asarray(target, dtype=np.float64), np.asarray(judge, dtype=np.float64)
+    if t.ndim != 1 or t.shape != m.shape or len(t) == 0:
+        raise ValueError(f"need two non-empty vectors of one length, got {t.shape} and {m.shape}")
+    return t, m
+
+
+def _agreement(difference: np.ndarray) -> tuple[float, float]:
+    """Return the mean difference and 1.96 standard deviations (n - 1); 0 for a single clip."""
+    deviation = float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
+    return float(difference.mean()), 1.96 * deviation

@@ -1,0 +1,140 @@
+"""Train a whole cascade from one configuration: stage after stage, then bundle them as a pipeline."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from diffusers import ModelMixin
+from pydantic import Field, model_validator
+
+from echosynth.config import StrictModel
+from echosynth.diffusion.cascade import check_chain
+from echosynth.diffusion.guidance import guided_denoiser
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.unet3d import UNet3D
+from echosynth.edm.preconditioning import EDMPreconditioning
+from echosynth.seeding import make_generator
+from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.phantom_set import render_phantom_set
+from echosynth.training.run import Pace, Report, run_training
+from echosynth.training.sources import PhantomSourceConfig, SourceConfig, open_source
+from echosynth.video.clip import from_network
+from echosynth.video.files import write_png
+
+
+class CascadeConfig(StrictModel):
+    """A cascade and its training.
+
+    Attributes:
+        kind: "cascade".
+        name: of the finished model.
+        seed: root of all randomness.
+        data: training clips.
+        validation: held-out clips.
+        stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
+        only: train just these stages; None for all.
+        pace: how often to log, validate and save.
+    """
+
+    kind: Literal["cascade"]
+    name: str
+    seed: int = 0
+    data: SourceConfig = Field(discriminator="source")
+    validation: SourceConfig = Field(discriminator="source")
+    stages: dict[str, StageConfig]
+    only: list[str] | None = None
+    pace: Pace = Pace()
+
+    @model_validator(mode="after")
+    def _chain_is_whole(self) -> "CascadeConfig":
+        names = ["base", *(f"sr{k}" for k in range(1, len(self.stages)))]
+        if list(self.stages) != names:
+            raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
+        if unknown := set(self.only or []) - set(names):
+            raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
+        check_chain([stage.spec(name) for name, stage in self.stages.items()])
+        return self
+
+
+def prepare_source(config: SourceConfig, report: Report) -> None:
+    """Render a phantom set if need be."""
+    if isinstance(config, PhantomSourceConfig):
+        for done in render_phantom_set(config):
+            report(f"phantoms: {done * 64} of {config.patients} rendered")
+
+
+def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable[[ModelMixin, int], None]:
+    """A sheet of held-out clips: for each, the truth above what the stage makes from the same conditions."""
+
+    def save(model: ModelMixin, step: int) -> None:
+        batch = task.make_batch(3, make_generator(0, "preview"))
+        batch = {key: value.to(model.device) for key, value in batch.items()}
+        given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
+        if "lowres_sigma" in batch:
+            given |= {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
+        scheduler = config.scheduler()
+        scheduler.set_timesteps(config.num_inference_steps, device=model.device)
+        denoise = guided_denoiser(model, EDMPreconditioning(config.sigma_data), {"ef": batch["ef"]}, given)
+        with torch.no_grad():
+            made = scheduler.sample(denoise, batch["noise"] * scheduler.init_noise_sigma)
+        rows = []
+        for k in range(len(made)):
+            for residual in (batch["residual"], made):
+                clip = from_network(batch["reference"][k, 0] + residual[k, 0])
+                rows.append(np.concatenate(list(clip[:: max(1, len(clip) // 8)]), axis=1))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_png(folder / f"step-{step:08d}.png", np.concatenate(rows, axis=0))
+
+    return save
+
+
+def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> Path | None:
+    """Train every stage that is not finished; returns the pipeline's folder, or None while stages are missing.
+
+    Running it again continues where it stopped.
+    """
+    prepare_source(config.data, report)
+    prepare_source(config.validation, report)
+    source, held_out = open_source(config.data), open_source(config.validation)
+    previous: StageConfig | None = None
+    for name, stage in config.stages.items():
+        if config.only is None or name in config.only:
+            torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
+            validation = DiffusionTask(stage, previous, held_out)
+            run_training(
+                name,
+                DiffusionTask(stage, previous, source),
+                stage.network(),
+                stage.optim,
+                out,
+                config.seed,
+                config.pace,
+                fingerprint=f"{config.seed} {config.data.model_dump_json()} {stage.model_dump_json()}",
+                validation=validation,
+                preview=_preview(validation, stage, out / name / "previews"),
+                report=report,
+            )
+        previous = stage
+    if not all((out / name / "model").is_dir() for name in config.stages):
+        return None
+    return bundle(config, out)
+
+
+def bundle(config: CascadeConfig, out: Path) -> Path:
+    """Join the finished stages to a pipeline in half precision at OUT/pipeline."""
+    networks = {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages}
+    pipeline = EchoCascadePipeline.from_stages(
+        [stage.spec(name) for name, stage in config.stages.items()],
+        networks,
+        {name: stage.scheduler() for name, stage in config.stages.items()},
+    )
+    target = out / "pipeline"
+    part = out / ".pipeline.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    pipeline.to(torch.float16).save_pretrained(part)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return target

@@ -1,0 +1,91 @@
+"""Checkpoints that are complete or absent.
+
+A checkpoint is a folder: `model.safetensors`, `ema.safetensors`, `optimizer.pt` (loaded with weights_only), `state.json`. It is written under a
+temporary name, every file synced to disk, and renamed; older ones are removed only afterwards. A kill at any moment leaves the last complete one.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers.training_utils import EMAModel
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from echosynth.errors import CheckpointError
+
+KEEP = 2
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer, fingerprint: str
+) -> Path:
+    """Write the state after `step` steps; keep the newest two checkpoints.
+
+    Args:
+        folder: holds all checkpoints of the run.
+        step: steps done.
+        model: the bare network.
+        ema: its moving average.
+        optimizer: its optimiser.
+        fingerprint: hash of the config; `load_checkpoint` refuses another one.
+    """
+    target = folder / f"step-{step:08d}"
+    part = folder / f".{target.name}.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    names = [name for name, _ in model.named_parameters()]
+    averaged = dict(zip(names, (p.contiguous() for p in ema.shadow_params), strict=True))
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / "model.safetensors")
+    save_file(averaged, part / "ema.safetensors")
+    torch.save(optimizer.state_dict(), part / "optimizer.pt")
+    state = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
+    (part / "state.json").write_text(json.dumps(state))
+    for path in part.iterdir():
+        _sync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    _sync(folder)
+    for old in sorted(folder.glob("step-*"))[:-KEEP]:
+        shutil.rmtree(old)
+    return target
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer, fingerprint: str
+) -> int:
+    """Restore the newest checkpoint in place; returns the steps done, 0 if there is none.
+
+    Raises:
+        CheckpointError: it was made with another config, or cannot be read.
+    """
+    found = sorted(folder.glob("step-*")) if folder.is_dir() else []
+    if not found:
+        return 0
+    newest = found[-1]
+    try:
+        state = json.loads((newest / "state.json").read_text())
+        if state["fingerprint"] != fingerprint:
+            raise CheckpointError(
+                f"{newest} was trained with another config; choose another --out, or remove it to start again"
+            )
+        model.load_state_dict(load_file(newest / "model.safetensors"))
+        averaged = load_file(newest / "ema.safetensors")
+        optimizer.load_state_dict(torch.load(newest / "optimizer.pt", weights_only=True))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint {newest} cannot be read ({error}); remove it to fall back") from error
+    device = next(model.parameters()).device
+    for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
+        shadow.copy_(averaged[name].to(device))
+    ema.optimization_step = state["ema_steps"]
+    return int(state["step"])

@@ -1,0 +1,208 @@
+"""One cascade stage as a training task: cut the clip to the stage's shape, add noise, score the denoiser.
+
+    loss = weight(sigma) |D(r + sigma n; sigma) - r|^2,  r = clip - reference,  ln sigma ~ N(P_mean, P_std^2)      Karras 2022, Eq. 8
+
+A super-resolution stage sees windows in time and crops in space. Both are the same for every frame of a clip, for its reference and for its
+conditioning frame: crops that jump from frame to frame would teach flicker.
+"""
+
+import math
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from echosynth.config import StrictModel
+from echosynth.diffusion.cascade import StageSpec, base_reference, resize_frame, superres_reference
+from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.unet3d import UNet3D
+from echosynth.edm.noise import draw_sigma
+from echosynth.edm.preconditioning import EDMPreconditioning
+from echosynth.training.loop import Batch
+from echosynth.training.optim import OptimConfig
+from echosynth.video.clip import to_network
+
+
+class UNetConfig(StrictModel):
+    """Shape of a stage's network; see `UNet3D`."""
+
+    patch: int
+    widths: list[int]
+    blocks: list[int]
+    space_attention: list[bool]
+    time_attention: list[bool]
+    emb_dim: int = 256
+    scalars: list[str] = ["ef"]
+    frame_patch: int
+
+
+class StageConfig(StrictModel):
+    """A stage: what it makes (see `StageSpec`), how it is sampled, and how it is trained.
+
+    Attributes:
+        sigma_data: spread of the clip's difference to its reference, in [-1, 1] units.
+        P_mean: mean of ln sigma in training.
+        P_std: its spread.
+        ef_dropout: share of samples trained without EF.
+        frame_dropout: share trained without the conditioning frame.
+        lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
+        window: frames seen at once in training, None for all.
+        crop: side of the square seen in training, None for all; a multiple of the network's stride.
+        unet: network.
+        optim: optimiser.
+    """
+
+    kind: Literal["base", "temporal", "spatial", "both"]
+    frames: int
+    fps: float
+    size: int
+    num_inference_steps: int
+    guidance_scale: float = 1.0
+    guidance_low: float = 0.0
+    guidance_high: float = 1e9
+    lowres_sigma: float = 0.0
+    solver: Literal["dpmpp_2m", "heun", "euler"] = "dpmpp_2m"
+    S_churn: float = 0.0
+    sigma_data: float
+    sigma_min: float = 0.002
+    sigma_max: float = 20.0
+    rho: float = 7.0
+    P_mean: float = -1.2
+    P_std: float = 1.4
+    ef_dropout: float = 0.1
+    frame_dropout: float = 0.05
+    lowres_sigma_max: float = 0.0
+    window: int | None = None
+    crop: int | None = None
+    unet: UNetConfig
+    optim: OptimConfig
+
+    def spec(self, name: str) -> StageSpec:
+        """The part that the pipeline needs."""
+        shared = StageSpec.__dataclass_fields__.keys() - {"name"}
+        return StageSpec(name=name, **{key: getattr(self, key) for key in shared})
+
+    def scheduler(self) -> EDMScheduler:
+        """The stage's sampler."""
+        return EDMScheduler(
+            self.sigma_min, self.sigma_max, self.sigma_data, self.rho, solver=self.solver, S_churn=self.S_churn
+        )
+
+    def network(self) -> UNet3D:
+        """A network with fresh weights."""
+        return UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
+
+
+class ClipSource(Protocol):
+    """Where training clips come from.
+
+    Attributes:
+        fps: of the clips, Hz.
+        size: of the clips, pixels.
+    """
+
+    fps: float
+    size: int
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+        """Draw clips uint8 (T, S, S), a conditioning frame uint8 (S, S) for each, and their EF (count,), per cent."""
+        ...
+
+
+class DiffusionTask:
+    """Training of one stage.
+
+    Args:
+        config: the stage.
+        previous: the stage before it, None for the base.
+        source: clips.
+    """
+
+    def __init__(self, config: StageConfig, previous: StageConfig | None, source: ClipSource) -> None:
+        self.config, self.previous, self.source = config, previous, source
+        self.preconditioning = EDMPreconditioning(config.sigma_data)
+        self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
+
+    def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
+        """A source clip (B, T, S, S) as the stage would make it: (B, 1, stage.frames, size, size) in [-1, 1]."""
+        stride = round(self.source.fps / stage.fps)
+        return resize_frame(clip[:, :: stride][:, : stage.frames], stage.size)[:, None]
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """See `Task.make_batch`."""
+        config = self.config
+        clips, frames, ef = self.source.draw(size, generator)
+        stride = round(self.source.fps / config.fps)
+        start, count = 0, config.frames
+        if config.window and self.previous:
+            # Windows start on a frame that the previous stage has, so that its frames keep their place in the window.
+            step = config.frames // self.previous.frames
+            places = (config.frames - config.window) // step + 1
+            start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
+        cut = [clip[start * stride : (start + count - 1) * stride + 1 : stride] for clip in clips]
+        target = resize_frame(to_network(np.stack(cut)), config.size)[:, None]
+        frame = to_network(np.stack(frames))[:, None]
+        batch: Batch = {}
+        if self.previous is None:
+            reference = base_reference(frame, config.frames, config.size)
+        else:
+            level = torch.rand(size, generator=generator) * config.lowres_sigma_max
+            reference = self._reference(clips, start, count, level, generator)
+            batch["lowres_sigma"] = level
+        if config.crop:
+            unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
+            y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
+            target = target[..., y : y + config.crop, x : x + config.crop]
+            reference = reference[..., y : y + config.crop, x : x + config.crop]
+            side, k = config.crop * self.frame_scale, self.frame_scale
+            frame = frame[..., y * k : y * k + side, x * k : x * k + side]
+        ef = torch.where(torch.rand(size, generator=generator) < config.ef_dropout, math.nan, ef)
+        frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
+        if self.previous is None:  # without a frame there is nothing to hold still: start from black
+            reference = torch.where(frame_given[:, None, None, None, None], reference, -1.0)
+        residual = target - reference
+        sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
+        noise = torch.randn(residual.shape, generator=generator)
+        return batch | {
+            "residual": residual,
+            "noise": noise,
+            "sigma": sigma,
+            "ef": ef,
+            "frame": frame,
+            "frame_given": frame_given,
+            "reference": reference.contiguous(),
+        }
+
+    def _reference(
+        self, clips: list[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The previous stage's clip, taken from the truth, with noise, at this stage's shape: (B, 1, count, size, size)."""
+        config, previous = self.config, self.previous
+        assert previous is not None
+        factor, stride = config.frames // previous.frames, round(self.source.fps / previous.fps)
+        first, last = start // factor, (start + count - 1) // factor
+        # One frame more than the window needs, where there is one: interpolation looks ahead.
+        stop = min(last + 2, previous.frames) if factor > 1 else last + 1
+        cut = [clip[first * stride : (stop - 1) * stride + 1 : stride] for clip in clips]
+        lowres = resize_frame(to_network(np.stack(cut)), previous.size)[:, None]
+        lowres = lowres + level[:, None, None, None, None] * torch.randn(lowres.shape, generator=generator)
+        return superres_reference(lowres, lowres.shape[2] * factor, config.size)[:, :, :count]
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """EDM loss, mean over the batch; about 1 for an untrained network."""
+        sigma, residual = batch["sigma"], batch["residual"]
+        level = sigma[:, None, None, None, None]
+        lowres = {}
+        if self.previous is not None:
+            lowres = {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
+        denoised = self.preconditioning.denoise(
+            model,
+            residual + level * batch["noise"],
+            sigma,
+            scalars={"ef": batch["ef"]},
+            frame=batch["frame"],
+            frame_given=batch["frame_given"],
+            **lowres,
+        )
+        return (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean()

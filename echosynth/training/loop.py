@@ -1,0 +1,103 @@
+"""The training loop: a generator that does one optimiser step at a time; logging, previews and checkpoints are its caller's.
+
+The only counter is `step`. Data order, noise and learning rate derive from (seed, step), so a resumed run repeats an uninterrupted one, and the
+batch is the same for any number of processes: each takes its share of it.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from echosynth.seeding import make_generator
+from echosynth.training.optim import OptimConfig, learning_rate
+
+Batch = dict[str, torch.Tensor]
+
+
+class Task(Protocol):
+    """What is being learnt."""
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` samples; everything random comes from `generator`. CPU tensors, batch first."""
+        ...
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean loss of a batch, a scalar."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: how many are done, loss, gradient norm before clipping, learning rate, seconds."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    lr: float
+    seconds: float
+
+
+def train(
+    task: Task,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    config: OptimConfig,
+    seed: int,
+    start: int = 0,
+) -> Iterator[Step]:
+    """Train from step `start` to `config.steps`.
+
+    Args:
+        task: batches and loss.
+        model: prepared by Accelerate.
+        ema: moving average of the bare model.
+        optimizer: prepared by Accelerate.
+        accelerator: processes, precision.
+        config: how.
+        seed: root of all randomness.
+        start: steps already done.
+
+    Yields:
+        A `Step` after each optimiser step.
+
+    Raises:
+        ValueError: the batch cannot be shared equally by the processes.
+    """
+    ranks, rank = accelerator.num_processes, accelerator.process_index
+    if config.batch_size % ranks:
+        raise ValueError(f"batch_size {config.batch_size} cannot be shared by {ranks} processes; make it a multiple")
+    share = config.batch_size // ranks
+
+    def fetch(step: int) -> Batch:
+        # Every process draws the whole batch and keeps its share: the batch does not depend on how many they are.
+        batch = task.make_batch(config.batch_size, make_generator(seed, "batch", step))
+        return {k: v[rank * share : (rank + 1) * share].to(accelerator.device) for k, v in batch.items()}
+
+    model.train()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(fetch, start)
+        for step in range(start, config.steps):
+            began = time.perf_counter()
+            batch = coming.result()
+            if step + 1 < config.steps:
+                coming = reader.submit(fetch, step + 1)
+            lr = learning_rate(step, config)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            loss = task.compute_loss(model, batch)
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            ema.step(accelerator.unwrap_model(model).parameters())
+            mean = accelerator.reduce(loss.detach(), "mean")
+            yield Step(step + 1, float(mean), float(norm or 0.0), lr, time.perf_counter() - began)

@@ -1,0 +1,52 @@
+"""Optimiser and learning rate. The rate is a pure function of the step, so a resumed run needs no scheduler state."""
+
+import math
+
+import torch
+from torch import nn
+
+from echosynth.config import StrictModel
+
+
+class OptimConfig(StrictModel):
+    """How a network is trained.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch_size: samples per step, over all processes.
+        lr: highest learning rate.
+        warmup_steps: the rate rises linearly over these.
+        decay_share: over this last share of the steps the rate falls to 1 % along a cosine.
+        weight_decay: of AdamW, on matrices and kernels only.
+        grad_clip: largest gradient norm.
+        ema_decay: of the exponential moving average of the weights.
+        mixed_precision: "bf16" or "no".
+    """
+
+    steps: int
+    batch_size: int = 8
+    lr: float = 1e-3
+    warmup_steps: int = 100
+    decay_share: float = 0.4
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    ema_decay: float = 0.998
+    mixed_precision: str = "bf16"
+
+
+def learning_rate(step: int, config: OptimConfig) -> float:
+    """Rate of step 0, 1, ...: linear warm-up, then constant, then a cosine to 1 %."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    start = config.steps * (1 - config.decay_share)
+    late = min(1.0, max(0.0, (step - start) / max(1.0, config.steps - start)))
+    return config.lr * warm * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * late)))
+
+
+def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on tensors of two or more dimensions."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99))

@@ -1,0 +1,154 @@
+"""Phantom patients rendered once to disk, for training: clips, frames of the same patients at other EFs, and their EF.
+
+A sample of patient s is one clip at EF b, and a few frames of the SAME patient, view and cardiac phase as the clip's first frame, at other EFs.
+Conditioning on those frames teaches the counterfactual itself: the frame tells who the patient is, never which EF to show.
+
+On disk: one folder per 64 patients, written under a temporary name and renamed, so a set can be rendered by many processes, killed and continued.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from echosynth.config import StrictModel
+from echosynth.errors import ConfigError
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS, sample_patient
+from echosynth.phantom.render import Phantom
+from echosynth.phantom.scanner import sample_view
+from echosynth.seeding import derive_seed
+
+SHARD = 64
+LOW_EF, HIGH_EF = 10.0, 85.0
+
+
+class PhantomSetConfig(StrictModel):
+    """Which patients to render and how.
+
+    Attributes:
+        root: folder that holds rendered sets; the set's own folder in it is named by a hash of this config.
+        patients: how many.
+        first_seed: patient seeds are first_seed, first_seed + 1, ...
+        num_frames: frames of a clip.
+        fps: Hz.
+        size: side of the picture, pixels.
+        frames_per_clip: frames at other EFs.
+        workers: processes that render.
+    """
+
+    root: Path = Path("runs/phantoms")
+    patients: int = 1024
+    first_seed: int = 0
+    num_frames: int = 64
+    fps: float = 32.0
+    size: int = 112
+    frames_per_clip: int = 3
+    workers: int = 2
+
+    def folder(self) -> Path:
+        """Where this set lies: a change of what is rendered changes the name, more patients or workers do not."""
+        what = {k: v for k, v in self.model_dump(mode="json").items() if k not in ("root", "patients", "workers")}
+        return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> None:
+    """Render one shard of patients; does nothing if it is already there."""
+    target = config.folder() / f"{index:05d}"
+    if target.exists():
+        return
+    seeds = range(config.first_seed + index * SHARD, config.first_seed + (index + 1) * SHARD)
+    clips = np.empty((SHARD, config.num_frames, config.size, config.size), np.uint8)
+    frames = np.empty((SHARD, config.frames_per_clip, config.size, config.size), np.uint8)
+    ef = np.empty((SHARD,), np.float32)
+    step = 1 if device == "cpu" else 16
+    for begin in range(0, SHARD, step):
+        some = list(seeds[begin : begin + step])
+        draws = [np.random.default_rng(derive_seed(seed, "training clip")) for seed in some]
+        targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(config.frames_per_clip + 1)] for d in draws])
+        phases = [float(d.uniform(0, 1)) for d in draws]
+        patients = [sample_patient(seed) for seed in some]
+        views = [sample_view(seed, p.long_axis) for seed, p in zip(some, patients, strict=True)]
+        phantom = Phantom(patients, views, some, config.size, device)
+        pixels, _ = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
+        cut = slice(begin, begin + len(some))
+        clips[cut], ef[cut] = pixels.cpu().numpy(), targets[:, 0]
+        for k in range(config.frames_per_clip):
+            one, _ = phantom.render(targets[:, k + 1].tolist(), 1, config.fps, phases)
+            frames[cut, k] = one[:, 0].cpu().numpy()
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    part.mkdir(parents=True, exist_ok=True)
+    for name, array in (("clips", clips), ("frames", frames), ("ef", ef)):
+        np.save(part / f"{name}.npy", array)
+    try:
+        part.rename(target)
+    except OSError:  # another process finished the same shard first
+        shutil.rmtree(part)
+
+
+def _render_job(job: tuple[PhantomSetConfig, int]) -> int:
+    torch.set_num_threads(1)
+    render_shard(*job)
+    return job[1]
+
+
+def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
+    """Render what is missing; yields the number of shards done after each one.
+
+    Raises:
+        ConfigError: the seeds run into those reserved for acceptance.
+    """
+    if config.first_seed + config.patients > RESERVED_PATIENT_SEEDS:
+        raise ConfigError(f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance; lower first_seed")
+    shards = range(-(-config.patients // SHARD))
+    missing = [k for k in shards if not (config.folder() / f"{k:05d}").exists()]
+    done = len(shards) - len(missing)
+    if missing and torch.cuda.is_available():
+        for index in missing:
+            render_shard(config, index, "cuda")
+            yield (done := done + 1)
+    elif missing:
+        with multiprocessing.get_context("spawn").Pool(min(config.workers, len(missing))) as pool:
+            for _ in pool.imap_unordered(_render_job, [(config, k) for k in missing]):
+                yield (done := done + 1)
+
+
+@dataclass(frozen=True)
+class PhantomSet:
+    """A rendered set, memory-mapped.
+
+    Attributes:
+        clips: per shard uint8 (64, T, S, S).
+        frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
+        ef: float32 (N,), per cent.
+    """
+
+    clips: list[np.ndarray]
+    frames: list[np.ndarray]
+    ef: np.ndarray
+
+    @staticmethod
+    def open(config: PhantomSetConfig) -> "PhantomSet":
+        """Open a set that `render_phantom_set` has finished."""
+        folders = [config.folder() / f"{k:05d}" for k in range(-(-config.patients // SHARD))]
+        clips = [np.load(f / "clips.npy", mmap_mode="r") for f in folders]
+        frames = [np.load(f / "frames.npy", mmap_mode="r") for f in folders]
+        ef = np.concatenate([np.load(f / "ef.npy") for f in folders])[: config.patients]
+        return PhantomSet(clips, frames, ef)
+
+    def __len__(self) -> int:
+        return len(self.ef)
+
+    def clip(self, index: int) -> np.ndarray:
+        """uint8 (T, S, S)."""
+        return self.clips[index // SHARD][index % SHARD]
+
+    def frame(self, index: int, which: int) -> np.ndarray:
+        """uint8 (S, S): the patient at another EF, at the phase of the clip's first frame."""
+        return self.frames[index // SHARD][index % SHARD, which]

@@ -1,0 +1,165 @@
+"""A training run: folder, log, validation, previews, checkpoints around the loop of loop.py.
+
+    OUT/<name>/log.jsonl       one line per logged step; lines after the checkpoint a run resumes from are dropped
+    OUT/<name>/checkpoints/    complete or absent, see checkpoint.py
+    OUT/<name>/model/          the averaged weights, when the last step is done
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import ModelMixin
+from diffusers.training_utils import EMAModel
+
+from echosynth.config import StrictModel
+from echosynth.seeding import make_generator
+from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
+from echosynth.training.loop import Task, train
+from echosynth.training.optim import OptimConfig, make_optimizer
+
+Report = Callable[[str], None]
+
+
+class Pace(StrictModel):
+    """How often a run logs, validates and saves, in optimiser steps.
+
+    Attributes:
+        log_every: lines of the log.
+        validate_every: validation loss and preview; 0 never.
+        save_every: checkpoints.
+        validation_batches: fixed batches that the validation loss is the mean of.
+    """
+
+    log_every: int = 20
+    validate_every: int = 500
+    save_every: int = 500
+    validation_batches: int = 8
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Drop what an interrupted run logged after its last checkpoint, a torn last line included."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError):
+            continue
+    path.write_text("".join(f"{line}\n" for line in kept))
+
+
+@torch.no_grad()
+def validate(task: Task, model: ModelMixin, accelerator: Accelerator, config: OptimConfig, batches: int) -> float:
+    """Mean loss over fixed batches, which depend on neither seed nor step of the run."""
+    model.eval()
+    total = 0.0
+    for k in range(batches):
+        batch = task.make_batch(config.batch_size, make_generator(0, "validation", k))
+        with accelerator.autocast():
+            total += float(task.compute_loss(model, {key: v.to(accelerator.device) for key, v in batch.items()}))
+    model.train()
+    return total / batches
+
+
+def export(model: ModelMixin, folder: Path) -> None:
+    """Write `model` as a diffusers folder, whole or not at all."""
+    part = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+
+
+def run_training(
+    name: str,
+    task: Task,
+    model: ModelMixin,
+    optim: OptimConfig,
+    out: Path,
+    seed: int,
+    pace: Pace,
+    fingerprint: str,
+    validation: Task | None = None,
+    preview: Callable[[ModelMixin, int], None] | None = None,
+    report: Report = print,
+) -> Path:
+    """Train one network, resuming if its folder holds a checkpoint; returns the folder of the finished model.
+
+    Args:
+        name: of the stage or regressor; its folder in `out`.
+        task: batches and loss.
+        model: fresh weights.
+        optim: optimiser.
+        out: the run's folder.
+        seed: root of all randomness.
+        pace: how often to log, validate and save.
+        fingerprint: what the config says; a checkpoint of another config is refused.
+        validation: the same task on held-out data.
+        preview: called with the averaged model now and then, on the main process.
+        report: takes one line of progress.
+    """
+    folder = out / name
+    final = folder / "model"
+    if final.is_dir():
+        report(f"{name}: finished, nothing to do")
+        return final
+    accelerator = Accelerator(mixed_precision=optim.mixed_precision, cpu=not torch.cuda.is_available())
+    main = accelerator.is_main_process
+    folder.mkdir(parents=True, exist_ok=True)
+    model.to(accelerator.device)  # type: ignore[arg-type]
+    optimizer = make_optimizer(model, optim)
+    ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75)
+    fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+    start = load_checkpoint(folder / "checkpoints", model, ema, optimizer, fingerprint)
+    bare = model
+    model, optimizer = accelerator.prepare(model, optimizer)
+    log = folder / "log.jsonl"
+    if main:
+        _trim_log(log, start)
+        parameters = sum(p.numel() for p in bare.parameters())
+        report(f"{name}: {parameters / 1e6:.2f} M parameters, steps {start} -> {optim.steps}, {accelerator.device}")
+    began, window = time.perf_counter(), []
+    for step in train(task, model, ema, optimizer, accelerator, optim, seed, start):
+        window.append(step)
+        line: dict[str, float] = {}
+        if step.step % pace.log_every == 0 or step.step == optim.steps:
+            line = {
+                "step": step.step,
+                "loss": sum(s.loss for s in window) / len(window),
+                "grad_norm": step.grad_norm,
+                "lr": step.lr,
+                "seconds": sum(s.seconds for s in window) / len(window),
+            }
+            window = []
+        if pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps) and main:
+            ema.store(bare.parameters())
+            ema.copy_to(bare.parameters())
+            if validation is not None:
+                line |= {"step": step.step}
+                line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
+            if preview is not None:
+                preview(bare, step.step)
+            ema.restore(bare.parameters())
+        if line and main:
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
+            report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
+        if step.step % pace.save_every == 0 and main:
+            save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint)
+        if step.step % pace.save_every == 0:
+            accelerator.wait_for_everyone()
+    if main:
+        ema.copy_to(bare.parameters())
+        export(bare, final)
+    accelerator.wait_for_everyone()
+    return final

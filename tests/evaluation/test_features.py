@@ -1,0 +1,42 @@
+"""The judge's feature space: names, shapes, evaluation mode, batches."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from echosynth.evaluation.features import JudgeFeatures, extract_features, score_name
+
+
+class Regressor(nn.Module):
+    """A network with dropout and batch norm, which only evaluation mode makes deterministic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.AdaptiveAvgPool3d(2), nn.Flatten(), nn.BatchNorm1d(8), nn.Dropout(0.5))
+
+    def embed(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layers(x)
+        return result
+
+
+def test_features_do_not_depend_on_the_batch() -> None:
+    features = JudgeFeatures(Regressor(), "toy")
+    clips = torch.rand(6, 1, 4, 8, 8)
+    whole = extract_features(features, [clips])
+    parts = extract_features(features, clips.split([1, 4, 1]))
+    assert whole.shape == (6, 8)
+    assert whole.dtype == np.float64
+    assert np.allclose(whole, parts)
+    assert score_name("kd", features, 6) == "kd[judge:toy;n=6]"
+
+
+def test_bad_names_and_shapes_are_refused() -> None:
+    for name in ("", "FVD", "fid", "a;n=9", "a]"):
+        with pytest.raises(ValueError, match="cannot name"):
+            JudgeFeatures(Regressor(), name)
+    features = JudgeFeatures(Regressor(), "toy")
+    with pytest.raises(ValueError, match="B, 1, T, H, W"):
+        features(torch.rand(2, 3, 4, 8, 8))
+    with pytest.raises(ValueError, match="no clips"):
+        extract_features(features, [])

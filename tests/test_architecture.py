@@ -1,0 +1,96 @@
+"""The house keeps its shape: who may import whom, how long a file is, and that every module imports.
+
+`config`, `errors`, `seeding` and `checkpoints` are open to all folders and import only one another.
+"""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "echosynth"
+OPEN = {"config", "errors", "seeding", "checkpoints"}
+FOLDERS = {"video", "edm", "phantom", "data", "diffusion", "regression", "training", "augmentation", "evaluation"}
+FOLDERS |= {"report", "web"}
+LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are understood
+    **{name: set() for name in OPEN},
+    "video": set(),
+    "edm": set(),
+    "phantom": {"video", "data"},
+    "data": {"video"},
+    "diffusion": {"video", "edm"},
+    "regression": {"video", "edm"},
+    "evaluation": {"video", "data", "regression"},
+    "training": {"video", "phantom", "data", "edm", "diffusion", "regression", "evaluation"},
+    "augmentation": {"video", "data", "diffusion", "regression"},
+    "report": {"video", "evaluation", "augmentation"},
+    "web": FOLDERS - {"training"},
+    "cli": FOLDERS,
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [path.relative_to(PACKAGE).as_posix() for path in FILES]
+
+
+def chapter(path: Path) -> str:
+    """Return the name the law uses: the folder, or the module for files at the top."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_chapters(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, chapter) of every import of our own package, also of those inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute here"
+            # `from echosynth import video` names the chapter on the right
+            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in dotted:
+            parts = name.split(".")
+            if parts[0] == "echosynth" and len(parts) > 1 and not parts[1].startswith("__"):
+                yield node.lineno, parts[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_import_law(path: Path) -> None:
+    here = chapter(path)
+    assert here in LAW, f"{here} is not in the import law: decide what it may import and add it"
+    allowed = LAW[here] | OPEN | {here}
+    imports = imported_chapters(ast.parse(path.read_text()))
+    broken = [f"line {line}: {there}" for line, there in imports if there not in allowed]
+    assert not broken, f"{here} may import {sorted(allowed)}, but: {broken}"
+
+
+def test_generator_and_judge_share_no_code_of_their_own() -> None:
+    assert "regression" not in LAW["diffusion"]
+    assert "diffusion" not in LAW["regression"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_every_module_imports(path: Path) -> None:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    if parts[-1] == "__main__":
+        pytest.skip("importing it runs the program")
+    importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_files_are_short_and_named_after_a_noun(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300, "split it by noun"
+    names = {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
+    assert not names & {"utils", "util", "helpers", "common"}
+    assert ast.get_docstring(ast.parse(path.read_text())), "a module says what it is"
+
+
+@pytest.mark.skipif(not (PACKAGE / "cli.py").exists(), reason="no command line yet")
+def test_the_command_line_opens_without_torch() -> None:
+    script = "import sys, echosynth.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, timeout=60).returncode == 0
