@@ -1,7 +1,7 @@
 """Mistakes a user can make. `cli.py` prints each as one line and exits with code 2.
 
-A message says what was looked for, where, and what to do next. Anything that is not an `EchosynthError` is a bug of ours
-and keeps its traceback (exit code 1).
+A message says what was looked for, where, and what to do next. Anything that is not an `EchosynthError` is a bug of
+ours and keeps its traceback (exit code 1).
 """
 
 

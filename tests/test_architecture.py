@@ -29,7 +29,8 @@ LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are under
     "augmentation": {"video", "data", "diffusion", "regression"},
     "report": {"video", "evaluation", "augmentation"},
     "web": FOLDERS - {"training"},
-    "cli": FOLDERS,
+    "commands": FOLDERS,  # one file per command: the only place where all chapters meet
+    "cli": FOLDERS | {"commands"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -1,7 +1,8 @@
 """Self-attention over space (the H W positions of one frame) or over time (the T frames at one position).
 
-Activations are (B T, C, H, W) in channels-last memory, i.e. (B, T, H W, C) contiguous: both kinds of tokens are views, nothing is copied to lay
-them out. Time attention uses rotary positions (Su et al. 2021), so it knows distances in frames and takes any length.
+Activations are (B T, C, H, W) in channels-last memory, i.e. (B, T, H W, C) contiguous: both kinds of tokens are
+views, nothing is copied to lay them out. Time attention uses rotary positions (Su et al. 2021), so it knows distances
+in frames and takes any length.
 """
 
 import importlib.util
@@ -52,7 +53,9 @@ class Attention(nn.Module):
             MissingDependencyError: xformers is not installed.
         """
         if valid and importlib.util.find_spec("xformers") is None:
-            raise MissingDependencyError("xformers is not installed; install it with: pip install 'echosynth[xformers]'")
+            raise MissingDependencyError(
+                "xformers is not installed; install it with: pip install 'echosynth[xformers]'"
+            )
         self.use_xformers = valid
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
@@ -79,7 +82,8 @@ class Attention(nn.Module):
             q, k, v = (y.transpose(1, 2) for y in (q, k, v))
             return memory_efficient_attention(q, k, v).transpose(1, 2)
         if q.device.type == "cpu" and q.requires_grad:
-            # The fused CPU kernel's backward pass is ten times slower than plain matrix products at these lengths (16-64).
+            # The fused CPU kernel's backward pass is ten times slower than plain matrix products at these lengths
+            # (16-64).
             with sdpa_kernel(SDPBackend.MATH):
                 return F.scaled_dot_product_attention(q, k, v)
         return F.scaled_dot_product_attention(q, k, v)

@@ -1,8 +1,11 @@
 """Residual blocks of the space-time U-Net: a 3x3 convolution in space, then a convolution of 3 frames in time.
 
-Activations stay (B T, C, H, W) in channels-last memory. Seen as (B, C, T, H W) the same memory makes the time convolution an ordinary
-3x1 two-dimensional one, with no copy: on CPU and GPU that is several times faster than conv3d or transposed layouts.
+Activations stay (B T, C, H, W) in channels-last memory. Seen as (B, C, T, H W) the same memory makes the time
+convolution an ordinary 3x1 two-dimensional one, with no copy: on CPU and GPU that is several times faster than conv3d
+or transposed layouts.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +66,7 @@ class SpaceTimeBlock(nn.Module):
         self.attentions = nn.ModuleList(Attention(channels, axis) for axis in axes)
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
-        """x (B T, C, H, W), emb (B, emb_dim) -> (B T, C, H, W)."""
+        """Refine x (B T, C, H, W) under emb (B, emb_dim): the same shape."""
         scale1, shift1, scale2, shift2 = self.modulation(emb).chunk(4, dim=1)
         h = self.space(modulate(x, self.norm1, scale1, shift1))
         x = x + self.time(modulate(h, self.norm2, scale2, shift2), frames)
@@ -85,7 +88,7 @@ class FrameEncoder(nn.Module):
         self.patch = patch
         self.first = nn.Conv2d(patch * patch, widths[0], 3, padding=1)
         self.refine = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in widths)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
 
     def forward(self, frame: torch.Tensor) -> list[torch.Tensor]:
         """(B, 1, S, S) in [-1, 1] -> per level (B, C, h, w)."""

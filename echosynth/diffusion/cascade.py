@@ -5,12 +5,14 @@
     spatial    reference = the previous clip, bicubic in space
     both       reference = both
 
-Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks included, is then right by
-construction, and the network spends itself on what moves. Frame 0 of a clip has the cardiac phase of the conditioning frame.
+Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks
+included, is then right by construction, and the network spends itself on what moves. Frame 0 of a clip has the
+cardiac phase of the conditioning frame.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +70,7 @@ def check_chain(stages: Sequence[StageSpec]) -> None:
     """
     if not stages or stages[0].kind != "base":
         raise ValueError("a cascade starts with a stage of kind 'base'")
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         faster, larger = after.frames != before.frames, after.size != before.size
         kind = {(True, False): "temporal", (False, True): "spatial", (True, True): "both"}.get((faster, larger))
         if kind != after.kind:

@@ -1,8 +1,8 @@
 """Noise level and named scalars (EF, ...) as one vector per sample that modulates every block.
 
-A scalar u in [0, 1] enters as Fourier features [u, sin(2^k pi u), cos(2^k pi u)], k = 0..5: a plain linear layer on a raw number is what let
-earlier systems collapse to the middle of the EF range. A scalar that is not given (NaN) enters as a learned vector of its own, which is also
-what classifier-free guidance drops it to.
+A scalar u in [0, 1] enters as Fourier features [u, sin(2^k pi u), cos(2^k pi u)], k = 0..5: a plain linear layer on a
+raw number is what let earlier systems collapse to the middle of the EF range. A scalar that is not given (NaN) enters
+as a learned vector of its own, which is also what classifier-free guidance drops it to.
 """
 
 import math
@@ -71,7 +71,8 @@ class ConditionEmbedding(nn.Module):
 
         Args:
             c_noise: (B,), ln(sigma) / 4, about -1.6..0.8.
-            scalars: name -> (B,), in the scalar's own unit, NaN where not given; a name that is missing counts as not given.
+            scalars: name -> (B,), in the scalar's own unit, NaN where not given; a name that is missing counts as not
+                given.
             lowres_sigma: (B,), noise level of the low-resolution clip, or None at the base stage.
             frame_given: bool (B,).
 

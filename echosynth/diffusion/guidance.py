@@ -2,7 +2,8 @@
 
     D = D_uncond + w (D_cond - D_uncond)        Ho & Salimans 2022; interval: Kynkaanniemi et al. 2024
 
-Both evaluations run as one batch. Only the scalars are dropped: both see the same frame, so guidance strengthens EF and leaves the patient alone.
+Both evaluations run as one batch. Only the scalars are dropped: both see the same frame, so guidance strengthens EF
+and leaves the patient alone.
 """
 
 import math

@@ -1,6 +1,7 @@
 """EchoCascadePipeline: one frame and a target EF in, a clip out, by any chain of stages.
 
-diffusers finds components by their argument name and class, so stages are flat: `base_unet, base_scheduler, sr1_unet, ...` (nested pipelines lose
+diffusers finds components by their argument name and class, so stages are flat: `base_unet, base_scheduler, sr1_unet,
+...` (nested pipelines lose
 `.to()`). Sampling state stays float32; only the networks may run in half precision.
 """
 
@@ -106,7 +107,9 @@ class EchoCascadePipeline(DiffusionPipeline):
             scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
             scheduler.set_timesteps(steps)
             guided = [spec.guidance_low <= float(s) <= spec.guidance_high for s in scheduler.sigmas[:-1]]
-            extra = sum(guided) / len(guided) if scale != 1.0 and getattr(self, f"{spec.name}_unet").config.scalars else 0
+            extra = (
+                sum(guided) / len(guided) if scale != 1.0 and getattr(self, f"{spec.name}_unet").config.scalars else 0
+            )
             counts[spec.name] = round(scheduler.passes(steps) * (1 + extra))
         return counts
 

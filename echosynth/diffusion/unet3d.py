@@ -1,9 +1,10 @@
 """UNet3D: the denoising network of every cascade stage.
 
-    clip (B, 1, T, H, W) -> patches of p x p pixels (space-to-depth) -> two or more levels of space-time blocks -> patches -> clip
+    clip (B, 1, T, H, W) -> patches of p x p pixels (space-to-depth) -> two or more levels of space-time blocks ->
+    patches -> clip
 
-The conditions: a vector (noise level, EF, ...) modulates every block; the conditioning frame enters every level at full resolution, encoded once;
-a low-resolution clip, already brought to the stage's size, joins the input.
+The conditions: a vector (noise level, EF, ...) modulates every block; the conditioning frame enters every level at
+full resolution, encoded once; a low-resolution clip, already brought to the stage's size, joins the input.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,20 +108,26 @@ class UNet3D(ModelMixin, ConfigMixin):
         features = self.frame_encoder(frame * seen)
 
         skips: list[torch.Tensor] = []
-        for k, blocks in enumerate(self.down_blocks):
+        for k in range(len(self.down_blocks)):
             if k:
                 skips.append(h)
                 h = self.down[k - 1](h)
             h = (h.unflatten(0, (batch, frames)) + features[k].to(h.dtype)[:, None]).flatten(0, 1)
             h = h.contiguous(memory_format=torch.channels_last)
-            for block in blocks:
-                h = block(h, emb, frames)
+            h = self._run(self.down_blocks, k, h, emb, frames)
         for k in reversed(range(len(self.up_blocks))):
             if k < len(self.up_blocks) - 1:
                 h = F.pixel_shuffle(self.up[k](h), 2)
                 h = self.join[k](torch.cat([h, skips[k]], dim=1).contiguous(memory_format=torch.channels_last))
-            for block in self.up_blocks[k]:
-                h = block(h, emb, frames)
+            h = self._run(self.up_blocks, k, h, emb, frames)
         h = F.silu(self.norm(h.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         out = F.pixel_shuffle(self.last(h), p)
         return out.unflatten(0, (batch, frames)).transpose(1, 2)
+
+    @staticmethod
+    def _run(levels: nn.ModuleList, k: int, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
+        blocks = levels[k]
+        assert isinstance(blocks, nn.ModuleList)
+        for block in blocks:
+            h = block(h, emb, frames)
+        return h

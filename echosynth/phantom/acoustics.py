@@ -3,7 +3,8 @@
     sigma_theta(r) = sigma_0 (1 + .55 (2.2 / r)^1.5 + .25 (r / depth)^2)      the near field does not focus
     y = grey((20 log10 |z| + DR) / (DR + 4))                                  clipped to [0, 1]
 
-What is fixed to the machine (gain, shadows, haze, arcs) is computed once per view; echoes are (B, 4, T, R, A): two complex looks.
+What is fixed to the machine (gain, shadows, haze, arcs) is computed once per view; echoes are (B, 4, T, R, A): two
+complex looks.
 """
 
 import math
@@ -98,7 +99,7 @@ class Machine:
         return side * (padded[..., :-2, :] + padded[..., 2:, :]) + centre * z
 
     def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
-        """Electronic noise of the frames with these indices: (B, 2, T, R, A). A tile, rolled by a hash of the frame index."""
+        """Electronic noise of some frames, (B, 2, T, R, A): a tile, rolled by a hash of the frame's index."""
         out = []
         for tiles, seed in zip(self.noise, self.noise_seeds, strict=True):
             u1, u2 = counter_uniform_pair(seed[None] + 1, 331, int(frames.max()) + 1)
@@ -120,7 +121,7 @@ class Machine:
         look = v["second_look"]
         power = (first**2).sum(1) * (1 - look) + ((second**2).sum(1) + (haze**2).sum(1)) * look + 1e-9
         y = ((10 * torch.log10(power) + v["dynamic_range"]) / (v["dynamic_range"] + 4)).clamp(0, 1)
-        soft = y**v["gamma"]
+        soft = y ** v["gamma"]
         y = soft + v["s_curve"] * (smoothstep(y) ** (v["gamma"] / 1.5) - soft)
         k = v["speckle_reduction"]
         y = torch.cat([y[:, :, :1], (1 - k) * y[:, :, 1:-1] + k / 2 * (y[:, :, 2:] + y[:, :, :-2]), y[:, :, -1:]], 2)

@@ -1,8 +1,8 @@
 """The end-diastolic atlas: echogenicity in dB and complex scatterers on a grid fixed to the heart.
 
 The heart's motion later samples this atlas backwards, so speckle moves with tissue by construction.
-LV frame, cm: s along the axis (0 apex, L annulus), q across (+ lateral, - septum). Texture: K-distributed speckle, i.e. circular complex
-Gaussian scatterers times a slow log-normal amplitude.
+LV frame, cm: s along the axis (0 apex, L annulus), q across (+ lateral, - septum). Texture: K-distributed speckle,
+i.e. circular complex Gaussian scatterers times a slow log-normal amplitude.
 """
 
 import torch
@@ -92,14 +92,18 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     ra_s = tricuspid + p["la_length"] * 0.45
     ra_q = la_q - p["la_width"] - 0.35 - p["ra_width"]
     la_in = 1 - ((s_warp - la_s).abs() / (p["la_length"] * 0.5)) ** 2.4 - ((q_warp - la_q).abs() / p["la_width"]) ** 2.4
-    ra_in = 1 - ((s_warp - ra_s).abs() / (p["la_length"] * 0.48)) ** 2.4 - ((q_warp - ra_q).abs() / p["ra_width"]) ** 2.4
+    ra_in = (
+        1 - ((s_warp - ra_s).abs() / (p["la_length"] * 0.48)) ** 2.4 - ((q_warp - ra_q).abs() / p["ra_width"]) ** 2.4
+    )
     la = _edge(la_in * p["la_width"] * 0.5 + 0.08 * field(0.6), 0.08)
     ra = _edge(ra_in * p["ra_width"] * 0.5 + 0.08 * field(0.6), 0.08)
     annulus = profile(torch.ones_like(length), p["z_max"], p["base_taper"], p["apex_power"])
     mitral_gap = _edge(annulus * side_width - aq, 0.06) * _edge(s - length + 0.25, 0.06) * _edge(la_s - s, 0.1)
     la = torch.maximum(la, mitral_gap)
     tv_centre = -(septal * (1 - p["base_taper"]) + p["wall"] + rv_width * 0.5)
-    tv_gap = _edge(rv_width * 0.46 - (q - tv_centre).abs(), 0.08) * _edge(s - tricuspid + 0.2, 0.06) * _edge(ra_s - s, 0.1)
+    tv_gap = (
+        _edge(rv_width * 0.46 - (q - tv_centre).abs(), 0.08) * _edge(s - tricuspid + 0.2, 0.06) * _edge(ra_s - s, 0.1)
+    )
     ra = torch.maximum(ra, tv_gap)
 
     # Echogenicity, from the surroundings inwards.
@@ -109,7 +113,9 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     fall = torch.exp(-((s_warp - (length + p["la_length"] * 1.15)).clamp_min(0) / 2.2))
     scene.add((p["posterior_db"] + 5.0 * field(0.9, 2.4)) * behind * fall * torch.exp(-(((q_warp + 1.0) / 6.5) ** 4)))
     outside = torch.where(is_lateral, aq - epi, torch.full_like(aq, 9.0))
-    pericardium = torch.exp(-(((outside - 0.22) / 0.16) ** 2)) * _edge(length * 1.05 - s, 0.3) * smoothstep((z - 0.15) / 0.5)
+    pericardium = (
+        torch.exp(-(((outside - 0.22) / 0.16) ** 2)) * _edge(length * 1.05 - s, 0.3) * smoothstep((z - 0.15) / 0.5)
+    )
     scene.add((0.7 * p["posterior_db"] + 4 * field(0.7)) * pericardium)
     lung = _edge(outside - 0.2, 0.1) * smoothstep((z - 0.45) / 0.5) * _edge(5 - outside, 0.8) * is_lateral
     scene.add((0.8 * p["posterior_db"] + 5 * field(0.9)) * lung * torch.exp(-outside.clamp_min(0) / 1.3))
@@ -132,14 +138,21 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     def blob(s0: torch.Tensor, q0: torch.Tensor, along: float, across: float) -> torch.Tensor:
         return torch.exp(-(((s - s0) / along) ** 2) - ((q - q0) / across) ** 2)
 
-    scene.paint(1.1 * blob(length + 0.25, -septal * annulus - p["wall"] * 0.45, 0.55, 0.38), p["tissue_db"] + 10.0 + slow)
+    scene.paint(
+        1.1 * blob(length + 0.25, -septal * annulus - p["wall"] * 0.45, 0.55, 0.38), p["tissue_db"] + 10.0 + slow
+    )
     scene.paint(1.1 * blob(length + 0.15, lateral * annulus + p["wall"] * 0.5, 0.55, 0.55), p["tissue_db"] + 8.0 + slow)
     rv_corner = -(septal * annulus + p["wall"] + p["rv_width"] * 0.95 + 0.2)
     scene.paint(1.1 * blob(tricuspid + 0.1, rv_corner, 0.5, 0.5), p["tissue_db"] + 6.0 + slow)
     not_septum = 1 - septum * 0.95
     blood = p["blood_db"]
     scene.paint(p["outflow"] * 1.2 * blob(length + 0.35, -septal * annulus * 0.7, 0.9, 0.75), blood)
-    for region, level in ((cavity, blood), (rv * (1 - muscle), blood + 5), (la * not_septum, blood - 2), (ra * not_septum, blood)):
+    for region, level in (
+        (cavity, blood),
+        (rv * (1 - muscle), blood + 5),
+        (la * not_septum, blood - 2),
+        (ra * not_septum, blood),
+    ):
         scene.paint(region, level)
     for along, across, strength in ((0.52, 0.72, 0.9), (0.42, 0.55, 0.5)):
         scene.paint(strength * blob(length * along, lateral * across, 0.75, 0.22) * cavity, p["papillary_db"] + slow)

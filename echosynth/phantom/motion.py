@@ -2,10 +2,11 @@
 
     V(t) = EDV (1 - EF c(t)),  c in [0, 1], 0 at end-diastole, 1 at end-systole
     L(t) = L0 (1 - k EF c(t))                                       k = long_axis_share
-    w_side(z, t) = w_side(z, 0) (1 - a(t) rho_side(z, t))           rho: regional pattern, 1 everywhere in a healthy heart
-    a(t) solves  (pi/4)(L/N) sum_i (w_septal + w_lateral)_i^2 = V   a quadratic, so EF is exact for any rho
+    w_side(z, t) = w_side(z, 0) (1 - a(t) rho_side(z, t))           rho: regional pattern, 1 everywhere in a healthy
+    heart a(t) solves  (pi/4)(L/N) sum_i (w_septal + w_lateral)_i^2 = V   a quadratic, so EF is exact for any rho
 
-All fields of a patient come as (B,) tensors; geometry is float64 so that EF holds to 1e-4. Source of the method of discs: ASE/EACVI 2015.
+All fields of a patient come as (B,) tensors; geometry is float64 so that EF holds to 1e-4. Source of the method of
+discs: ASE/EACVI 2015.
 """
 
 import math
@@ -97,7 +98,8 @@ def _beat_position(patient: Fields, time: torch.Tensor, start_phase: torch.Tenso
 def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor) -> Cycle:
     """Cardiac timing; it does not depend on EF, so both clips of a counterfactual pair beat together.
 
-    Isovolumic contraction 50 ms, ejection 413 - 1.7 HR ms (Weissler), isovolumic relaxation 80 ms, then E wave, diastasis, A wave.
+    Isovolumic contraction 50 ms, ejection 413 - 1.7 HR ms (Weissler), isovolumic relaxation 80 ms, then E wave,
+    diastasis, A wave.
 
     Args:
         patient: fields as (B,).
@@ -119,7 +121,8 @@ def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
     systole = 0.5 - 0.5 * torch.cos(math.pi * eject**0.88)
     early = patient["early_filling"].double()[:, None]
     drift = (0.3 * (1 - early)).clamp_max(0.08)
-    # The A wave ends a little before the beat does, so that the end-diastolic plateau is met by a frame at low rates too.
+    # The A wave ends a little before the beat does, so that the end-diastolic plateau is met by a frame at low rates
+    # too.
     fill_e = smoothstep((x - t3) / e_wave)
     fill_d = ((x - t4) / (t5 - t4).clamp_min(1e-3)).clamp(0, 1)
     fill_a = smoothstep((x - t5) / a_wave * 1.02)
@@ -147,7 +150,9 @@ def regional_pattern(patient: Fields, z: torch.Tensor, side: torch.Tensor, eject
         side: -1 septal, +1 lateral.
         ejecting: `Cycle.ejecting`, shaped to broadcast.
     """
-    weak = torch.exp(-(((z - patient["regional_z"]) / 0.28) ** 2)) * (1 + side * patient["regional_side"]).clamp_max(1.0)
+    weak = torch.exp(-(((z - patient["regional_z"]) / 0.28) ** 2)) * (1 + side * patient["regional_side"]).clamp_max(
+        1.0
+    )
     late = -side * patient["asynchrony"] * ejecting
     return (1 + patient["gradient"] * (2 * z - 1) - patient["regional"] * weak) * (1 + late)
 
@@ -195,7 +200,8 @@ def compute_motion(patient: Fields, cycle: Cycle, ef: torch.Tensor) -> Motion:
         ef: (B,), per cent.
 
     Raises:
-        ValueError: EF and regional pattern cannot both hold: the weak segments leave too little wall to eject the blood.
+        ValueError: EF and regional pattern cannot both hold: the weak segments leave too little wall to eject the
+            blood.
     """
     shape, f = compute_shape(patient), disc_profile(patient)[:, None]
     p = _column(patient, 2)

@@ -1,8 +1,8 @@
 """The patient: anatomy, physiology and motion, drawn from one seed. EF is not here: it is the only function knob.
 
-Lengths in cm, volumes in ml, times in s, echogenicity in dB. LV frame: s runs along the long axis (0 apex, L annulus), q across
-it (+ lateral wall, to the right of the image; - septum). Ranges: ASE 2015 chamber quantification, widened to what point-of-care
-pictures show (dilated, hypertrophic, foreshortened, off-axis).
+Lengths in cm, volumes in ml, times in s, echogenicity in dB. LV frame: s runs along the long axis (0 apex, L
+annulus), q across it (+ lateral wall, to the right of the image; - septum). Ranges: ASE 2015 chamber quantification,
+widened to what point-of-care pictures show (dilated, hypertrophic, foreshortened, off-axis).
 """
 
 import math
@@ -115,7 +115,9 @@ class Patient:
 
     def fields(self) -> dict[str, torch.Tensor]:
         """All parameters as tensors of one element, as motion.py takes them."""
-        return {k: torch.tensor([v], dtype=torch.int64 if k == "seed" else torch.float64) for k, v in asdict(self).items()}
+        return {
+            k: torch.tensor([v], dtype=torch.int64 if k == "seed" else torch.float64) for k, v in asdict(self).items()
+        }
 
     @property
     def long_axis(self) -> float:
@@ -135,7 +137,7 @@ class Patient:
 
 
 def sample_patient(seed: int) -> Patient:
-    """Draw a patient. The same seed gives the same patient for ever; seeds from 9,000,000 up are for acceptance only."""
+    """Draw a patient; the same seed gives the same patient for ever."""
     rng = np.random.default_rng(derive_seed(seed, "patient"))
 
     def u(low: float, high: float) -> float:
@@ -191,7 +193,8 @@ def sample_patient(seed: int) -> Patient:
         outflow=sometimes(0.35, 0.2, 1.0),
         warp=u(0.08, 0.4),
     )
-    # Every sampled heart must be able to show every EF that may be asked of it: weaken its regional pattern until it can.
+    # Every sampled heart must be able to show every EF that may be asked of it: weaken its regional pattern until it
+    # can.
     while not patient.can_reach(HIGHEST_EF):
         patient = replace(
             patient,

@@ -1,8 +1,10 @@
 """Patients seen through views: clips and their exact truth.
 
-    atlas (end-diastole) --backward map(EF, t)--> echoes on the polar grid --machine--> grey --scan conversion--> uint8 (B, T, S, S)
+    atlas (end-diastole) --backward map(EF, t)--> echoes on the polar grid --machine--> grey --scan conversion-->
+    uint8 (B, T, S, S)
 
-Every term that depends on EF is multiplied by the contraction c(t), so a patient's end-diastolic frame is the same, bit for bit, at every EF.
+Every term that depends on EF is multiplied by the contraction c(t), so a patient's end-diastolic frame is the same,
+bit for bit, at every EF.
 """
 
 import math
@@ -149,7 +151,8 @@ class Phantom:
         """Grey levels on the polar grid of some frames, (B, T, R, A)."""
         cut = slice(int(frames[0]), int(frames[-1]) + 1)
         cycle = Cycle(*(v[:, cut] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
-        motion = Motion(*(v[:, cut] for v in (motion.length, motion.narrowing, motion.volume, motion.contraction)), motion.ef)
+        shapes = (v[:, cut] for v in (motion.length, motion.narrowing, motion.volume, motion.contraction))
+        motion = Motion(*shapes, ef=motion.ef)
         pose = Pose(pose.x[:, cut], pose.z[:, cut], pose.tilt[:, cut])
         lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
         grid = atlas_grid(self.patient, lv, cycle, motion)
@@ -159,10 +162,16 @@ class Phantom:
         ).reshape(batch, 4, num, ranges, beams)
         # Through-plane motion: other scatterers come into the plane as the heart contracts, and leave it again.
         turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
-        breath = 0.35 * torch.sin(2 * math.pi * 0.25 * cycle.time.float()) * (self.patient["respiration"].float() > 0)[:, None]
+        breath = (
+            0.35
+            * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
+            * (self.patient["respiration"].float() > 0)[:, None]
+        )
         turn = (turn + breath)[:, None, :, None, None]
         one, two = tissue[:, :2], tissue[:, 2:]
-        echoes = torch.cat([one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1)
+        echoes = torch.cat(
+            [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1
+        )
         echoes = echoes + draw_valves(self.patient, lv, cycle, motion)[:, None] * self.valve_texture
         return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0], fps)
 
@@ -184,7 +193,8 @@ class Phantom:
         """Exact tracing of one frame in pixels.
 
         Returns:
-            Long axis (2, 2), apex then base, as (x, y); chords (20, 2, 2), from apex to base, septal end then lateral end.
+            Long axis (2, 2), apex then base, as (x, y); chords (20, 2, 2), from apex to base, septal end then lateral
+            end.
         """
         septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
         length = truth.motion.length[item, frame]

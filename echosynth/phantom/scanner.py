@@ -1,7 +1,8 @@
 """The view: where the probe is held and how the machine makes its picture, drawn from one seed.
 
-Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of the side. The ranges are wide on purpose: networks that
-learn from phantoms alone read real scanners only if no single scanner was ever assumed (domain randomisation).
+Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of the side. The ranges are wide on
+purpose: networks that learn from phantoms alone read real scanners only if no single scanner was ever assumed (domain
+randomisation).
 """
 
 import math
@@ -183,7 +184,8 @@ def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor,
         size: side of the picture, pixels.
 
     Returns:
-        Sampling grid (B, size, size, 2) in grid_sample's [-1, 1] (beam, range), and the mask (B, size, size), float 0/1.
+        Sampling grid (B, size, size, 2) in grid_sample's [-1, 1] (beam, range), and the mask (B, size, size), float
+        0/1.
     """
     device = view["depth"].device
     # The published mask is in 112-pixel units; so is everything here, whatever the size.

@@ -1,7 +1,7 @@
 """Mitral and tricuspid leaflets: four thin bright arcs in the LV frame that open and close with the cycle.
 
-A leaflet is a parabola from its hinge on the annulus to its tip: closed, the tips meet at the coaptation point above the annulus; open, they
-point into the ventricle. Lengths in cm.
+A leaflet is a parabola from its hinge on the annulus to its tip: closed, the tips meet at the coaptation point above
+the annulus; open, they point into the ventricle. Lengths in cm.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""Where does the tissue seen at this point of this frame lie in the end-diastolic atlas? The backward map, in closed form.
+"""Where in the end-diastolic atlas is the tissue that this frame shows here? The backward map, in closed form.
 
-Per frame: image point -> LV frame (rigid motion: tilt, breathing, swing) -> along the axis (L(t) -> L0) -> across it, piecewise linear
-through endocardium, epicardium and the right ventricle's free wall. The epicardium follows from incompressible muscle:
+Per frame: image point -> LV frame (rigid motion: tilt, breathing, swing) -> along the axis (L(t) -> L0) -> across it,
+piecewise linear through endocardium, epicardium and the right ventricle's free wall. The epicardium follows from
+incompressible muscle:
     w_epi(t)^2 = w(t)^2 + (w_epi0^2 - w0^2) L0 / L(t)
 """
 
@@ -16,7 +17,7 @@ from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profi
 
 @dataclass(frozen=True)
 class Pose:
-    """Rigid place of the LV frame in the probe's frame for each video frame, (B, T): apex x and z in cm, tilt in rad."""
+    """Rigid place of the LV in the probe's frame, (B, T) each: apex x and z in cm, tilt in rad."""
 
     x: torch.Tensor
     z: torch.Tensor

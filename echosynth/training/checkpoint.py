@@ -1,7 +1,8 @@
 """Checkpoints that are complete or absent.
 
-A checkpoint is a folder: `model.safetensors`, `ema.safetensors`, `optimizer.pt` (loaded with weights_only), `state.json`. It is written under a
-temporary name, every file synced to disk, and renamed; older ones are removed only afterwards. A kill at any moment leaves the last complete one.
+A checkpoint is a folder: `model.safetensors`, `ema.safetensors`, `optimizer.pt` (loaded with weights_only),
+`state.json`. It is written under a temporary name, every file synced to disk, and renamed; older ones are removed
+only afterwards. A kill at any moment leaves the last complete one.
 """
 
 import json

@@ -1,9 +1,10 @@
 """One cascade stage as a training task: cut the clip to the stage's shape, add noise, score the denoiser.
 
-    loss = weight(sigma) |D(r + sigma n; sigma) - r|^2,  r = clip - reference,  ln sigma ~ N(P_mean, P_std^2)      Karras 2022, Eq. 8
+    loss = weight(sigma) |D(r + sigma n; sigma) - r|^2,  r = clip - reference,  ln sigma ~ N(P_mean, P_std^2)
+                                                                                                 Karras 2022, Eq. 8
 
-A super-resolution stage sees windows in time and crops in space. Both are the same for every frame of a clip, for its reference and for its
-conditioning frame: crops that jump from frame to frame would teach flicker.
+A super-resolution stage sees windows in time and crops in space. Both are the same for every frame of a clip, for its
+reference and for its conditioning frame: crops that jump from frame to frame would teach flicker.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -33,7 +35,7 @@ class UNetConfig(StrictModel):
     space_attention: list[bool]
     time_attention: list[bool]
     emb_dim: int = 256
-    scalars: list[str] = ["ef"]
+    scalars: list[str] = Field(default_factory=lambda: ["ef"])
     frame_patch: int
 
 
@@ -127,7 +129,7 @@ class DiffusionTask:
     def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
         """A source clip (B, T, S, S) as the stage would make it: (B, 1, stage.frames, size, size) in [-1, 1]."""
         stride = round(self.source.fps / stage.fps)
-        return resize_frame(clip[:, :: stride][:, : stage.frames], stage.size)[:, None]
+        return resize_frame(clip[:, ::stride][:, : stage.frames], stage.size)[:, None]
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
@@ -177,7 +179,7 @@ class DiffusionTask:
     def _reference(
         self, clips: list[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
-        """The previous stage's clip, taken from the truth, with noise, at this stage's shape: (B, 1, count, size, size)."""
+        """The previous stage's clip, from the truth, with noise, at this stage's shape (B, 1, count, size, size)."""
         config, previous = self.config, self.previous
         assert previous is not None
         factor, stride = config.frames // previous.frames, round(self.source.fps / previous.fps)

@@ -1,7 +1,7 @@
-"""The training loop: a generator that does one optimiser step at a time; logging, previews and checkpoints are its caller's.
+"""The training loop: a generator of optimiser steps; logging, previews and checkpoints are its caller's.
 
-The only counter is `step`. Data order, noise and learning rate derive from (seed, step), so a resumed run repeats an uninterrupted one, and the
-batch is the same for any number of processes: each takes its share of it.
+The only counter is `step`. Data order, noise and learning rate derive from (seed, step), so a resumed run repeats an
+uninterrupted one, and the batch is the same for any number of processes: each takes its share of it.
 """
 
 import time

@@ -1,9 +1,11 @@
 """Phantom patients rendered once to disk, for training: clips, frames of the same patients at other EFs, and their EF.
 
-A sample of patient s is one clip at EF b, and a few frames of the SAME patient, view and cardiac phase as the clip's first frame, at other EFs.
-Conditioning on those frames teaches the counterfactual itself: the frame tells who the patient is, never which EF to show.
+A sample of patient s is one clip at EF b, and a few frames of the SAME patient, view and cardiac phase as the clip's
+first frame, at other EFs. Conditioning on those frames teaches the counterfactual itself: the frame tells who the
+patient is, never which EF to show.
 
-On disk: one folder per 64 patients, written under a temporary name and renamed, so a set can be rendered by many processes, killed and continued.
+On disk: one folder per 64 patients, written under a temporary name and renamed, so a set can be rendered by many
+processes, killed and continued.
 """
 
 import hashlib
@@ -54,7 +56,9 @@ class PhantomSetConfig(StrictModel):
 
     def folder(self) -> Path:
         """Where this set lies: a change of what is rendered changes the name, more patients or workers do not."""
-        what = {k: v for k, v in self.model_dump(mode="json").items() if k not in ("root", "patients", "workers")}
+        what = {
+            k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
+        }
         return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -105,7 +109,9 @@ def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
         ConfigError: the seeds run into those reserved for acceptance.
     """
     if config.first_seed + config.patients > RESERVED_PATIENT_SEEDS:
-        raise ConfigError(f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance; lower first_seed")
+        raise ConfigError(
+            f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance; lower first_seed"
+        )
     shards = range(-(-config.patients // SHARD))
     missing = [k for k in shards if not (config.folder() / f"{k:05d}").exists()]
     done = len(shards) - len(missing)

@@ -1,8 +1,8 @@
 """A training run: folder, log, validation, previews, checkpoints around the loop of loop.py.
 
-    OUT/<name>/log.jsonl       one line per logged step; lines after the checkpoint a run resumes from are dropped
-    OUT/<name>/checkpoints/    complete or absent, see checkpoint.py
-    OUT/<name>/model/          the averaged weights, when the last step is done
+OUT/<name>/log.jsonl       one line per logged step; lines after the checkpoint a run resumes from are dropped
+OUT/<name>/checkpoints/    complete or absent, see checkpoint.py
+OUT/<name>/model/          the averaged weights, when the last step is done
 """
 
 import hashlib

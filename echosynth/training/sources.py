@@ -93,7 +93,9 @@ class EchoNetSource:
             if clip.ef is None or clip.pixels.shape[1:] != (self.size, self.size):
                 raise DatasetError(f"{clip.source}: needs an EF and {self.size}x{self.size} pixels to be trained on")
             slack = clip.duration_s - self.config.num_frames / self.fps
-            clips.append(resample_time(clip.pixels, clip.fps, self.fps, self.config.num_frames, share * max(0.0, slack)))
+            clips.append(
+                resample_time(clip.pixels, clip.fps, self.fps, self.config.num_frames, share * max(0.0, slack))
+            )
             ef.append(clip.ef)
         return clips, [clip[0] for clip in clips], torch.tensor(ef)
 

@@ -1,0 +1,140 @@
+"""What is to be made: which frame, which target EF, under which name. Plans are pure and deterministic.
+
+    targets   every source x every EF x `samples`
+    balance   per bin of EF, as many clips as the dataset lacks there
+
+A sample's id names its seeds, so a plan that grows (more EFs, more samples, a higher count) keeps what was made.
+EF in per cent everywhere.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from echosynth.errors import ConfigError
+from echosynth.seeding import derive_seed
+
+LOWEST_EF, HIGHEST_EF = 1.0, 95.0
+
+
+@dataclass(frozen=True)
+class PlannedSample:
+    """One clip that is wanted.
+
+    Attributes:
+        sample_id: file name without extension; letters, digits, `_`, `-`, `.`.
+        source: name of the clip or picture that gives the conditioning frame.
+        source_index: its number among the sources.
+        frame: index of the conditioning frame in it.
+        target_ef: per cent.
+    """
+
+    sample_id: str
+    source: str
+    source_index: int
+    frame: int
+    target_ef: float
+
+
+def check_target_ef(value: float) -> float:
+    """Return `value` if it is an EF that can be asked for.
+
+    Raises:
+        ConfigError: not a number, or outside 1-95 per cent.
+    """
+    if not (math.isfinite(value) and LOWEST_EF <= value <= HIGHEST_EF):
+        raise ConfigError(f"EF {value:g}: a target EF is in per cent, from {LOWEST_EF:g} to {HIGHEST_EF:g}")
+    return float(value)
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return file-safe, different names: other characters become `_`, a name that comes again gets a number."""
+    plain: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9_.\-]+", "_", name).strip("._-") or "source"
+        candidate, number = stem, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{stem}_{number}"
+        taken.add(candidate)
+        plain.append(candidate)
+    return plain
+
+
+def plan_targets(sources: Sequence[str], efs: Sequence[float], samples: int = 1, frame: int = 0) -> list[PlannedSample]:
+    """Plan every EF, `samples` times, for every source.
+
+    Args:
+        sources: different names, file-safe (see `plain_names`).
+        efs: target EFs, per cent; a value given twice counts once.
+        samples: clips per source and EF, >= 1.
+        frame: index of the conditioning frame.
+
+    Raises:
+        ConfigError: an EF is out of range, there is none, or `samples` is below 1.
+    """
+    targets = list(dict.fromkeys(check_target_ef(ef) for ef in efs))
+    if not targets or samples < 1:
+        raise ConfigError("nothing to make: give at least one EF and at least one sample")
+    return [
+        PlannedSample(f"{name}_ef{ef:g}_s{k}", name, index, frame, ef)
+        for index, name in enumerate(sources)
+        for ef in targets
+        for k in range(samples)
+    ]
+
+
+def plan_balance(
+    efs: Sequence[float],
+    sources: Sequence[str],
+    num_frames: Sequence[int],
+    per_bin: int,
+    bin_width: float = 5.0,
+    low: float = 10.0,
+    high: float = 85.0,
+    seed: int = 0,
+) -> list[PlannedSample]:
+    """Plan the clips that fill a dataset's EF histogram up to a count per bin.
+
+    In each bin the sources take turns in an order of their own, targets are uniform within the bin, frames are any.
+
+    Args:
+        efs: EF of the clips that are there, per cent.
+        sources: names of the clips that may give frames.
+        num_frames: frames of each source.
+        per_bin: clips wanted in every bin; bins that hold more are left alone.
+        bin_width: per cent, > 0.
+        low: lower end of the first bin.
+        high: upper end of the last bin.
+        seed: root seed.
+
+    Raises:
+        ConfigError: the bins are empty or leave 1-95 per cent, or there is no source.
+    """
+    if not sources or len(sources) != len(num_frames):
+        raise ConfigError(f"a plan needs sources with their frame counts, got {len(sources)} and {len(num_frames)}")
+    if not (bin_width > 0 and check_target_ef(low) < check_target_ef(high)) or per_bin < 0:
+        raise ConfigError(f"no bins of {bin_width:g} from {low:g} to {high:g} with {per_bin} clips each")
+    have = np.asarray(efs, dtype=np.float64)
+    plan = []
+    for number in range(math.ceil((high - low) / bin_width - 1e-9)):
+        first, last = low + number * bin_width, min(high, low + (number + 1) * bin_width)
+        held = int(((have >= first) & (have < last)).sum())
+        order = np.random.default_rng(derive_seed(seed, "order", f"{first:g}")).permutation(len(sources))
+        for k in range(per_bin - held):
+            draw = np.random.default_rng(derive_seed(seed, "balance", f"{first:g}", k))
+            index = int(order[k % len(sources)])
+            plan.append(
+                PlannedSample(
+                    f"synthetic_ef{first:02g}_{k:05d}",
+                    sources[index],
+                    index,
+                    int(draw.integers(num_frames[index])),
+                    round(float(draw.uniform(first, last)), 2),
+                )
+            )
+    return plan

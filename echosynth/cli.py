@@ -1,0 +1,113 @@
+"""The command line: one table of commands, each in a module of its own that is imported only when it is chosen.
+
+Exit codes: 0 done; 1 our bug (the traceback is kept); 2 the user's mistake (one line); 130 interrupted by Ctrl-C.
+With `--json` stdout holds the command's object and nothing else.
+"""
+
+import argparse
+import contextlib
+import difflib
+import errno
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from echosynth import __version__
+from echosynth.errors import EchosynthError
+
+COMMANDS = {
+    "demo": (
+        "echosynth.commands.demo",
+        "a real A4C frame and two phantom patients at EF 25, 45 and 65; one page to look at",
+    ),
+    "simulate": ("echosynth.commands.simulate", "phantom patients as a dataset in EchoNet format"),
+    "generate": ("echosynth.commands.generate", "one frame and target EFs in, checked clips out"),
+    "measure": ("echosynth.commands.measure", "the EF of clips, with interval"),
+    "train": ("echosynth.commands.train", "train a cascade or a regressor from a config"),
+    "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
+    "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),
+    "models": ("echosynth.commands.models", "list, verify or add weights"),
+    "doctor": ("echosynth.commands.doctor", "check this installation"),
+    "bench": ("echosynth.commands.bench", "work, time and memory per stage"),
+}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave with exit code 2."""
+        self.exit(2, f"echosynth: {' '.join(message.split())}; see '{self.prog} --help'\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except EchosynthError as error:
+        return _complain(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("echosynth: interrupted; what was finished is kept, the same command continues", file=sys.stderr)
+        return 130
+    except SystemExit as leave:  # argparse: --help, --version, wrong arguments
+        return leave.code if isinstance(leave.code, int) else 0
+    except BrokenPipeError:  # `echosynth ... | head`
+        with contextlib.suppress(OSError):
+            sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _complain(
+            f"the disk is full ({error.filename or 'no room left'}); make room, the same command continues"
+        )
+
+
+def _dispatch(words: list[str]) -> int:
+    width = max(map(len, COMMANDS))
+    parser = OneLineParser(
+        prog="echosynth",
+        description="Synthetic echocardiograms that can be trusted. Synthetic output is for research only.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
+        + "\n\n'echosynth COMMAND --help' tells the arguments of one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"echosynth {__version__}")
+    parser.add_argument("command", metavar="COMMAND", help="what to do")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
+    if not words:
+        parser.print_help()
+        return 2
+    top = parser.parse_args(words)
+    if top.command not in COMMANDS:
+        near = difflib.get_close_matches(top.command, COMMANDS, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(COMMANDS)}"
+        parser.error(f"unknown command '{top.command}'; {hint}")
+    path, text = COMMANDS[top.command]
+    module: Any = importlib.import_module(path)
+    command = OneLineParser(prog=f"echosynth {top.command}", description=text)
+    module.add_arguments(command)
+    args = command.parse_args(top.arguments)
+    if not getattr(args, "json", False):
+        result = module.run(args)
+        return result if isinstance(result, int) else 0
+    # A library that prints would spoil the object: whatever else is said goes to stderr.
+    with contextlib.redirect_stdout(sys.stderr):
+        result = module.run(args)
+    if isinstance(result, int):
+        return result
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def _complain(line: str) -> int:
+    print(f"echosynth: {line}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The patients of an evaluation: a frame, a target EF, and what is known of the truth.
+
+phantom   EF of the frame uniform 10-85, target uniform 15-85, independent; any phase of the beat;
+          truth = the SAME patient, view, noise and phase rendered at the target EF
+dataset   clips of one split in EchoNet format; target uniform 15-85; truth = the clip itself, at its own EF
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from echosynth.config import StrictModel
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.errors import DatasetError
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS, sample_patient
+from echosynth.phantom.render import Phantom
+from echosynth.phantom.scanner import sample_view
+from echosynth.seeding import derive_seed
+from echosynth.video.clip import EchoClip
+
+LOWEST_OWN_EF, LOWEST_TARGET_EF, HIGHEST_EF = 10.0, 15.0, 85.0
+
+
+class PhantomTest(StrictModel):
+    """Phantom patients with seeds first_seed, first_seed + 1, ...; those from 9,000,000 up are reserved."""
+
+    kind: Literal["phantom"]
+    first_seed: int = Field(default=2_000_000, ge=0)
+    count: int = Field(default=100, ge=2)
+
+    @model_validator(mode="after")
+    def _keep_off_reserved(self) -> "PhantomTest":
+        if self.first_seed + self.count > RESERVED_PATIENT_SEEDS:
+            raise ValueError(f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance")
+        return self
+
+
+class DatasetTest(StrictModel):
+    """Clips of one split of a folder in EchoNet format, at most `count` of them."""
+
+    kind: Literal["dataset"]
+    root: Path
+    split: Literal["TRAIN", "VAL", "TEST"] = "TEST"
+    count: int = Field(default=100, ge=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One patient of the test.
+
+    Attributes:
+        patient: name; the unit of the bootstrap.
+        frame: conditioning frame uint8 (S, S).
+        own_ef: EF of the clip that the frame is from, per cent.
+        target_ef: asked for, per cent.
+        truth: a real or rendered clip of known EF: `truth.ef`.
+        is_counterfactual: whether `truth` is this patient at `target_ef`, frame by frame.
+    """
+
+    patient: str
+    frame: np.ndarray
+    own_ef: float
+    target_ef: float
+    truth: EchoClip
+    is_counterfactual: bool
+
+
+def phantom_case(seed: int, num_frames: int, fps: float, size: int = 112) -> Case:
+    """Render one patient at its own EF (one frame) and at the target (a clip of `num_frames` at `fps` Hz)."""
+    draw = np.random.default_rng(derive_seed(seed, "evaluation"))
+    own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
+    frame, truth = render_pair(seed, own, target, num_frames, fps, float(draw.uniform(0, 1)), size)
+    return Case(f"phantom-{seed}", frame, own, target, truth, True)
+
+
+def render_pair(
+    seed: int, own_ef: float, target_ef: float, num_frames: int, fps: float, phase: float, size: int = 112
+) -> tuple[np.ndarray, EchoClip]:
+    """Return a patient's frame uint8 (size, size) at one EF and clip at another, from the same phase of the beat on."""
+    patient = sample_patient(seed)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis)], [seed], size)
+    frame, _ = phantom.render([own_ef], 1, fps, [phase])
+    clip, _ = phantom.render([target_ef], num_frames, fps, [phase])
+    return frame[0, 0].numpy(), EchoClip(clip[0].numpy(), fps, ef=target_ef, source=f"phantom-{seed}")
+
+
+def iter_cases(test: PhantomTest | DatasetTest, num_frames: int, fps: float, seed: int) -> Iterator[Case]:
+    """Yield the cases in order; the same config gives the same cases.
+
+    Args:
+        test: which patients.
+        num_frames: frames of the cascade's clips.
+        fps: of the cascade's clips, Hz.
+        seed: root seed of the targets of a dataset.
+
+    Raises:
+        DatasetError: the dataset cannot be used or has no clip in the split.
+    """
+    if isinstance(test, PhantomTest):
+        for patient_seed in range(test.first_seed, test.first_seed + test.count):
+            yield phantom_case(patient_seed, num_frames, fps)
+        return
+    dataset = EchoNetDataset(test.root)
+    chosen = dataset.split(test.split)[: test.count]
+    if not chosen:
+        raise DatasetError(f"{test.root} has no clip in the split {test.split}")
+    for index in chosen:
+        clip, name = dataset.clip(index), dataset.rows[index].file_name
+        draw = np.random.default_rng(derive_seed(seed, "evaluation", name))
+        target = float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
+        yield Case(name, clip.pixels[0], dataset.rows[index].ef, target, clip, False)

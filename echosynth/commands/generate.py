@@ -1,0 +1,103 @@
+"""`echosynth generate SOURCE --ef 30 --ef 65 --out DIR`: one frame and target EFs in, checked clips out."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echosynth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from echosynth.commands.production import Product, Production
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "source", type=Path, help="picture, video, DICOM, .npy, EchoNet folder, or folder of such files"
+    )
+    parser.add_argument(
+        "--ef", type=float, action="append", required=True, help="target EF, per cent, 1-95; repeatable"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the run; the same command again continues it"
+    )
+    parser.add_argument("--samples", type=int, default=1, help="clips per source and EF (default 1)")
+    parser.add_argument("--frame", type=int, default=0, help="which frame of a cine to start from (default 0)")
+    parser.add_argument("--limit", type=int, help="at most this many clips of a folder")
+    parser.add_argument(
+        "--max-attempts", type=int, default=3, help="attempts per clip until the gate accepts (default 3)"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=5.0, help="the gate accepts within this many points (default 5)"
+    )
+    parser.add_argument("--steps", type=int, help="solver steps of the base stage (default: the model's own)")
+    parser.add_argument("--guidance", type=float, help="guidance scale of the base stage (default: the model's own)")
+    parser.add_argument("--seed", type=int, default=0, help="root seed (default 0)")
+    parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
+    parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
+    parser.add_argument("--judge", help="regressor that only measures, not the gate (default: the bundled one)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Generate and return the object of `--json`."""
+    from echosynth.augmentation.acceptance import Tolerance
+    from echosynth.augmentation.generate import Sampling
+    from echosynth.augmentation.plan import check_target_ef
+    from echosynth.commands.gallery import print_table, product_table, write_gallery
+    from echosynth.commands.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
+    from echosynth.commands.production import Production, produce
+    from echosynth.commands.progress import Reporter
+    from echosynth.commands.sources import read_frames
+
+    efs = list(dict.fromkeys(check_target_ef(ef) for ef in args.ef))
+    if not args.tolerance >= 0:
+        raise ConfigError(f"--tolerance must be a number of at least 0, got {args.tolerance:g}")
+    if args.samples < 1 or (args.limit is not None and args.limit < 1):
+        raise ConfigError("--samples and --limit must be at least 1")
+    sampling = Sampling(args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance)
+    job = Production(
+        command="generate",
+        frames=read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say),
+        efs=efs,
+        samples=args.samples,
+        out=args.out,
+        cascade=args.model or DEFAULT_CASCADE,
+        gate=args.gate or DEFAULT_GATE,
+        judge=args.judge or DEFAULT_JUDGE,
+        sampling=sampling,
+        device=args.device,
+    )
+    products = produce(job)
+    intro = (
+        f"{len(products)} clips from {args.source.name}. Frame 0 of each shows the moment of the conditioning frame."
+    )
+    page = write_gallery(job, products, "Generated echocardiograms", intro)
+    if not args.json:
+        print_table(product_table(products))
+        print(f"\nclips: {args.out / 'clips'}   page: {page}")
+    return product_json(job, products)
+
+
+def product_json(job: "Production", products: "Sequence[Product]") -> dict[str, Any]:
+    """Return the object that `--json` prints for finished samples."""
+    sources = [frame.source for frame in job.frames]
+    return {
+        "run": str(job.out),
+        "clips": [
+            {
+                "file": str(job.out / "clips" / f"{p.sample.sample_id}.avi"),
+                "source": sources[p.sample.source_index],
+                "target_ef": p.entry.target_ef,
+                "gate_ef": p.entry.gate_ef,
+                "judge_ef": p.entry.judge_ef,
+                "accepted": p.entry.accepted,
+                "attempts": p.attempts,
+                "seed": p.entry.seed,
+                "seconds": p.seconds,
+            }
+            for p in products
+        ],
+    }

@@ -1,0 +1,90 @@
+"""One output folder belongs to one run: the same command again continues it, another one is refused.
+
+OUT/run.json   {"command", "settings", "starts": [...]}; settings decide the result, starts are history
+OUT/.lock      held while a process works, so that two do not write the same sample
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from echosynth.config import collect_provenance, write_atomic
+from echosynth.errors import OutputError
+
+RUN_FILE = "run.json"
+
+
+@contextmanager
+def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Make `out` the folder of this run, or continue it, and hold it until the block ends.
+
+    Args:
+        out: the folder; made if missing.
+        command: name of the command.
+        settings: everything that decides the result (arguments, hashes of inputs and weights); plain JSON values.
+
+    Raises:
+        OutputError: the folder holds another run or other files, another process works in it, or the disk refused.
+    """
+    settings = json.loads(json.dumps(settings))
+    _refuse_other_run(out, command, settings)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
+    try:
+        _lock(lock, out)
+        starts = []
+        if (out / RUN_FILE).is_file():
+            _refuse_other_run(out, command, settings)  # another process may have taken it meanwhile
+            starts = _read(out).get("starts", [])
+        record = {"command": command, "settings": settings, "starts": [*starts, collect_provenance()]}
+        write_atomic(out / RUN_FILE, json.dumps(record, indent=2) + "\n")
+        yield out
+    finally:
+        os.close(lock)
+
+
+def _refuse_other_run(out: Path, command: str, settings: Mapping[str, Any]) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out} is a file; give a folder with --out")
+    if not (out / RUN_FILE).is_file():
+        if any(entry.name != ".lock" and not entry.name.endswith(".tmp") for entry in out.iterdir()):
+            raise OutputError(
+                f"{out} holds other files and no run of echosynth; choose an empty or new folder with --out"
+            )
+        return
+    old = _read(out)
+    if old.get("command") != command:
+        raise OutputError(f"{out} holds a run of 'echosynth {old.get('command')}'; choose another folder with --out")
+    before = old.get("settings", {})
+    changed = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
+    if changed:
+        key = changed[0]
+        then, now = (repr(x.get(key))[:80] for x in (before, settings))
+        raise OutputError(f"{out} holds another run: {key} was {then}, now {now}; choose another folder with --out")
+
+
+def _read(out: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{out / RUN_FILE} cannot be read ({error}); choose another folder with --out") from None
+    return record if isinstance(record, dict) else {}
+
+
+def _lock(descriptor: int, out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows: the run goes on without
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise OutputError(f"another process is working in {out}; wait for it or choose another --out") from None

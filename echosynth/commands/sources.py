@@ -1,0 +1,102 @@
+"""What a user names -> conditioning frames: a file, a dataset folder, or a folder with several files.
+
+In a folder without FileList.csv every file is tried; one that cannot be used is told and passed over, and it is an
+error only if none is left. Of each clip only the chosen frame is kept in memory.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from echosynth.augmentation.plan import plain_names
+from echosynth.data.source import iter_source
+from echosynth.errors import SourceError
+from echosynth.video.clip import EchoClip
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ConditioningFrame:
+    """One frame to generate from.
+
+    Attributes:
+        name: file-safe and different from all others of the run.
+        source: as the user knows it: file, or name in the dataset.
+        frame: its index in the clip.
+        pixels: uint8 (H, W).
+        ef: the clip's own EF if it is known, per cent.
+    """
+
+    name: str
+    source: str
+    frame: int
+    pixels: np.ndarray
+    ef: float | None = None
+
+
+def iter_clips(path: Path, fps: float | None = None, say: Say | None = None) -> Iterator[tuple[str, EchoClip]]:
+    """Yield (what to call it, clip) for everything at `path`.
+
+    Raises:
+        SourceError: nothing there can be used.
+        DatasetError: a dataset's tables are malformed.
+    """
+    if not path.is_dir():
+        yield from ((str(path), clip) for clip in iter_source(path, fps))
+        return
+    if (path / "FileList.csv").is_file():
+        yield from ((clip.source, clip) for clip in iter_source(path, fps))
+        return
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    used, first = 0, "it is empty"
+    for file in files:
+        try:
+            clips = list(iter_source(file, fps))
+        except SourceError as error:
+            first = str(error) if first == "it is empty" else first
+            if say is not None:
+                say(f"passed over: {error}")
+            continue
+        used += len(clips)
+        yield from ((str(file), clip) for clip in clips)
+    if not used:
+        raise SourceError(f"no usable picture or video among the {len(files)} files in {path} ({first})")
+
+
+def read_frames(
+    path: Path, frame: int = 0, limit: int | None = None, say: Say | None = None
+) -> list[ConditioningFrame]:
+    """Read frame number `frame` of every clip at `path`, of at most `limit` clips.
+
+    Raises:
+        SourceError: nothing there can be used, or a clip has no such frame.
+    """
+    found: list[tuple[str, EchoClip]] = []
+    for name, clip in iter_clips(path, say=say):
+        if not 0 <= frame < clip.num_frames:
+            raise SourceError(
+                f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"
+            )
+        found.append((name, clip.replace(pixels=clip.pixels[frame : frame + 1].copy(), ed_frame=None, es_frame=None)))
+        if limit is not None and len(found) >= limit:
+            break
+    if not found:
+        raise SourceError(f"{path} lists no clips")
+    names = plain_names([Path(name).stem if Path(name).suffix else name for name, _ in found])
+    return [
+        ConditioningFrame(plain, name, frame, clip.pixels[0], clip.ef)
+        for plain, (name, clip) in zip(names, found, strict=True)
+    ]
+
+
+def hash_frames(frames: list[ConditioningFrame]) -> str:
+    """Return 12 hex digits that identify the pixels of all frames, in order."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(f"{frame.name}/{frame.pixels.shape}/".encode())
+        digest.update(np.ascontiguousarray(frame.pixels).tobytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,33 @@
+"""Open a cascade by name, after its hashes were checked."""
+
+import json
+
+import torch
+
+from echosynth.checkpoints import find_model, verify
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.errors import CheckpointError
+
+DEFAULT_CASCADE = "phantom_small"
+
+
+def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> EchoCascadePipeline:
+    """Load a bundled or added cascade, or one from a folder that training wrote.
+
+    Raises:
+        CheckpointError: it is unknown, incomplete, or its hashes are not the published ones.
+    """
+    folder = find_model(name_or_dir)
+    verify(folder)
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+        missing = [p for p, kind in index.items() if isinstance(kind, list) and kind[0] and not (folder / p).is_dir()]
+        if index.get("_class_name") != EchoCascadePipeline.__name__ or (missing and missing != ["stages"]):
+            raise CheckpointError(
+                f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ..."
+            )
+        # Stored in half precision to be small; the masters are float32 and autocast chooses per operation.
+        pipeline = EchoCascadePipeline.from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder} cannot be loaded as a cascade: {str(error).splitlines()[0]}") from error
+    return pipeline.to(device)

@@ -1,0 +1,182 @@
+"""Which clips a simulated dataset holds: patients, EFs, phases, splits and traced frames. Nothing is rendered here.
+
+View seed and noise seed are the patient's. A counterfactual keeps patient, view, noise and phase, and changes EF alone.
+Frames that are traced show end-diastole and end-systole exactly (contraction 0 and 1).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+
+from echosynth.config import StrictModel
+from echosynth.errors import DatasetError
+from echosynth.phantom.motion import compute_cycle
+from echosynth.phantom.patient import HIGHEST_EF, Patient, sample_ef, sample_patient
+from echosynth.phantom.scanner import View, sample_view
+from echosynth.seeding import derive_seed
+
+LOWEST_EF = 1.0
+SPLITS = ("TRAIN",) * 6 + ("VAL", "TEST")
+PHASE_DRAWS = 16  # start phases tried before the clip starts at end-diastole
+
+
+class SimulateConfig(StrictModel):
+    """What is simulated.
+
+    Attributes:
+        patients: how many.
+        seed: of the first patient; the others follow, one by one.
+        counterfactual: EFs, per cent, at which every patient is rendered once more.
+        ef_distribution: where the factual EF comes from, see `sample_ef`.
+        frames: frames of a clip.
+        fps: Hz; at least 25, so that no end-diastole or end-systole falls between two frames.
+        size: side of the picture, pixels.
+    """
+
+    patients: int = Field(ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    counterfactual: tuple[float, ...] = ()
+    ef_distribution: Literal["echonet", "uniform"] = "echonet"
+    frames: int = Field(default=64, ge=2, le=1024)
+    fps: float = Field(default=32.0, ge=25.0, le=200.0)
+    size: int = Field(default=112, ge=28, le=448)
+
+    @field_validator("counterfactual")
+    @classmethod
+    def _reachable(cls, efs: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not LOWEST_EF <= ef <= HIGHEST_EF for ef in efs):
+            raise ValueError(f"a counterfactual EF is in per cent and lies within {LOWEST_EF:g}-{HIGHEST_EF:g}")
+        if len(set(efs)) != len(efs):
+            raise ValueError("a counterfactual EF is given twice")
+        return efs
+
+
+@dataclass(frozen=True)
+class PhantomRow:
+    """One line of Phantom.csv: what is known of a clip beyond EchoNet's tables.
+
+    Attributes:
+        file: name of the video without .avi.
+        factual: name of the patient's factual clip.
+        split: TRAIN, VAL or TEST.
+        patient_seed: who.
+        view_seed: how it is looked at.
+        noise_seed: electronic noise.
+        ef: per cent.
+        edv: ml.
+        esv: ml.
+        pixel_pitch_cm: side of a pixel.
+        start_phase: share of a beat that has passed at frame 0.
+        heart_rate: beats per minute.
+        ed_frame: index of the traced end-diastolic frame.
+        es_frame: index of the traced end-systolic frame.
+        depth_cm: imaging depth.
+        tilt_deg: LV axis against the beam axis.
+        regional: amplitude of wall-motion differences.
+    """
+
+    file: str
+    factual: str
+    split: str
+    patient_seed: int
+    view_seed: int
+    noise_seed: int
+    ef: float
+    edv: float
+    esv: float
+    pixel_pitch_cm: float
+    start_phase: float
+    heart_rate: float
+    ed_frame: int
+    es_frame: int
+    depth_cm: float
+    tilt_deg: float
+    regional: float
+
+
+def split_of(patient_seed: int) -> str:
+    """Split of a patient, by hash: TRAIN 6/8, VAL 1/8, TEST 1/8."""
+    return SPLITS[derive_seed(patient_seed, "split") % len(SPLITS)]
+
+
+def find_traceable_frames(contraction: torch.Tensor, persistence: float) -> tuple[int, int] | None:
+    """Find an exactly end-diastolic and an exactly end-systolic frame.
+
+    Where the machine mixes a frame with the one before it, that one must be end-diastolic too: only then is the
+    end-diastolic picture the same at every EF.
+
+    Args:
+        contraction: c of each frame, float64 (T,).
+        persistence: weight of the previous frame, see `View`.
+
+    Returns:
+        (ED, ES), the ES frame the first one after ED if there is one; None if the clip lacks either.
+    """
+    still = contraction == 0
+    before = torch.cat([still[:1], still[:-1]])
+    ed = torch.nonzero(still & before if persistence > 0 else still).flatten().tolist()
+    es = torch.nonzero(contraction == 1).flatten().tolist()
+    if not ed or not es:
+        return None
+    pairs = [(d, s) for d in ed for s in es if s > d]
+    return pairs[0] if pairs else (ed[0], es[0])
+
+
+def choose_phase(patient: Patient, view: View, frames: int, fps: float) -> tuple[float, int, int]:
+    """Draw a start phase whose clip shows end-diastole and end-systole exactly; the same for every EF.
+
+    Returns:
+        Start phase in [0, 1), ED frame, ES frame.
+
+    Raises:
+        DatasetError: the clip is too short to show both, wherever it starts.
+    """
+    time = torch.arange(frames, dtype=torch.float64) / fps
+    draws = [derive_seed(patient.seed, "start phase", k) / 2**63 for k in range(PHASE_DRAWS)]
+    for phase in [*draws, 0.0]:
+        cycle = compute_cycle(patient.fields(), time, torch.tensor([phase], dtype=torch.float64))
+        found = find_traceable_frames(cycle.contraction[0], view.persistence)
+        if found:
+            return phase, *found
+    raise DatasetError(
+        f"{frames} frames at {fps:g} Hz do not show both end-diastole and end-systole of patient {patient.seed} "
+        f"({patient.heart_rate:.0f} beats per minute); ask for more --frames"
+    )
+
+
+def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
+    """The clips of one patient, the factual first. Cheap: nothing is rendered.
+
+    Raises:
+        DatasetError: the clips would be too short to be labelled.
+    """
+    patient = sample_patient(seed)
+    view = sample_view(seed, patient.long_axis)
+    phase, ed, es = choose_phase(patient, view, config.frames, config.fps)
+    factual = f"P{seed:07d}"
+    names = {factual: sample_ef(seed, config.ef_distribution)}
+    names |= {f"{factual}_ef{ef:g}": ef for ef in config.counterfactual}
+    return [
+        PhantomRow(
+            file=name,
+            factual=factual,
+            split=split_of(seed),
+            patient_seed=seed,
+            view_seed=seed,
+            noise_seed=seed,
+            ef=ef,
+            edv=patient.edv,
+            esv=patient.edv * (1 - ef / 100),
+            pixel_pitch_cm=view.depth / view.radius / config.size,
+            start_phase=phase,
+            heart_rate=patient.heart_rate,
+            ed_frame=ed,
+            es_frame=es,
+            depth_cm=view.depth,
+            tilt_deg=view.tilt,
+            regional=patient.regional,
+        )
+        for name, ef in names.items()
+    ]

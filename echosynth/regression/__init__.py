@@ -1,0 +1,1 @@
+"""Clip -> ejection fraction. Every regressor is a diffusers model with one door: `predict(clips)`."""

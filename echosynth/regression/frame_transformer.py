@@ -1,0 +1,91 @@
+"""FrameTransformer: a 2-D convolutional encoder reads every frame, a transformer reads the sequence of frames.
+
+Unlike R(2+1)D it mixes time only after each frame is understood as a whole, which makes it a judge of another kind:
+gate and judge share neither architecture nor training order. Time enters as fixed sine and cosine positions.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+from echosynth.regression.base import EFRegressor
+
+
+class ConvBlock(nn.Module):
+    """Residual 3x3 convolution, optionally after halving the picture."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(inside, outside, 2, stride=2) if inside != outside else nn.Identity()
+        self.norm = nn.GroupNorm(8, outside)
+        self.conv = nn.Conv2d(outside, outside, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inside, H, W) -> (N, outside, H', W')."""
+        x = self.down(x)
+        return x + self.conv(torch.nn.functional.silu(self.norm(x)))
+
+
+class FrameTransformer(EFRegressor):
+    """Frame encoder and sequence transformer.
+
+    Args:
+        fps: frame rate it is shown, Hz.
+        frames: frames of a window.
+        size: side of the picture, pixels; a multiple of `patch` * 2^(levels - 1).
+        patch: side of an input patch.
+        widths: channels per level of the frame encoder, multiples of 8.
+        dim: width of the transformer.
+        depth: transformer layers.
+        heads: attention heads.
+        error90: half width of the 90 % interval, EF points.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        fps: float = 16.0,
+        frames: int = 32,
+        size: int = 112,
+        patch: int = 4,
+        widths: Sequence[int] = (32, 64, 128),
+        dim: int = 128,
+        depth: int = 3,
+        heads: int = 4,
+        error90: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.unshuffle = nn.PixelUnshuffle(patch)
+        self.first = nn.Conv2d(patch * patch, widths[0], 3, padding=1)
+        stages: list[nn.Module] = []
+        for k, width in enumerate(widths):
+            stages += [ConvBlock(widths[max(0, k - 1)], width), ConvBlock(width, width)]
+        self.encoder = nn.Sequential(*stages)
+        cells = (size // patch // 2 ** (len(widths) - 1)) ** 2
+        # A small map keeps WHERE things are: the size of a ventricle is a matter of place, which a global mean forgets.
+        self.squeeze = nn.Conv2d(widths[-1], 16, 1)
+        self.to_token = nn.Linear(16 * cells, dim)
+        layer = nn.TransformerEncoderLayer(dim, heads, 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.sequence = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(2 * dim)
+        self.head = nn.Linear(2 * dim, 1)
+
+    def positions(self, frames: int, device: torch.device) -> torch.Tensor:
+        """Sine and cosine of time, (frames, dim)."""
+        half = self.contract.dim // 2
+        rate = torch.exp(-math.log(100.0) * torch.arange(half, device=device) / half)
+        angle = torch.arange(frames, device=device)[:, None] * rate
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """See `EFRegressor.embed`; mean and spread over time of the transformer's tokens."""
+        batch, _, frames = x.shape[:3]
+        h = self.unshuffle(x.transpose(1, 2).flatten(0, 1)).contiguous(memory_format=torch.channels_last)
+        h = self.squeeze(self.encoder(self.first(h)))
+        tokens = self.to_token(h.flatten(1)).unflatten(0, (batch, frames))
+        tokens = self.sequence(tokens + self.positions(frames, x.device).to(tokens.dtype))
+        return self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1))

@@ -1,0 +1,33 @@
+"""Open a regressor by name, after its hashes were checked."""
+
+import json
+
+import torch
+
+from echosynth.checkpoints import find_model, verify
+from echosynth.errors import CheckpointError
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.r2plus1d import R2Plus1D
+
+REGRESSORS: dict[str, type[EFRegressor]] = {"R2Plus1D": R2Plus1D, "FrameTransformer": FrameTransformer}
+DEFAULT_GATE = "gate_r2plus1d"
+DEFAULT_JUDGE = "judge_frame_transformer"
+
+
+def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
+    """Load a bundled or added regressor, or one from a folder that training wrote.
+
+    Raises:
+        CheckpointError: it is unknown, incomplete, or its hashes are not the published ones.
+    """
+    folder = find_model(name_or_dir)
+    verify(folder)
+    try:
+        name = json.loads((folder / "config.json").read_text())["_class_name"]
+        if name not in REGRESSORS:
+            raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")
+        model = REGRESSORS[name].from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder} cannot be loaded as a regressor: {str(error).splitlines()[0]}") from error
+    return model.to(device).eval()  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""Train one EF regressor from a configuration, then measure the error that its intervals are made of."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from echosynth.config import StrictModel, write_atomic
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.loading import REGRESSORS
+from echosynth.training.cascade_run import prepare_source
+from echosynth.training.optim import OptimConfig
+from echosynth.training.regression_task import AugmentConfig, RegressionTask
+from echosynth.training.run import Pace, Report, export, run_training
+from echosynth.training.sources import PhantomSource, SourceConfig, open_source
+
+
+class RegressorConfig(StrictModel):
+    """A regressor and its training.
+
+    Attributes:
+        kind: "regressor".
+        name: of the finished model.
+        seed: root of all randomness.
+        data: training clips.
+        validation: held-out clips.
+        network: class, e.g. "R2Plus1D".
+        arguments: of that class.
+        augmentation: random changes of training clips.
+        optim: optimiser.
+        pace: how often to log, validate and save.
+    """
+
+    kind: Literal["regressor"]
+    name: str
+    seed: int = 0
+    data: SourceConfig = Field(discriminator="source")
+    validation: SourceConfig = Field(discriminator="source")
+    network: Literal["R2Plus1D", "FrameTransformer"]
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    augmentation: AugmentConfig = AugmentConfig()
+    optim: OptimConfig
+    pace: Pace = Pace()
+
+    def build(self) -> EFRegressor:
+        """A regressor with fresh weights."""
+        return REGRESSORS[self.network](**self.arguments)
+
+
+@torch.no_grad()
+def measure_errors(model: EFRegressor, task: RegressionTask, source: PhantomSource) -> np.ndarray:
+    """Predicted minus true EF of every clip of a held-out phantom set, EF points, (N,)."""
+    model.eval()
+    errors: list[float] = []
+    for begin in range(0, len(source), 16):
+        clips = [source.set.clip(i) for i in range(begin, min(begin + 16, len(source)))]
+        predicted = model(task.cut(clips).to(model.device)).cpu()
+        errors += (predicted - torch.from_numpy(source.set.ef[begin : begin + len(clips)])).tolist()
+    return np.array(errors)
+
+
+def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
+    """Train; returns the folder of the finished model. Running it again continues where it stopped."""
+    prepare_source(config.data, report)
+    prepare_source(config.validation, report)
+    torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
+    model = config.build()
+    shape = (model.contract.fps, model.contract.frames, model.contract.size)
+    held_out = open_source(config.validation)
+    validation = RegressionTask(held_out, *shape, augmentation=None)
+    final = run_training(
+        config.name,
+        RegressionTask(open_source(config.data), *shape, augmentation=config.augmentation),
+        model,
+        config.optim,
+        out,
+        config.seed,
+        config.pace,
+        fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}",
+        validation=validation,
+        report=report,
+    )
+    if isinstance(held_out, PhantomSource) and not (out / config.name / "scores.json").exists():
+        finished = REGRESSORS[config.network].from_pretrained(final)
+        errors = measure_errors(finished, validation, held_out)
+        finished.register_to_config(error90=float(np.quantile(np.abs(errors), 0.9)))
+        export(finished, final)
+        mae, spread = np.abs(errors).mean(), errors.std()
+        report(f"{config.name}: held-out MAE {mae:.2f}, bias {errors.mean():+.2f}, spread {spread:.2f} EF points")
+        scores = f'{{"n": {len(errors)}, "mae": {mae:.4f}, "bias": {errors.mean():.4f}, "spread": {spread:.4f}}}\n'
+        write_atomic(out / config.name / "scores.json", scores)
+    return final

@@ -1,0 +1,107 @@
+"""Copy finished weights into checkpoints/NAME in half precision, with card.json, a model card and SHA256SUMS.
+
+    python scripts/publish_model.py phantom_small runs/phantom_small/pipeline \
+        --config configs/diffusion/phantom_small.yaml --logs runs/phantom_small --scores
+        runs/evaluation/evaluation.json --hardware "2 CPU cores"
+
+Steps, hours and the loss curve are read from the training logs, never typed.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+import yaml
+
+from echosynth.checkpoints import CARD_FILE, write_sums
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.regression.loading import REGRESSORS
+from echosynth.report.model_card import render_model_card
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMITS = {
+    "cascade": [
+        "It has seen no patient, only phantoms; on real frames it is a demonstration, not a measurement.",
+        "Speckle is coarser and calmer than in real clips, and fine leaflet detail is lost.",
+        "Apical four-chamber views with the left ventricle on the right of the picture only.",
+        "EF 10-85; heart rate, rhythm and regional wall motion are not controlled.",
+    ],
+    "regressor": [
+        "It has seen no patient, only phantoms: on real clips its numbers serve to compare synthetic clips only.",
+        "Apical four-chamber views with the left ventricle on the right of the picture only.",
+        "It was trained on two-second clips; shorter clips are played forwards and backwards.",
+    ],
+}
+
+
+def read_logs(folder: Path) -> tuple[str, float, list[str]]:
+    """Steps per network, hours in all, and a validation-loss table, from every log.jsonl below `folder`."""
+    steps, hours, rows = [], 0.0, []
+    for log in sorted(folder.rglob("log.jsonl")):
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        name, before = log.parent.name, 0
+        for line in lines:
+            if "seconds" in line:
+                hours += line["seconds"] * (line["step"] - before) / 3600
+                before = line["step"]
+            if "validation" in line:
+                rows.append(f"| {name} | {line['step']:,} | {line['validation']:.4f} |")
+        steps.append(f"{name} {lines[-1]['step']:,}")
+    return ", ".join(steps), hours, rows
+
+
+def publish(args: argparse.Namespace) -> Path:
+    """Write checkpoints/NAME and return it."""
+    config = yaml.safe_load(args.config.read_text())
+    target = ROOT / "checkpoints" / args.name
+    shutil.rmtree(target, ignore_errors=True)
+    if config["kind"] == "cascade":
+        pipeline = EchoCascadePipeline.from_pretrained(args.folder)
+        pipeline.to(torch.float16).save_pretrained(target)
+        class_name = "echosynth.diffusion.pipeline.EchoCascadePipeline"
+        what = "One A4C frame and a target LVEF in, a clip out."
+    else:
+        model = REGRESSORS[config["network"]].from_pretrained(args.folder)
+        model.to(torch.float16).save_pretrained(target)  # type: ignore[arg-type]
+        class_name = f"{type(model).__module__}.{type(model).__name__}"
+        what = "EF of an A4C clip. " + args.config.read_text().splitlines()[0].removeprefix("# ")
+    steps, hours, curve = read_logs(args.logs)
+    data, first = config["data"], config["data"]["first_seed"]
+    card = render_model_card(
+        {
+            "name": args.name,
+            "what": what,
+            "data": f"{data['patients']:,} phantom patients, EF uniform 10-85, varied views; no patient data",
+            "seeds": f"patients {first}-{first + data['patients'] - 1}, training {config['seed']}",
+            "steps": steps,
+            "hardware": args.hardware,
+            "hours": round(hours, 2),
+            "scores": json.loads(args.scores.read_text()),
+            "limits": LIMITS[config["kind"]],
+            "licence": "Apache-2.0",
+        }
+    )
+    table = ["", "## Validation loss", "", "| network | step | loss on held-out phantoms |", "|---|---|---|", *curve]
+    (target / "README.md").write_text(card + "\n".join([*table, ""]))
+    facts = {"name": args.name, "kind": config["kind"], "class": class_name, "license": "Apache-2.0"}
+    (target / CARD_FILE).write_text(json.dumps(facts, indent=2) + "\n")
+    write_sums(target)
+    return target
+
+
+def main() -> None:
+    """Parse arguments and publish."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path, help="what training wrote: .../pipeline or .../model")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--logs", type=Path, required=True, help="folder with the log.jsonl files")
+    parser.add_argument("--scores", type=Path, required=True, help="JSON of `echosynth evaluate`")
+    parser.add_argument("--hardware", required=True)
+    print(publish(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

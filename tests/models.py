@@ -1,0 +1,72 @@
+"""Tiny models with random weights, in the folders and with the hashes that real ones have."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from echosynth.checkpoints import write_sums
+from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.unet3d import UNet3D
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.r2plus1d import R2Plus1D
+
+CASCADE, GATE, JUDGE = "phantom_small", "gate_r2plus1d", "judge_frame_transformer"
+
+
+def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:
+    """Base 4 x 28 x 28 -> 16 frames -> 112 x 112, two steps each; the last layers are random, so that seeds matter."""
+    torch.manual_seed(seed)
+    specs = [
+        StageSpec("base", "base", 4, 8.0, 28, 2),
+        StageSpec("sr1", "temporal", 16, 32.0, 28, 2, lowres_sigma=0.02),
+        StageSpec("sr2", "spatial", 16, 32.0, 112, 2, lowres_sigma=0.02),
+    ]
+    networks = {}
+    for spec in specs:
+        network = UNet3D(
+            patch=8 if spec.name == "sr2" else 2,
+            widths=[32, 32],
+            blocks=[1, 1],
+            space_attention=[False, False],
+            time_attention=[False, True],
+            emb_dim=32,
+            scalars=[] if spec.name == "sr2" else ["ef"],
+            frame_patch=8,
+            lowres=spec.name != "base",
+        )
+        torch.nn.init.normal_(network.last.weight, std=0.05)
+        networks[spec.name] = network
+    schedulers = {spec.name: EDMScheduler(sigma_min=0.01, sigma_max=2.0, sigma_data=0.2) for spec in specs}
+    EchoCascadePipeline.from_stages(specs, networks, schedulers).save_pretrained(folder)
+    return _publish(folder, "cascade", "echosynth.diffusion.pipeline.EchoCascadePipeline")
+
+
+def make_tiny_regressor(folder: Path, name: str, model_class: type[EFRegressor], seed: int = 0) -> Path:
+    """Write a random regressor `folder/name` that is shown 8 frames at 16 Hz."""
+    torch.manual_seed(seed)
+    model: EFRegressor
+    if model_class is R2Plus1D:
+        model = R2Plus1D(fps=16.0, frames=8, size=56, widths=[8, 8, 8, 8], blocks=[1, 1, 1, 1], stem_width=8)
+    else:
+        model = FrameTransformer(fps=16.0, frames=8, size=112, patch=4, widths=[8, 8, 8], dim=16, depth=1, heads=2)
+    model.save_pretrained(folder / name)
+    return _publish(folder / name, "regressor", f"{model_class.__module__}.{model_class.__name__}")
+
+
+def make_tiny_bundle(folder: Path) -> Path:
+    """Write a cascade, a gate and a judge under the names of the bundled ones; point ECHOSYNTH_CHECKPOINTS at it."""
+    make_tiny_cascade(folder / CASCADE)
+    make_tiny_regressor(folder, GATE, R2Plus1D, seed=1)
+    make_tiny_regressor(folder, JUDGE, FrameTransformer, seed=2)
+    return folder
+
+
+def _publish(folder: Path, kind: str, class_name: str) -> Path:
+    card = {"name": folder.name, "kind": kind, "class": class_name, "license": "Apache-2.0"}
+    (folder / "card.json").write_text(json.dumps(card))
+    write_sums(folder)
+    return folder

@@ -1,0 +1,137 @@
+"""A simulated dataset read back by the reader: labels, pairs, splits, resume, any number of workers."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.errors import DatasetError, OutputError
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.phantom.plan import SimulateConfig, split_of
+from echosynth.phantom.simulate import simulate, traced_ef
+
+CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, size=56)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("phantoms") / "set"
+    told: list[tuple[int, int]] = []
+    result = simulate(CONFIG, root, progress=lambda *done: told.append(done))
+    assert result["clips"] == result["rendered"] == 6
+    assert told == [(k, 6) for k in range(1, 7)]
+    return root
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    """Every file but the history of starts, which holds the time."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "provenance.json"
+    }
+
+
+def test_the_reader_takes_it_and_the_labels_are_exact(dataset: Path) -> None:
+    data = EchoNetDataset(dataset)
+    assert [row.file_name for row in data.rows[:2]] == ["P0000005", "P0000005_ef30"]
+    for index, row in enumerate(data.rows):
+        traced = data.tracings(row.file_name)
+        assert traced_ef(traced[0], traced[1]) == pytest.approx(row.ef, abs=1e-4)
+        assert len(traced[0].chords) == 20
+        clip = data.clip(index)
+        assert clip.pixels.shape == (44, 56, 56)
+        assert (clip.ed_frame, clip.es_frame) == (traced[0].frame, traced[1].frame)
+        assert row.split == split_of(int(row.file_name[1:8]))
+        assert row.ef == pytest.approx(100 * (1 - row.esv / row.edv))
+
+
+def test_end_systolic_rows_come_first(dataset: Path) -> None:
+    with (dataset / "VolumeTracings.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (dataset / "Phantom.csv").open() as file:
+        known = {row["file"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 6 * 2 * 21
+    for begin in range(0, len(rows), 42):
+        row = known[rows[begin]["FileName"].removesuffix(".avi")]
+        assert rows[begin]["Frame"] == row["es_frame"]
+        assert rows[begin + 21]["Frame"] == row["ed_frame"]
+
+
+def test_volumes_in_ml_follow_from_the_pixel_pitch(dataset: Path) -> None:
+    data = EchoNetDataset(dataset)
+    with (dataset / "Phantom.csv").open() as file:
+        for row in csv.DictReader(file):
+            edv = data.tracings(row["file"])[0].volume * float(row["pixel_pitch_cm"]) ** 3
+            assert edv == pytest.approx(float(row["edv"]), rel=1e-6)
+
+
+def test_a_pair_shares_its_end_diastolic_frame(dataset: Path) -> None:
+    data = EchoNetDataset(dataset)
+    for index in range(0, 6, 2):
+        factual, other = data.clip(index), data.clip(index + 1)
+        assert factual.ed_frame == other.ed_frame
+        assert np.array_equal(factual.pixels[factual.ed_frame], other.pixels[other.ed_frame])
+        assert data.rows[index].split == data.rows[index + 1].split
+        assert not np.array_equal(factual.pixels[factual.es_frame], other.pixels[other.es_frame])
+
+
+def test_it_says_that_it_is_synthetic(dataset: Path) -> None:
+    assert "SYNTHETIC" in (dataset / "README.md").read_text()
+
+
+def test_an_interrupted_run_continues_to_the_same_bytes(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, add = snapshot(dataset), EchoNetWriter.add
+
+    def die(self: EchoNetWriter, *args: object) -> object:
+        if len(self) == 3:
+            monkeypatch.setattr(EchoNetWriter, "close", lambda self: None)  # killed: no tables are written
+            raise KeyboardInterrupt
+        return add(self, *args)
+
+    with monkeypatch.context() as context:
+        context.setattr(EchoNetWriter, "add", die)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(CONFIG, tmp_path / "set")
+    monkeypatch.undo()
+    assert not (tmp_path / "set" / "FileList.csv").exists()
+    assert simulate(CONFIG, tmp_path / "set")["rendered"] == 3
+    assert snapshot(tmp_path / "set") == whole
+    assert simulate(CONFIG, tmp_path / "set")["rendered"] == 0
+    assert snapshot(tmp_path / "set") == whole
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_same_bytes(dataset: Path, tmp_path: Path) -> None:
+    simulate(CONFIG, tmp_path / "set", workers=2)
+    assert snapshot(tmp_path / "set") == snapshot(dataset)
+
+
+def test_a_folder_of_something_else_is_left_alone(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="another configuration"):
+        simulate(CONFIG.model_copy(update={"seed": 6}), dataset)
+    (tmp_path / "FileList.csv").write_text("mine")
+    with pytest.raises(OutputError, match="did not write"):
+        simulate(CONFIG, tmp_path)
+    assert (tmp_path / "FileList.csv").read_text() == "mine"
+
+
+def test_clips_too_short_to_label_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="more --frames"):
+        simulate(CONFIG.model_copy(update={"frames": 4}), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
+    config = SimulateConfig(patients=1, seed=RESERVED_PATIENT_SEEDS, frames=44, size=28)
+    assert simulate(config, tmp_path)["clips"] == 1
+
+
+@pytest.mark.parametrize("change", [{"patients": 0}, {"counterfactual": (0.5,)}, {"counterfactual": (30, 30)}, {"fps": 10}])
+def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"greater|lies within|twice"):
+        SimulateConfig(**({"patients": 1} | change))
