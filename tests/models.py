@@ -52,7 +52,7 @@ def make_tiny_regressor(folder: Path, name: str, model_class: type[EFRegressor],
     if model_class is R2Plus1D:
         model = R2Plus1D(fps=16.0, frames=8, size=56, widths=[8, 8, 8, 8], blocks=[1, 1, 1, 1], stem_width=8)
     else:
-        model = FrameTransformer(fps=16.0, frames=8, size=112, patch=4, widths=[8, 8, 8], dim=16, depth=1, heads=2)
+        model = FrameTransformer(fps=16.0, frames=8, size=112, patch=4, widths=[8, 16, 24], dim=16, depth=1, heads=2)
     model.save_pretrained(folder / name)
     return _publish(folder / name, "regressor", f"{model_class.__module__}.{model_class.__name__}")
 

@@ -1,6 +1,9 @@
 """Names -> loaded models with the hashes that go into manifests. Bytes are verified by the loaders."""
 
+import warnings
+
 import torch
+from diffusers.utils import logging as diffusers_logging
 
 from echosynth.augmentation.generate import Loaded
 from echosynth.checkpoints import find_model, weights_hash
@@ -43,9 +46,18 @@ def refuse_judge_as_gate(gate: str, judge: str) -> None:
 
 def open_cascade(name_or_dir: str, device: str) -> Loaded[EchoCascadePipeline]:
     """Load a cascade; see `load_cascade`."""
+    _quieten()
     return Loaded(*identify(name_or_dir), load_cascade(name_or_dir, device))
 
 
 def open_regressor(name_or_dir: str, device: str) -> Loaded[EFRegressor]:
     """Load a regressor; see `load_regressor`."""
+    _quieten()
     return Loaded(*identify(name_or_dir), load_regressor(name_or_dir, device))
+
+
+def _quieten() -> None:
+    """Keep diffusers' own bars and hints off the terminal; its errors stay."""
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")

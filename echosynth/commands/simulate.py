@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Simulate, telling progress on stderr."""
     from pydantic import ValidationError
 
+    from echosynth.commands.progress import Reporter
     from echosynth.errors import ConfigError
     from echosynth.phantom.plan import SimulateConfig
     from echosynth.phantom.simulate import simulate
@@ -59,14 +60,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(f"{option}: {message}, got {fault['input']}") from None
     if args.workers < 1:
         raise ConfigError(f"--workers: must be at least 1, got {args.workers}")
-    began = last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done == total or now - last > 5:
-            last = now
-            print(f"simulate: {done} of {total} clips", file=sys.stderr)
-
-    result = simulate(config, args.out, args.workers, progress)
+    began = time.monotonic()
+    total = args.patients * (1 + len(config.counterfactual))
+    with Reporter(total, "rendering") as reporter:
+        result = simulate(config, args.out, args.workers, lambda done, of: reporter.step())
+    splits = ", ".join(f"{name} {count}" for name, count in result["splits"].items())
+    print(f"{result['clips']} clips of {result['patients']} phantom patients in {result['run']} ({splits})")
     return result | {"seconds": round(time.monotonic() - began, 2)}

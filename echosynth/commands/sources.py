@@ -52,6 +52,9 @@ def iter_clips(path: Path, fps: float | None = None, say: Say | None = None) -> 
         yield from ((clip.source, clip) for clip in iter_source(path, fps))
         return
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    # Our own runs keep an MP4 and a GIF beside every lossless AVI: one clip, not three.
+    lossless = {file.stem for file in files if file.suffix == ".avi"}
+    files = [file for file in files if file.suffix not in (".mp4", ".gif") or file.stem not in lossless]
     used, first = 0, "it is empty"
     for file in files:
         try:

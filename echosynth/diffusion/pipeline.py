@@ -42,9 +42,10 @@ class EchoCascadePipeline(DiffusionPipeline):
     """A cascade of one to four stages.
 
     Args:
-        stages: one dictionary per stage, see `StageSpec`.
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
+        stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
+            without one for a component; an empty chain is refused.
     """
 
     model_cpu_offload_seq = "base_unet->sr1_unet->sr2_unet->sr3_unet"
@@ -53,7 +54,6 @@ class EchoCascadePipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        stages: Sequence[dict[str, Any]],
         base_unet: UNet3D,
         base_scheduler: EDMScheduler,
         sr1_unet: UNet3D | None = None,
@@ -62,6 +62,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr2_scheduler: EDMScheduler | None = None,
         sr3_unet: UNet3D | None = None,
         sr3_scheduler: EDMScheduler | None = None,
+        stages: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__()
         specs = [StageSpec(**stage) for stage in stages]
@@ -88,7 +89,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         """Build from parts named after the stages."""
         parts: dict[str, Any] = {f"{spec.name}_unet": networks[spec.name] for spec in specs}
         parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs}
-        return cls([spec.to_dict() for spec in specs], **parts)
+        return cls(stages=[spec.to_dict() for spec in specs], **parts)
 
     @property
     def stages(self) -> list[StageSpec]:

@@ -9,7 +9,7 @@ bit for bit, at every EF.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -151,8 +151,8 @@ class Phantom:
         """Grey levels on the polar grid of some frames, (B, T, R, A)."""
         cut = slice(int(frames[0]), int(frames[-1]) + 1)
         cycle = Cycle(*(v[:, cut] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
-        shapes = (v[:, cut] for v in (motion.length, motion.narrowing, motion.volume, motion.contraction))
-        motion = Motion(*shapes, ef=motion.ef)
+        shapes = {k: getattr(motion, k)[:, cut] for k in ("length", "narrowing", "volume", "contraction")}
+        motion = replace(motion, **shapes)
         pose = Pose(pose.x[:, cut], pose.z[:, cut], pose.tilt[:, cut])
         lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
         grid = atlas_grid(self.patient, lv, cycle, motion)

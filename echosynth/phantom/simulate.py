@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ def _render_all(config: SimulateConfig, jobs: list[list[PhantomRow]], workers: i
 
 def simulate(
     config: SimulateConfig, out: Path, workers: int = 1, progress: Callable[[int, int], None] | None = None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Write the dataset; running it again with the same config continues a run that was interrupted.
 
     Args:

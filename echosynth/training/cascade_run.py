@@ -10,6 +10,7 @@ import torch
 from diffusers import ModelMixin
 from pydantic import Field, model_validator
 
+from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.guidance import guided_denoiser
@@ -135,6 +136,7 @@ def bundle(config: CascadeConfig, out: Path) -> Path:
     part = out / ".pipeline.tmp"
     shutil.rmtree(part, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(part)
+    write_sums(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target

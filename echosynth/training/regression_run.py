@@ -1,5 +1,6 @@
 """Train one EF regressor from a configuration, then measure the error that its intervals are made of."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import torch
 from pydantic import Field
 
 from echosynth.config import StrictModel, write_atomic
+from echosynth.evaluation.ef_metrics import compute_ef_scores
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.training.cascade_run import prepare_source
@@ -50,15 +52,14 @@ class RegressorConfig(StrictModel):
 
 
 @torch.no_grad()
-def measure_errors(model: EFRegressor, task: RegressionTask, source: PhantomSource) -> np.ndarray:
-    """Predicted minus true EF of every clip of a held-out phantom set, EF points, (N,)."""
+def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSource) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted EF of every clip of a held-out phantom set, per cent, (N,) each."""
     model.eval()
-    errors: list[float] = []
+    predicted: list[float] = []
     for begin in range(0, len(source), 16):
         clips = [source.set.clip(i) for i in range(begin, min(begin + 16, len(source)))]
-        predicted = model(task.cut(clips).to(model.device)).cpu()
-        errors += (predicted - torch.from_numpy(source.set.ef[begin : begin + len(clips)])).tolist()
-    return np.array(errors)
+        predicted += model(task.cut(clips).to(model.device)).tolist()
+    return source.set.ef.astype(float), np.array(predicted)
 
 
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
@@ -84,11 +85,10 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     )
     if isinstance(held_out, PhantomSource) and not (out / config.name / "scores.json").exists():
         finished = REGRESSORS[config.network].from_pretrained(final)
-        errors = measure_errors(finished, validation, held_out)
-        finished.register_to_config(error90=float(np.quantile(np.abs(errors), 0.9)))
+        truth, predicted = measure_held_out(finished, validation, held_out)
+        finished.register_to_config(error90=float(np.quantile(np.abs(predicted - truth), 0.9)))
         export(finished, final)
-        mae, spread = np.abs(errors).mean(), errors.std()
-        report(f"{config.name}: held-out MAE {mae:.2f}, bias {errors.mean():+.2f}, spread {spread:.2f} EF points")
-        scores = f'{{"n": {len(errors)}, "mae": {mae:.4f}, "bias": {errors.mean():.4f}, "spread": {spread:.4f}}}\n'
-        write_atomic(out / config.name / "scores.json", scores)
+        scores = compute_ef_scores(truth, predicted, [str(k) for k in range(len(truth))])
+        report(f"{config.name}: held-out MAE {scores.mae:.2f}, R2 {scores.r2:.3f}, bias {scores.bias:+.2f}")
+        write_atomic(out / config.name / "scores.json", json.dumps({"ceiling": scores.to_dict()}, indent=2) + "\n")
     return final

@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 
+from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
 from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
@@ -75,6 +76,7 @@ def export(model: ModelMixin, folder: Path) -> None:
     part = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
+    write_sums(part)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
 

@@ -131,7 +131,9 @@ def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
     assert simulate(config, tmp_path)["clips"] == 1
 
 
-@pytest.mark.parametrize("change", [{"patients": 0}, {"counterfactual": (0.5,)}, {"counterfactual": (30, 30)}, {"fps": 10}])
+@pytest.mark.parametrize(
+    "change", [{"patients": 0}, {"counterfactual": (0.5,)}, {"counterfactual": (30, 30)}, {"fps": 10}]
+)
 def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"greater|lies within|twice"):
         SimulateConfig(**({"patients": 1} | change))

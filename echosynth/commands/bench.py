@@ -1,0 +1,196 @@
+"""`echosynth bench generate`: counted work, measured time and memory of one clip, per stage.
+
+Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
+passes it is (2 operations per multiply-add). Time is the fastest of the repeats after one warm-up.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from echosynth.diffusion.pipeline import EchoCascadePipeline
+
+REFERENCE = {
+    "name": "EchoDiffusion, four stages (Reynaud et al. 2023), 64 frames of 112x112",
+    "tflop": 1181.0,
+    "passes": 632,
+    "seconds": 279.0,
+    "device": "NVIDIA A100",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("what", nargs="?", choices=("generate",), default="generate", help="what to measure")
+    parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed clips (default 3)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure and print a table."""
+    from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
+    from echosynth.diffusion.loading import load_cascade
+    from echosynth.errors import ConfigError
+
+    if args.repeat < 1:
+        raise ConfigError(f"--repeat: must be at least 1, got {args.repeat}")
+    name = args.model or DEFAULT_CASCADE
+    pipeline = load_cascade(name, choose_device(args.device))
+    result = {"model": str(name)} | measure(pipeline, args.repeat)
+    line = "{:8} {:>12} {:>7} {:>9} {:>9} {:>9}"
+    print(line.format("stage", "parameters", "passes", "TFLOP", "seconds", "peak MB"))
+    for stage in [*result["stages"], result["total"] | {"name": "total"}]:
+        numbers = f"{stage['tflop']:.4f}", f"{stage['seconds']:.3f}", f"{stage['peak_mb']:.0f}"
+        print(line.format(stage["name"], stage["parameters"], stage["passes"], *numbers))
+    print(
+        f"on {result['device']}; published for comparison: {REFERENCE['tflop']:.0f} TFLOP, {REFERENCE['passes']} passes,"
+    )
+    print(
+        f"{REFERENCE['passes']} passes, {REFERENCE['seconds']:.0f} s on an {REFERENCE['device']} ({REFERENCE['name']})"
+    )
+    return result
+
+
+def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
+    """Make one clip under the counter and `repeat` against the clock.
+
+    Returns:
+        {"stages": [{"name", "parameters", "passes", "tflop", "seconds", "peak_mb"}], "total", "device", "reference"}.
+    """
+    import torch
+
+    names = [spec.name for spec in pipeline.stages]
+    work, passes = _count(pipeline)
+    runs: list[dict[str, tuple[float, float]]] = []
+    for _ in range(repeat + 1):
+        with _watch_stages(pipeline) as seen:
+            _make_clip(pipeline)
+        runs.append(dict(seen))
+    timed = min(runs[1:], key=lambda run: sum(seconds for seconds, _ in run.values()))
+    stages = [
+        {
+            "name": name,
+            "parameters": sum(p.numel() for p in getattr(pipeline, f"{name}_unet").parameters()),
+            "passes": passes[name],
+            "tflop": work[name] / 1e12,
+            "seconds": timed[name][0],
+            "peak_mb": max(run[name][1] for run in runs),
+        }
+        for name in names
+    ]
+    total: dict[str, Any] = {
+        key: sum(stage[key] for stage in stages) for key in ("parameters", "passes", "tflop", "seconds")
+    }
+    total["peak_mb"] = max(stage["peak_mb"] for stage in stages)
+    device = pipeline.device
+    on = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    return {"stages": stages, "total": total, "device": on, "reference": REFERENCE}
+
+
+def _make_clip(pipeline: "EchoCascadePipeline") -> None:
+    import torch
+
+    unet: Any = pipeline.base_unet
+    side = pipeline.stages[0].size * unet.config.frame_patch // unet.config.patch
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline(torch.zeros(1, 1, side, side), 50.0, generator=torch.Generator().manual_seed(0), output_type="pt")
+
+
+def _count(pipeline: "EchoCascadePipeline") -> tuple[dict[str, int], dict[str, int]]:
+    """Operations and network passes (a batched pair counts twice) of one clip, per stage."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    work: dict[str, int] = {}
+    passes: dict[str, int] = {spec.name: 0 for spec in pipeline.stages}
+    handles = []
+    for name in passes:
+
+        def count(module: Any, given: tuple[Any, ...], stage: str = name) -> None:
+            passes[stage] += len(given[0])
+
+        handles.append(getattr(pipeline, f"{name}_unet").register_forward_pre_hook(count))
+    original = pipeline._run_stage
+
+    def counted(spec: Any, *rest: Any) -> Any:
+        with FlopCounterMode(display=False) as counter:
+            made = original(spec, *rest)
+        work[spec.name] = counter.get_total_flops()
+        return made
+
+    try:
+        with _replaced(pipeline, counted):
+            _make_clip(pipeline)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return work, passes
+
+
+@contextmanager
+def _watch_stages(pipeline: "EchoCascadePipeline") -> Iterator[dict[str, tuple[float, float]]]:
+    """Collect seconds and peak memory in MB of every stage that runs inside the block."""
+    seen: dict[str, tuple[float, float]] = {}
+    original = pipeline._run_stage
+    memory = _PeakMemory(pipeline.device.type)
+
+    def watched(spec: Any, *rest: Any) -> Any:
+        memory.reset()
+        began = time.perf_counter()
+        made = original(spec, *rest)
+        made.sum().item()  # a GPU answers before it has finished
+        seen[spec.name] = (time.perf_counter() - began, memory.read())
+        return made
+
+    with _replaced(pipeline, watched):
+        yield seen
+
+
+@contextmanager
+def _replaced(pipeline: "EchoCascadePipeline", stage: Callable[..., Any]) -> Iterator[None]:
+    """Let the pipeline run its stages through `stage` inside the block."""
+    setattr(pipeline, "_run_stage", stage)  # noqa: B010
+    try:
+        yield
+    finally:
+        delattr(pipeline, "_run_stage")
+
+
+class _PeakMemory:
+    """Most memory in use since `reset`, MB: of the GPU, or of the whole process on CPU.
+
+    Where the system cannot reset its mark (not Linux) it is the peak since the process began.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def reset(self) -> None:
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            pass
+
+    def read(self) -> float:
+        if self.device == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated() / 1e6
+        try:
+            status = Path("/proc/self/status").read_text()
+            return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        except (OSError, IndexError):
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
