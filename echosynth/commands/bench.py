@@ -50,12 +50,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for stage in [*result["stages"], result["total"] | {"name": "total"}]:
         numbers = f"{stage['tflop']:.4f}", f"{stage['seconds']:.3f}", f"{stage['peak_mb']:.0f}"
         print(line.format(stage["name"], stage["parameters"], stage["passes"], *numbers))
-    print(
-        f"on {result['device']}; published for comparison: {REFERENCE['tflop']:.0f} TFLOP, {REFERENCE['passes']} passes,"
-    )
-    print(
-        f"{REFERENCE['passes']} passes, {REFERENCE['seconds']:.0f} s on an {REFERENCE['device']} ({REFERENCE['name']})"
-    )
+    known = REFERENCE
+    print(f"on {result['device']}; published for comparison, {known['name']}:")
+    print(f"{known['tflop']:.0f} TFLOP, {known['passes']} passes, {known['seconds']:.0f} s on an {known['device']}")
     return result
 
 

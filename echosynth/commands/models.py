@@ -23,9 +23,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.action == "list":
         models = [_describe(entry) for entry in list_models()]
         for model in models:
-            print(
-                f"{model['name']:28} {model['kind']:10} {model['mib']:7.2f} MiB  {model['license']:12} {model['folder']}"
-            )
+            size = f"{model['mib']:7.2f} MiB"
+            print(f"{model['name']:28} {model['kind']:10} {size}  {model['license']:12} {model['folder']}")
         if not models:
             print("no models; see `echosynth models add --help`", file=sys.stderr)
         return {"models": models}

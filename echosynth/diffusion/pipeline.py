@@ -62,10 +62,10 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr2_scheduler: EDMScheduler | None = None,
         sr3_unet: UNet3D | None = None,
         sr3_scheduler: EDMScheduler | None = None,
-        stages: Sequence[dict[str, Any]] = (),
+        stages: list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
-        specs = [StageSpec(**stage) for stage in stages]
+        specs = [StageSpec(**stage) for stage in stages or []]
         check_chain(specs)
         self.register_modules(
             base_unet=base_unet,

@@ -18,9 +18,9 @@ from echosynth.regression.base import EFRegressor
 class ConvBlock(nn.Module):
     """Residual 3x3 convolution, optionally after halving the picture."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, inside: int, outside: int, halve: bool) -> None:
         super().__init__()
-        self.down = nn.Conv2d(inside, outside, 2, stride=2) if inside != outside else nn.Identity()
+        self.down = nn.Conv2d(inside, outside, 2, stride=2) if halve else nn.Identity()
         self.norm = nn.GroupNorm(8, outside)
         self.conv = nn.Conv2d(outside, outside, 3, padding=1)
 
@@ -63,7 +63,7 @@ class FrameTransformer(EFRegressor):
         self.first = nn.Conv2d(patch * patch, widths[0], 3, padding=1)
         stages: list[nn.Module] = []
         for k, width in enumerate(widths):
-            stages += [ConvBlock(widths[max(0, k - 1)], width), ConvBlock(width, width)]
+            stages += [ConvBlock(widths[max(0, k - 1)], width, halve=k > 0), ConvBlock(width, width, halve=False)]
         self.encoder = nn.Sequential(*stages)
         cells = (size // patch // 2 ** (len(widths) - 1)) ** 2
         # A small map keeps WHERE things are: the size of a ventricle is a matter of place, which a global mean forgets.

@@ -1,0 +1,117 @@
+"""Regressors: the contract with clips, the published layouts, saving and loading."""
+
+import numpy as np
+import pytest
+import torch
+
+from echosynth.checkpoints import write_sums
+from echosynth.errors import CheckpointError
+from echosynth.regression.base import EFRegressor, normalise
+from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.loading import REGRESSORS, load_regressor
+from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.video.clip import EchoClip
+
+SMALL = {
+    "R2Plus1D": {"frames": 8, "size": 32, "widths": (4, 4, 8, 8), "stem_width": 4},
+    "FrameTransformer": {"frames": 8, "size": 32, "widths": (8, 8, 16), "dim": 16, "depth": 1, "heads": 2},
+}
+
+
+@pytest.fixture(params=sorted(REGRESSORS))
+def regressor(request: pytest.FixtureRequest) -> EFRegressor:
+    torch.manual_seed(0)
+    return REGRESSORS[request.param](**SMALL[request.param]).eval()
+
+
+def random_clip(frames: int = 40, fps: float = 16.0, size: int = 32, seed: int = 0) -> EchoClip:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, size, size), dtype=np.uint8)
+    return EchoClip(pixels, fps)
+
+
+def test_r2plus1d_18_has_the_published_number_of_weights() -> None:
+    with torch.device("meta"):
+        model = R2Plus1D(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_width=45)
+    # torchvision documents 31,505,325 for three input channels and 400 classes; ours has one of each.
+    published = 31_505_325
+    classes, channels = (512 + 1) * 399, 45 * 2 * 49
+    assert sum(p.numel() for p in model.parameters()) == published - classes - channels
+
+
+def test_r2plus1d_names_follow_torchvision() -> None:
+    names = set(R2Plus1D(widths=(4, 4, 8, 8), stem_width=4).state_dict())
+    for name in ("stem.0.weight", "stem.4.running_var", "layer1.0.conv1.0.0.weight", "layer1.0.conv1.0.3.weight"):
+        assert name in names
+    for name in ("layer2.0.conv2.1.weight", "layer3.0.downsample.0.weight", "layer4.0.conv1.1.bias", "fc.bias"):
+        assert name in names
+
+
+def test_windows_meet_the_contract_and_cover_the_clip(regressor: EFRegressor) -> None:
+    windows = regressor.windows(random_clip(frames=45, fps=30.0, size=48))
+    assert windows.shape[1:] == (1, 8, 32, 32)
+    assert float(windows.min()) >= -1 and float(windows.max()) <= 1
+    long = random_clip(frames=20)
+    cut = regressor.windows(long)
+    torch.testing.assert_close(cut[-1, 0, -1], torch.from_numpy(long.pixels[-1] / 127.5 - 1).float())
+
+
+def test_short_clip_is_played_there_and_back(regressor: EFRegressor) -> None:
+    clip = random_clip(frames=3)
+    window = regressor.windows(clip)[0, 0]
+    order = [0, 1, 2, 1, 0, 1, 2, 1]
+    torch.testing.assert_close(window, torch.from_numpy(clip.pixels[order] / 127.5 - 1).float())
+
+
+def test_brightness_and_contrast_do_not_matter(regressor: EFRegressor) -> None:
+    x = torch.rand(2, 1, 8, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(regressor(x), regressor(0.3 * x - 0.5), atol=1e-3, rtol=0)
+
+
+def test_normalise_is_idempotent() -> None:
+    x = normalise(torch.randn(2, 1, 4, 8, 8) * 3 + 7)
+    torch.testing.assert_close(normalise(x), x, atol=1e-5, rtol=1e-5)
+
+
+def test_prediction_is_repeatable_and_in_range(regressor: EFRegressor) -> None:
+    clips = [random_clip(seed=k) for k in range(3)]
+    first, second = regressor.predict(clips), regressor.predict(clips[::-1])[::-1]
+    for a, b in zip(first, second, strict=True):
+        assert a == b
+        assert 0 <= a.low <= a.ef <= a.high <= 100
+        assert a.ef == pytest.approx(np.mean(a.windows))
+
+
+def test_features_have_one_row_per_clip(regressor: EFRegressor) -> None:
+    with torch.no_grad():
+        assert regressor.features(torch.rand(3, 1, 8, 32, 32)).shape[0] == 3
+
+
+def test_save_and_load_give_the_same_answers(regressor: EFRegressor, tmp_path) -> None:
+    regressor.register_to_config(error90=4.5)
+    regressor.save_pretrained(tmp_path / "model")
+    write_sums(tmp_path / "model")
+    again = load_regressor(str(tmp_path / "model"))
+    assert type(again) is type(regressor)
+    clip = random_clip()
+    assert again.predict([clip]) == regressor.predict([clip])
+    assert again.contract.error90 == 4.5
+
+
+def test_changed_byte_is_refused(regressor: EFRegressor, tmp_path) -> None:
+    folder = tmp_path / "model"
+    regressor.save_pretrained(folder)
+    write_sums(folder)
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(CheckpointError, match="sha256"):
+        load_regressor(str(folder))
+
+
+def test_gradient_reaches_every_weight() -> None:
+    for cls in (R2Plus1D, FrameTransformer):
+        model = cls(**SMALL[cls.__name__]).train()
+        model(torch.rand(2, 1, 8, 32, 32)).sum().backward()
+        assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
