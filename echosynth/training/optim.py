@@ -1,6 +1,7 @@
 """Optimiser and learning rate. The rate is a pure function of the step, so a resumed run needs no scheduler state."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import nn
@@ -20,7 +21,7 @@ class OptimConfig(StrictModel):
         weight_decay: of AdamW, on matrices and kernels only.
         grad_clip: largest gradient norm.
         ema_decay: of the exponential moving average of the weights.
-        mixed_precision: "bf16" or "no".
+        mixed_precision: "bf16", "no", or "auto": bf16 where the machine multiplies it natively.
     """
 
     steps: int
@@ -31,7 +32,7 @@ class OptimConfig(StrictModel):
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     ema_decay: float = 0.998
-    mixed_precision: str = "bf16"
+    mixed_precision: Literal["auto", "bf16", "no"] = "auto"
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:

@@ -20,6 +20,7 @@ from diffusers.training_utils import EMAModel
 
 from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
+from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.loop import Task, train
@@ -114,7 +115,11 @@ def run_training(
     if final.is_dir():
         report(f"{name}: finished, nothing to do")
         return final
-    accelerator = Accelerator(mixed_precision=optim.mixed_precision, cpu=not torch.cuda.is_available())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = optim.mixed_precision
+    if precision == "auto":
+        precision = "bf16" if has_fast_bf16(device) else "no"
+    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
     main = accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)
     model.to(accelerator.device)  # type: ignore[arg-type]
