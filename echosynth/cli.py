@@ -10,6 +10,7 @@ import difflib
 import errno
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -55,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leave:  # argparse: --help, --version, wrong arguments
         return leave.code if isinstance(leave.code, int) else 0
     except BrokenPipeError:  # `echosynth ... | head`
-        with contextlib.suppress(OSError):
-            sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it exits
         return 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

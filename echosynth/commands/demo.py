@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     real = read_real_frame()
     phantoms = []
-    for seed, ef in zip(PHANTOM_SEEDS, PHANTOM_EFS, strict=True):
+    for number, (seed, ef) in enumerate(zip(PHANTOM_SEEDS, PHANTOM_EFS, strict=True), start=1):
         picture, _ = render_pair(seed, ef, ef, 1, 32.0, PHANTOM_PHASE)
-        phantoms.append(ConditioningFrame(f"phantom_{seed}", f"phantom patient {seed}", 0, picture, ef))
+        phantoms.append(ConditioningFrame(f"phantom_{number}", f"phantom patient {seed}", 0, picture, ef))
     job = Production(
         command="demo",
         frames=[real, *phantoms],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from echosynth.commands.production import Product, Production, load_clip
+from echosynth.commands.production import MANIFEST, Product, Production, load_clip
 from echosynth.config import write_atomic
 from echosynth.report.page import ClipTile, PageSection, render_page
 from echosynth.report.sheet import contact_sheet
@@ -64,6 +64,9 @@ def write_gallery(
     Raises:
         OutputError: the disk refused.
     """
+    page, sheet, manifest = (job.out / name for name in ("index.html", "contact_sheet.png", MANIFEST))
+    if page.is_file() and sheet.is_file() and page.stat().st_mtime_ns > manifest.stat().st_mtime_ns:
+        return page  # nothing was made since
     truths, notes = truths or {}, notes or {}
     sections: list[PageSection] = []
     rows: list[EchoClip] = []
@@ -83,12 +86,12 @@ def write_gallery(
             name = f"EF {entry.target_ef:g}"
             generated.append(ClipTile(name, caption, clip, "accepted" if entry.accepted else "refused"))
             rows.append(clip)
-            labels.append(f"{frame.name[:16]}\n{name}\ngate {entry.gate_ef:.0f}\njudge {judge}")
+            labels.append(f"{frame.name[:14]}\n{name}\ngate {entry.gate_ef:.0f}\njudge {judge}")
             if product.sample.sample_id in truths:
                 truth = truths[product.sample.sample_id]
                 true_row.append(ClipTile(f"EF {entry.target_ef:g}, truth", "rendered by the phantom", truth, "truth"))
                 rows.append(truth)
-                labels.append(f"{frame.name[:16]}\n{name}\nTRUTH")
+                labels.append(f"{frame.name[:14]}\n{name}\nTRUTH")
         shown += len(mine)
         tiles = [generated, true_row] if len(true_row) > 1 else [generated]
         sections.append(
@@ -102,7 +105,6 @@ def write_gallery(
         f"echosynth {first.versions['echosynth']} · cascade {first.model} {first.model_hash} · gate {first.gate} "
         f"{first.gate_hash} · judge {first.judge} {first.judge_hash} · seed {job.sampling.seed}"
     )
-    write_png(job.out / "contact_sheet.png", contact_sheet(rows, labels), synthetic=True)
-    page = job.out / "index.html"
+    write_png(sheet, contact_sheet(rows, labels), synthetic=True)
     write_atomic(page, render_page(title, intro, sections, footer))
     return page

@@ -27,7 +27,7 @@ def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> Ech
                 f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ..."
             )
         # Stored in half precision to be small; the masters are float32 and autocast chooses per operation.
-        pipeline = EchoCascadePipeline.from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+        pipeline = EchoCascadePipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder} cannot be loaded as a cascade: {str(error).splitlines()[0]}") from error
     return pipeline.to(device)

@@ -29,7 +29,7 @@ class ClipFeatures(Protocol):
 class EmbeddingRegressor(Protocol):
     """What `JudgeFeatures` needs of a regressor."""
 
-    def embed(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """Map clips (B, 1, T, H, W) in [-1, 1] to the penultimate embedding (B, D)."""
         ...
 
@@ -64,7 +64,7 @@ class JudgeFeatures:
         """
         if clips.ndim != 5 or clips.shape[1] != 1:
             raise ValueError(f"clips must be (B, 1, T, H, W), got {tuple(clips.shape)}")
-        features = self._regressor.embed(clips)
+        features = self._regressor.features(clips)
         if features.ndim != 2 or len(features) != len(clips):
             raise ValueError(f"the embedding must be ({len(clips)}, D), got {tuple(features.shape)}")
         return features

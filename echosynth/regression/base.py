@@ -74,7 +74,8 @@ class EFRegressor(ModelMixin, ConfigMixin):
         beating where padding would stop them.
         """
         c = self.contract
-        count = max(1, round(clip.duration_s * c.fps))
+        # As many frames as the clip has instants for: the last one lies (n - 1) / fps after the first.
+        count = int((clip.num_frames - 1) / clip.fps * c.fps + 1e-6) + 1
         pixels = resample_time(clip.pixels, clip.fps, c.fps, count)
         if pixels.shape[-1] != c.size or pixels.shape[-2] != c.size:
             pixels = resize(pixels, c.size)

@@ -27,7 +27,7 @@ def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
         name = json.loads((folder / "config.json").read_text())["_class_name"]
         if name not in REGRESSORS:
             raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")
-        model = REGRESSORS[name].from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+        model = REGRESSORS[name].from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder} cannot be loaded as a regressor: {str(error).splitlines()[0]}") from error
     return model.to(device).eval()  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from diffusers import ModelMixin
 from pydantic import Field, model_validator
 
@@ -121,7 +122,11 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
         previous = stage
     if not all((out / name / "model").is_dir() for name in config.stages):
         return None
-    return bundle(config, out)
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    if processes.is_main_process:
+        bundle(config, out)
+    processes.wait_for_everyone()
+    return out / "pipeline"
 
 
 def bundle(config: CascadeConfig, out: Path) -> Path:

@@ -7,11 +7,13 @@ only afterwards. A kill at any moment leaves the last complete one.
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
 import torch
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -83,8 +85,8 @@ def load_checkpoint(
         model.load_state_dict(load_file(newest / "model.safetensors"))
         averaged = load_file(newest / "ema.safetensors")
         optimizer.load_state_dict(torch.load(newest / "optimizer.pt", weights_only=True))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"checkpoint {newest} cannot be read ({error}); remove it to fall back") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"checkpoint {newest} cannot be read ({str(error).splitlines()[0]}); remove it to fall back") from error
     device = next(model.parameters()).device
     for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
         shadow.copy_(averaged[name].to(device))

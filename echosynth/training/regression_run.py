@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from pydantic import Field
 
 from echosynth.config import StrictModel, write_atomic
@@ -83,7 +84,9 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         validation=validation,
         report=report,
     )
-    if isinstance(held_out, PhantomSource) and not (out / config.name / "scores.json").exists():
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    scored = (out / config.name / "scores.json").exists()
+    if processes.is_main_process and isinstance(held_out, PhantomSource) and not scored:
         finished = REGRESSORS[config.network].from_pretrained(final)
         truth, predicted = measure_held_out(finished, validation, held_out)
         finished.register_to_config(error90=float(np.quantile(np.abs(predicted - truth), 0.9)))
@@ -91,4 +94,5 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         scores = compute_ef_scores(truth, predicted, [str(k) for k in range(len(truth))])
         report(f"{config.name}: held-out MAE {scores.mae:.2f}, R2 {scores.r2:.3f}, bias {scores.bias:+.2f}")
         write_atomic(out / config.name / "scores.json", json.dumps({"ceiling": scores.to_dict()}, indent=2) + "\n")
+    processes.wait_for_everyone()
     return final

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 
@@ -119,7 +120,9 @@ def run_training(
     precision = optim.mixed_precision
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "no"
-    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
+    # A stage uses part of its weights only: the base, for one, has no low-resolution clip whose noise it could embed.
+    several = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[several])
     main = accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)
     model.to(accelerator.device)  # type: ignore[arg-type]

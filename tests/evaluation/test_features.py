@@ -15,7 +15,7 @@ class Regressor(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.AdaptiveAvgPool3d(2), nn.Flatten(), nn.BatchNorm1d(8), nn.Dropout(0.5))
 
-    def embed(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         result: Tensor = self.layers(x)
         return result
 

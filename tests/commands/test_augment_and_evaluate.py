@@ -1,0 +1,86 @@
+"""`augment` and `evaluate` with the smoke configs on tiny models, and every config of theirs read strictly."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from echosynth.augmentation.augment import AugmentConfig
+from echosynth.commands.evaluate import EvaluateConfig
+from echosynth.commands.evaluation_cases import phantom_case, render_pair
+from echosynth.config import load_config
+from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*Path("configs/augmentation").glob("*"), Path("configs/smoke/augmentation.yaml")])
+)
+def test_augmentation_configs_are_valid(path):
+    load_config(path, AugmentConfig)
+
+
+@pytest.mark.parametrize("path", sorted([*Path("configs/evaluation").glob("*"), Path("configs/smoke/evaluation.yaml")]))
+def test_evaluation_configs_are_valid(path):
+    load_config(path, EvaluateConfig)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    root = tmp_path_factory.mktemp("phantoms")
+    with EchoNetWriter(root) as writer:
+        for k, ef in enumerate((30.0, 55.0, 62.0)):
+            _, clip = render_pair(3_000_100 + k, ef, ef, 16, 32.0, 0.0)
+            writer.add(f"p{k}", clip.replace(edv=100.0, esv=100.0 - ef), "TRAIN" if k < 2 else "TEST")
+    return root
+
+
+def test_augment_reads_back_and_continues(echosynth, phantoms, tmp_path):
+    words = ("augment", "configs/smoke/augmentation.yaml", "--set", f"source={phantoms}", "--set", "tolerance=100")
+    done = echosynth(*words, "--out", tmp_path / "run", "--json")
+    assert done.code == 0, done.err
+    dataset = EchoNetDataset(tmp_path / "run" / "dataset")
+    assert len(dataset) == done.json["accepted"] == done.json["planned"] == 4
+    assert dataset.clip(0).ef == dataset.rows[0].ef
+    assert (tmp_path / "run" / "histogram.png").is_file()
+    assert echosynth(*words, "--out", tmp_path / "run", "--json").json == done.json
+    assert echosynth(*words, "--set", "seed=9", "--out", tmp_path / "run").code == 2
+
+
+def test_evaluate_scores_and_continues(echosynth, tmp_path):
+    words = ("evaluate", "configs/smoke/evaluation.yaml", "--out", tmp_path / "run", "--json")
+    done = echosynth(*words)
+    assert done.code == 0, done.err
+    result = done.json
+    assert result["counterfactual"]["n"] == result["ceiling"]["n"] == result["similarity"]["n"] == 4
+    assert result["factual"]["n"] == 2
+    assert result["best_of_k"]["counterfactual"]["k"] == 2
+    assert {"r2", "mae", "rmse", "bias_by_decile", "ci"} <= set(result["counterfactual"])
+    assert list(result["frechet"]) == ["fd[judge:judge_frame_transformer;n=2]"]
+    samples = tmp_path / "run" / "samples.jsonl"
+    lines = samples.read_bytes().splitlines(keepends=True)
+    samples.write_bytes(b"".join(lines[:5]) + lines[5][:30])  # killed within a line
+    again = echosynth(*words).json
+    ignore = {"seconds_per_clip"}
+    assert {k: v for k, v in again.items() if k not in ignore} == {k: v for k, v in result.items() if k not in ignore}
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text()) == again
+    assert all((tmp_path / "run" / name).is_file() for name in ("scatter.png", "bland_altman.png", "index.html"))
+
+
+def test_evaluate_takes_a_dataset(echosynth, phantoms, tmp_path):
+    words = (
+        "evaluate",
+        "configs/smoke/evaluation.yaml",
+        "--set",
+        f"test={{kind: dataset, root: {phantoms}, split: TRAIN}}",
+    )
+    done = echosynth(*words, "--set", "best_of_k=1", "--out", tmp_path / "run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["ceiling"]["n"] == done.json["counterfactual"]["n"] == 2
+    assert done.json["similarity"] == {"n": 0}
+
+
+def test_the_true_counterfactual_starts_at_the_frames_phase():
+    case = phantom_case(2_000_000, 4, 32.0)
+    frame, truth = render_pair(5, 40.0, 40.0, 4, 32.0, 0.3)
+    assert (frame == truth.pixels[0]).all()
+    assert case.truth.ef == case.target_ef != case.own_ef

@@ -1,0 +1,103 @@
+"""Every mistake a user can make: exit code 2, one line on stderr, nothing on stdout, nothing half-written."""
+
+import errno
+import shutil
+
+import pytest
+
+from echosynth.cli import main
+from tests.models import GATE
+
+
+def assert_one_line(done, *words):
+    assert done.code == 2, done.err
+    assert done.out == ""
+    assert done.err.count("\n") == 1, done.err
+    assert done.err.startswith("echosynth: ")
+    for word in words:
+        assert word in done.err
+
+
+@pytest.mark.parametrize("ef", ["0.5", "95.5", "nan", "inf", "forty", "-3"])
+def test_an_ef_that_cannot_be_asked_for(echosynth, phantom_video, tmp_path, ef):
+    assert_one_line(echosynth("generate", phantom_video, f"--ef={ef}", "--out", tmp_path / "run", "--json"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("--samples=0", "--max-attempts=0", "--steps=0", "--guidance=nan", "--tolerance=nan", "--frame=99"),
+        *("--limit=0", "--model=no_such", "--gate=no_such", f"--judge={GATE}", "--device=abacus", "--no-such-option"),
+    ],
+)
+def test_a_wrong_argument(echosynth, phantom_video, tmp_path, change):
+    assert_one_line(echosynth("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_source_that_cannot_be_used(echosynth, noise_picture, tmp_path):
+    (tmp_path / "text.avi").write_text("not a video")
+    (tmp_path / "empty").mkdir()
+    for source in (tmp_path / "missing.png", tmp_path / "text.avi", noise_picture, tmp_path / "empty"):
+        assert_one_line(echosynth("generate", source, "--ef", 40, "--out", tmp_path / "run"), source.name)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_single_picture_has_no_ef(echosynth, phantom_video, tmp_path):
+    from echosynth.video.files import load_video, write_png
+
+    write_png(tmp_path / "still.png", load_video(phantom_video).pixels[0])
+    assert_one_line(echosynth("measure", tmp_path / "still.png"), "single picture")
+
+
+def test_weights_whose_hash_differs(echosynth, bundle, phantom_video, tmp_path, monkeypatch):
+    shutil.copytree(bundle, tmp_path / "changed")
+    weights = tmp_path / "changed" / GATE / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(tmp_path / "changed"))
+    assert_one_line(echosynth("measure", phantom_video, "--regressor", GATE), "sha256")
+
+
+def test_a_folder_that_is_not_ours(echosynth, phantom_video, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("mine")
+    assert_one_line(echosynth("generate", phantom_video, "--ef", 40, "--out", tmp_path / "thesis"), "other files")
+    assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
+
+
+def test_a_full_disk(echosynth, phantom_video, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        done = echosynth("generate", phantom_video, "--ef", 40, "--out", out, "--json")
+    assert_one_line(done, "No space left")
+    assert not list((out / "clips").iterdir())
+    assert echosynth("generate", phantom_video, "--ef", 40, "--out", out, "--json").code == 0
+
+
+def test_configs_that_say_nonsense(echosynth, tmp_path):
+    assert_one_line(echosynth("evaluate", "configs/no_such.yaml"), "no_such.yaml")
+    smoke = "configs/smoke/evaluation.yaml"
+    reserved = echosynth("evaluate", smoke, "--set", "test.first_seed=8999999", "--out", tmp_path / "run")
+    assert_one_line(reserved, "reserved")
+    assert_one_line(echosynth("evaluate", smoke, "--set", "factul=1"), "factual")
+    assert_one_line(echosynth("augment", "configs/smoke/augmentation.yaml", "--set", "source=/no/such"), "/no/such")
+
+
+def test_the_door_itself(capsys):
+    for words, expected in ((["genrate"], "generate"), (["generate"], "required"), (["--nonsense"], "")):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        assert expected in err
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("echosynth ")
+    assert main(["--help"]) == 0
+    assert "generate" in capsys.readouterr().out

@@ -1,0 +1,112 @@
+"""`echosynth generate` and `measure` on tiny models: files, JSON, seeds, continuation."""
+
+import json
+
+import numpy as np
+import pytest
+
+from echosynth.augmentation.manifest import Manifest
+from echosynth.commands import production
+from echosynth.video.files import load_video
+
+
+def pixels(run, name):
+    return load_video(run / "clips" / f"{name}.avi").pixels
+
+
+def test_one_object_on_stdout_and_every_file(echosynth, phantom_video, tmp_path):
+    out = tmp_path / "run"
+    done = echosynth("generate", phantom_video, "--ef", 30, "--ef", 60, "--out", out, "--max-attempts", 2, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["run"] == str(out)
+    keys = {"file", "source", "target_ef", "gate_ef", "judge_ef", "accepted", "attempts", "seed", "seconds"}
+    assert [set(clip) >= keys for clip in done.json["clips"]] == [True, True]
+    for name in ("patient_ef30_s0", "patient_ef60_s0"):
+        assert pixels(out, name).shape == (16, 112, 112)
+        assert all((out / "clips" / f"{name}.{kind}").is_file() for kind in ("avi", "mp4", "gif"))
+    assert all((out / name).is_file() for name in ("run.json", "manifest.jsonl", "contact_sheet.png", "index.html"))
+    assert "http" not in (out / "index.html").read_text().replace("http-equiv", "")
+
+
+def test_same_seed_same_clip_other_seed_another(echosynth, phantom_video, tmp_path):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / name, "--seed", seed, "--max-attempts", 1)
+        assert echosynth(*words).code == 0
+    a, b, c = (pixels(tmp_path / name, "patient_ef40_s0") for name in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_the_same_command_again_does_nothing_another_is_refused(echosynth, phantom_video, tmp_path):
+    out = tmp_path / "run"
+    words = ("generate", phantom_video, "--ef", 40, "--out", out, "--max-attempts", 1)
+    first = echosynth(*words, "--json").json
+    clip = out / "clips" / "patient_ef40_s0.avi"
+    before, lines = clip.stat().st_mtime_ns, (out / "manifest.jsonl").read_bytes()
+    assert echosynth(*words, "--json").json == first
+    assert clip.stat().st_mtime_ns == before
+    assert (out / "manifest.jsonl").read_bytes() == lines
+    for change in (("--seed", 3), ("--ef", 41), ("--frame", 2), ("--steps", 1)):
+        other = echosynth(*words, *change)
+        assert other.code == 2
+        assert other.err.count("\n") == 1
+        assert "another run" in other.err
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(echosynth, phantom_video, tmp_path, monkeypatch):
+    words = ("generate", phantom_video, "--ef", 30, "--ef", 60, "--max-attempts", 2)
+    assert echosynth(*words, "--out", tmp_path / "whole").code == 0
+    original, count = production.Manifest.append, 0
+
+    def append_then_interrupt(self, entry):
+        nonlocal count
+        original(self, entry)
+        count += 1
+        if count == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(production.Manifest, "append", append_then_interrupt)
+        stopped = echosynth(*words, "--out", tmp_path / "run")
+    assert stopped.code == 130
+    assert stopped.err.strip().count("\n") == 0
+    assert "interrupted" in stopped.err
+    assert echosynth(*words, "--out", tmp_path / "run").code == 0
+    whole, run = (Manifest(tmp_path / name / "manifest.jsonl").entries for name in ("whole", "run"))
+    assert [(e.sample_id, e.attempt, e.seed, e.gate_ef) for e in run] == [
+        (e.sample_id, e.attempt, e.seed, e.gate_ef) for e in whole
+    ]
+    for name in ("patient_ef30_s0", "patient_ef60_s0"):
+        assert np.array_equal(pixels(tmp_path / "run", name), pixels(tmp_path / "whole", name))
+
+
+def test_a_folder_gives_all_its_usable_files(echosynth, phantom_video, noise_picture, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("one.avi", "two.avi"):
+        (folder / name).write_bytes(phantom_video.read_bytes())
+    (folder / "noise.png").write_bytes(noise_picture.read_bytes())
+    words = ("generate", folder, "--ef", 40, "--max-attempts", 1, "--json")
+    done = echosynth(*words, "--out", tmp_path / "all")
+    assert [clip["source"] for clip in done.json["clips"]] == [str(folder / "one.avi"), str(folder / "two.avi")]
+    assert "passed over" in done.err
+    assert len(echosynth(*words, "--out", tmp_path / "some", "--limit", 1).json["clips"]) == 1
+
+
+def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
+    table = tmp_path / "ef.csv"
+    done = echosynth("measure", phantom_video, "--regressor", "gate_r2plus1d", "--csv", table, "--json")
+    assert done.code == 0, done.err
+    (clip,) = done.json["clips"]
+    assert clip["regressor"] == "gate_r2plus1d"
+    assert clip["low"] <= clip["ef"] <= clip["high"]
+    assert "scores" not in done.json
+    assert table.read_text().count("\n") == 2
+
+
+@pytest.mark.slow
+def test_demo_makes_its_page(echosynth, tmp_path):
+    done = echosynth("demo", "--out", tmp_path / "demo", "--max-attempts", 1, "--json")
+    assert done.code == 0, done.err
+    assert len(done.json["clips"]) == 9
+    assert "true counterfactual" in (tmp_path / "demo" / "index.html").read_text()

@@ -1,0 +1,207 @@
+"""EchoCascadePipeline: the diffusers contract, seeds, and what it refuses."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from echosynth.diffusion import pipeline as pipeline_module
+from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.pipeline import EchoCascadeOutput, EchoCascadePipeline
+from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.unet3d import UNet3D
+from echosynth.errors import CheckpointError
+from tests.models import make_tiny_cascade
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "model_index.json"
+FRAME = torch.rand(3, 1, 56, 56, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
+def make_pipeline(fresh: bool = False) -> EchoCascadePipeline:
+    """Base 4 x 14 x 14 -> 8 frames -> 56 x 56, random in every layer unless `fresh`."""
+    specs = [
+        StageSpec("base", "base", 4, 8.0, 14, 3, guidance_scale=1.5),
+        StageSpec("sr1", "temporal", 8, 16.0, 14, 2, lowres_sigma=0.02),
+        StageSpec("sr2", "spatial", 8, 16.0, 56, 2, lowres_sigma=0.02),
+    ]
+    torch.manual_seed(0)
+    networks = {}
+    for spec in specs:
+        patch = 4 if spec.name == "sr2" else 1
+        networks[spec.name] = UNet3D(
+            patch=patch,
+            widths=[32, 32],
+            blocks=[1, 1],
+            space_attention=[False, True],
+            time_attention=[False, True],
+            emb_dim=32,
+            scalars=[] if spec.name == "sr2" else ["ef"],
+            frame_patch=4,
+            lowres=spec.name != "base",
+        )
+        for parameter in networks[spec.name].parameters():
+            if not fresh and not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+    schedulers = {spec.name: EDMScheduler(0.01, 2.0, 0.2) for spec in specs}
+    made = EchoCascadePipeline.from_stages(specs, networks, schedulers)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def seeds(*numbers: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(number) for number in numbers]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> EchoCascadePipeline:
+    return make_pipeline()
+
+
+@pytest.fixture
+def full_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pipeline_module.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
+    yield
+
+
+def test_output_types(pipeline: EchoCascadePipeline) -> None:
+    made = pipeline(FRAME[:2], [30.0, 60.0], generator=seeds(1, 2))
+    assert isinstance(made, EchoCascadeOutput)
+    assert made.clips.shape == (2, 8, 56, 56)
+    assert made.clips.dtype == np.uint8
+    assert made.fps == 16.0
+    (tensor,) = pipeline(FRAME[:2], [30.0, 60.0], generator=seeds(1, 2), output_type="pt", return_dict=False)
+    assert tensor.shape == (2, 1, 8, 56, 56)
+    assert float(tensor.abs().max()) <= 1
+    assert np.array_equal(((tensor[:, 0].numpy() + 1) * 127.5).round().astype(np.uint8), made.clips)
+
+
+@pytest.mark.usefixtures("full_precision")
+def test_a_clip_does_not_depend_on_its_batch(pipeline: EchoCascadePipeline) -> None:
+    together = pipeline(FRAME, [20.0, 50.0, 80.0], generator=seeds(1, 2, 3), output_type="pt").clips
+    alone = pipeline(FRAME[1:2], 50.0, generator=seeds(2), output_type="pt").clips
+    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=0)
+
+
+def test_in_bf16_a_clip_nearly_does_not_depend_on_its_batch(pipeline: EchoCascadePipeline) -> None:
+    together = pipeline(FRAME, [20.0, 50.0, 80.0], generator=seeds(1, 2, 3), output_type="pt").clips
+    alone = pipeline(FRAME[1:2], 50.0, generator=seeds(2), output_type="pt").clips
+    assert float((together[1:2] - alone).abs().mean()) < 0.01
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_another(pipeline: EchoCascadePipeline) -> None:
+    one, two, other = (pipeline(FRAME[:1], 50.0, generator=seeds(s)).clips for s in (7, 7, 8))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_ef_and_guidance_change_the_clip(pipeline: EchoCascadePipeline) -> None:
+    plain = pipeline(FRAME[:1], 50.0, generator=seeds(1)).clips
+    assert not np.array_equal(plain, pipeline(FRAME[:1], 20.0, generator=seeds(1)).clips)
+    assert not np.array_equal(plain, pipeline(FRAME[:1], 50.0, generator=seeds(1), guidance_scale=4.0).clips)
+
+
+def test_fresh_networks_give_noise_around_the_frame_at_any_ef() -> None:
+    fresh = make_pipeline(fresh=True)
+    one, two = (fresh(FRAME[:1], ef, generator=seeds(1), guidance_scale=1.0).clips for ef in (20.0, 80.0))
+    assert np.array_equal(one, two)
+
+
+def test_callbacks_come_once_a_step(pipeline: EchoCascadePipeline) -> None:
+    seen: list[tuple[int, float]] = []
+
+    def note(
+        pipe: EchoCascadePipeline, step: int, sigma: torch.Tensor, given: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        assert pipe is pipeline
+        assert given["latents"].dtype == torch.float32
+        seen.append((step, float(sigma)))
+        return given
+
+    pipeline(FRAME[:1], 50.0, num_inference_steps=5, callback_on_step_end=note)
+    assert [step for step, _ in seen] == [0, 1, 2, 3, 4, 0, 1, 0, 1]
+    assert [sigma for step, sigma in seen if step == 4] == [0.0]
+
+
+def test_passes_are_what_the_networks_see(pipeline: EchoCascadePipeline) -> None:
+    counts = {"base": 0, "sr1": 0, "sr2": 0}
+    handles = []
+    for name in counts:
+
+        def count(module: torch.nn.Module, given: tuple[torch.Tensor, ...], name: str = name) -> None:
+            counts[name] += len(given[0])
+
+        handles.append(getattr(pipeline, f"{name}_unet").register_forward_pre_hook(count))
+    try:
+        pipeline(FRAME[:1], 50.0)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert counts == pipeline.passes() == {"base": 6, "sr1": 2, "sr2": 2}
+    assert pipeline.passes(10, 1.0)["base"] == 10
+
+
+@pytest.mark.parametrize("ef", [0.5, 96.0, float("nan"), [50.0, 200.0]])
+def test_an_ef_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, ef: float) -> None:
+    with pytest.raises(ValueError, match="per cent"):
+        pipeline(FRAME[:2], ef)
+
+
+def test_wrong_arguments_are_refused(pipeline: EchoCascadePipeline) -> None:
+    with pytest.raises(ValueError, match="56, 56"):
+        pipeline(FRAME[:, :, :28, :28], 50.0)
+    with pytest.raises(ValueError, match="56, 56"):
+        pipeline(FRAME[0], 50.0)
+    with pytest.raises(ValueError, match="output_type"):
+        pipeline(FRAME[:1], 50.0, output_type="pil")
+    with pytest.raises(ValueError, match="num_inference_steps"):
+        pipeline(FRAME[:1], 50.0, num_inference_steps=0)
+    with pytest.raises(ValueError, match="generators"):
+        pipeline(FRAME[:2], 50.0, generator=seeds(1))
+    with pytest.raises(ValueError, match="starts with"):
+        EchoCascadePipeline(pipeline.base_unet, pipeline.base_scheduler)
+
+
+@torch.no_grad()
+def test_saving_and_loading_changes_nothing(pipeline: EchoCascadePipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path)
+    loaded = EchoCascadePipeline.from_pretrained(tmp_path)
+    loaded.set_progress_bar_config(disable=True)
+    assert loaded.stages == pipeline.stages
+    made = [p(FRAME[:1], 50.0, generator=seeds(3)).clips.astype(int) for p in (pipeline, loaded)]
+    assert int(np.abs(made[0] - made[1]).max()) <= 1
+
+
+def test_the_last_stages_can_be_left_out(pipeline: EchoCascadePipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path)
+    short = EchoCascadePipeline.from_pretrained(tmp_path, sr2_unet=None, sr2_scheduler=None)
+    short.set_progress_bar_config(disable=True)
+    assert [spec.name for spec in short.stages] == ["base", "sr1"]
+    assert short(FRAME[:1], 50.0).clips.shape == (1, 8, 14, 14)
+
+
+@pytest.mark.usefixtures("full_precision")
+def test_it_moves_to_double_precision() -> None:
+    made = make_pipeline().to(torch.float64)
+    assert made.dtype == torch.float64
+    assert {p.dtype for p in made.sr2_unet.parameters()} == {torch.float64}
+
+
+def test_module_paths_on_disk_are_the_published_ones(tmp_path: Path) -> None:
+    """A class that moves breaks every saved model: this file may change only together with a migration."""
+    index = json.loads((make_tiny_cascade(tmp_path / "tiny") / "model_index.json").read_text())
+    del index["_diffusers_version"]
+    assert index == json.loads(GOLDEN.read_text())
+
+
+def test_the_loader_checks_hashes(tmp_path: Path) -> None:
+    folder = make_tiny_cascade(tmp_path / "tiny")
+    assert isinstance(load_cascade(str(folder)), EchoCascadePipeline)
+    config = folder / "base_scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text().replace("2.0", "3.0"))
+    with pytest.raises(CheckpointError, match="damaged or was changed"):
+        load_cascade(str(folder))

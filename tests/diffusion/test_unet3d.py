@@ -1,0 +1,159 @@
+"""UNet3D: shapes, conditions that matter, saving, and the xformers hook."""
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from echosynth.diffusion.attention import Attention, rotate_by_position
+from echosynth.diffusion.unet3d import UNet3D
+from echosynth.errors import MissingDependencyError
+
+SHAPE: dict[str, Any] = {"patch": 2, "widths": [32, 64], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
+SHAPE |= {"space_attention": [False, True], "time_attention": [True, True]}
+
+
+def make_unet(**changes: Any) -> UNet3D:
+    torch.manual_seed(0)
+    unet = UNet3D(**(SHAPE | changes)).eval()
+    for parameter in unet.parameters():  # fresh residual branches and the last layer are zero
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return unet
+
+
+def make_inputs(batch: int = 2, frames: int = 3, size: int = 16, lowres: bool = False) -> dict[str, Any]:
+    g = torch.Generator().manual_seed(1)
+    inputs: dict[str, Any] = {
+        "x": torch.randn(batch, 1, frames, size, size, generator=g),
+        "c_noise": torch.linspace(-1, 0.5, batch),
+        "scalars": {"ef": torch.linspace(30, 60, batch)},
+        "frame": torch.rand(batch, 1, 2 * size, 2 * size, generator=g) * 2 - 1,
+        "frame_given": torch.ones(batch, dtype=torch.bool),
+    }
+    if lowres:
+        inputs |= {"lowres": torch.randn(inputs["x"].shape, generator=g), "lowres_sigma": torch.full((batch,), 0.1)}
+    return inputs
+
+
+@pytest.mark.parametrize(("frames", "size", "lowres"), [(1, 8, False), (5, 16, False), (4, 12, True)])
+@torch.no_grad()
+def test_it_gives_the_clip_s_shape_at_any_length_and_size(frames: int, size: int, lowres: bool) -> None:
+    inputs = make_inputs(2, frames, size, lowres)
+    assert make_unet(lowres=lowres)(**inputs).shape == inputs["x"].shape
+
+
+def test_fresh_weights_say_nothing() -> None:
+    assert not UNet3D(**SHAPE)(**make_inputs()).any()
+
+
+def test_levels_must_agree() -> None:
+    with pytest.raises(ValueError, match="same number of levels"):
+        UNet3D(**(SHAPE | {"blocks": [1]}))
+
+
+@torch.no_grad()
+def test_every_condition_changes_the_answer_of_its_sample_alone() -> None:
+    unet, inputs = make_unet(lowres=True), make_inputs(lowres=True)
+    plain = unet(**inputs)
+    second = torch.tensor([False, True])
+    changes: dict[str, Any] = {
+        "c_noise": torch.tensor([-1.0, 0.2]),
+        "scalars": {"ef": torch.tensor([30.0, 20.0])},
+        "frame_given": ~second,
+        "lowres_sigma": torch.tensor([0.1, 0.3]),
+    }
+    for name in ("frame", "lowres", "x"):
+        changes[name] = torch.where(second.reshape(2, 1, 1, 1, *[1] * (inputs[name].ndim - 4)), 0.3, inputs[name])
+    for name, value in changes.items():
+        made = unet(**(inputs | {name: value}))
+        torch.testing.assert_close(made[0], plain[0], atol=1e-5, rtol=1e-4)
+        assert float((made[1] - plain[1]).abs().max()) > 1e-3, name
+
+
+@torch.no_grad()
+def test_a_scalar_that_is_missing_is_one_that_is_nan_and_one_unheard_of_is_ignored() -> None:
+    unet, inputs = make_unet(), make_inputs()
+    absent = unet(**(inputs | {"scalars": {}}))
+    assert torch.equal(absent, unet(**(inputs | {"scalars": {"ef": torch.full((2,), torch.nan)}})))
+    deaf = make_unet(scalars=[])
+    assert torch.equal(deaf(**inputs), deaf(**(inputs | {"scalars": {"ef": torch.tensor([1.0, 2.0])}})))
+
+
+@torch.no_grad()
+def test_a_frame_that_is_not_given_is_not_looked_at() -> None:
+    unet, inputs = make_unet(), make_inputs()
+    inputs["frame_given"] = torch.zeros(2, dtype=torch.bool)
+    assert torch.equal(unet(**inputs), unet(**(inputs | {"frame": -inputs["frame"]})))
+
+
+@torch.no_grad()
+def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
+    unet, inputs = make_unet(), make_inputs()
+    unet.save_pretrained(tmp_path)
+    assert [p.suffix for p in tmp_path.iterdir() if p.suffix != ".json"] == [".safetensors"]
+    loaded = UNet3D.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(loaded(**inputs), unet(**inputs), atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_it_runs_in_double_precision() -> None:
+    unet, inputs = make_unet(), make_inputs()
+    single = unet(**inputs)
+    double = {k: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for k, v in inputs.items()}
+    double["scalars"] = {"ef": inputs["scalars"]["ef"].double()}
+    made = unet.to(torch.float64)(**double)
+    assert made.dtype == torch.float64
+    torch.testing.assert_close(made.float(), single, atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_time_attention_sees_distances_not_places() -> None:
+    x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    dots = rotate_by_position(x) @ rotate_by_position(x).mT
+    later = torch.cat([torch.zeros(1, 3, 8), x], 1)
+    moved = (rotate_by_position(later) @ rotate_by_position(later).mT)[:, 3:, 3:]
+    torch.testing.assert_close(dots, moved, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="axis"):
+        Attention(32, "depth")
+
+
+def test_missing_xformers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
+    unet = make_unet()
+    with pytest.raises(MissingDependencyError, match=r"echosynth\[xformers\]"):
+        for module in unet.modules():
+            if isinstance(module, Attention):
+                module.set_use_memory_efficient_attention_xformers(True)
+
+
+@torch.no_grad()
+def test_the_xformers_hook_switches_every_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        calls.append(q.shape)  # xformers' layout: (batch, tokens, heads, width)
+        return F.scaled_dot_product_attention(*(y.transpose(1, 2) for y in (q, k, v))).transpose(1, 2)
+
+    fake, ops = types.ModuleType("xformers"), types.ModuleType("xformers.ops")
+    ops.memory_efficient_attention = attend  # type: ignore[attr-defined]
+    fake.__spec__ = importlib.util.spec_from_loader("xformers", loader=None)
+    monkeypatch.setitem(sys.modules, "xformers", fake)
+    monkeypatch.setitem(sys.modules, "xformers.ops", ops)
+    unet, inputs = make_unet(), make_inputs()
+    plain = unet(**inputs)
+    assert not calls
+    attentions = [module for module in unet.modules() if isinstance(module, Attention)]
+    for attention in attentions:
+        attention.set_use_memory_efficient_attention_xformers(True)
+    torch.testing.assert_close(unet(**inputs), plain, atol=1e-5, rtol=1e-4)
+    assert len(calls) == len(attentions) == 6
+    for attention in attentions:
+        attention.set_use_memory_efficient_attention_xformers(False)
+    unet(**inputs)
+    assert len(calls) == 6

@@ -1,0 +1,33 @@
+"""A phantom set that was never rendered: blobs that shrink with their EF, in the set's layout on disk."""
+
+from pathlib import Path
+
+import numpy as np
+
+from echosynth.training.phantom_set import SHARD
+from echosynth.training.sources import PhantomSourceConfig
+
+
+def write_fake_set(root: Path, first_seed: int = 0, frames: int = 16, size: int = 32) -> PhantomSourceConfig:
+    """Write one shard of moving blobs and return the config that opens it."""
+    config = PhantomSourceConfig(
+        root=root, patients=SHARD, first_seed=first_seed, num_frames=frames, size=size, frames_per_clip=2
+    )
+    rng = np.random.default_rng(first_seed)
+    ef = rng.uniform(10, 85, SHARD).astype(np.float32)
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    phase = 2 * np.pi * np.arange(frames) / 12
+
+    def draw(beat: np.ndarray, strength: np.ndarray) -> np.ndarray:
+        radius = 0.35 * (1 - 0.5 * strength[:, None] / 100 * (0.5 - 0.5 * np.cos(beat)))
+        distance = np.hypot(x, y)[None, None] - radius[..., None, None]
+        return (255 / (1 + np.exp(-distance * 40)) * shade[:, None, None, None]).astype(np.uint8)
+
+    shade = rng.uniform(0.5, 1.0, SHARD)
+    folder = config.folder() / "00000"
+    folder.mkdir(parents=True)
+    np.save(folder / "clips.npy", draw(phase[None], ef))
+    others = [draw(phase[None, :1], rng.uniform(10, 85, SHARD))[:, 0] for _ in range(config.frames_per_clip)]
+    np.save(folder / "frames.npy", np.stack(others, 1))
+    np.save(folder / "ef.npy", ef)
+    return config

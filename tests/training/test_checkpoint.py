@@ -1,0 +1,128 @@
+"""The learning rate's law, and checkpoints that are complete or absent."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.training_utils import EMAModel
+
+from echosynth.errors import CheckpointError
+from echosynth.training import checkpoint
+from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
+from echosynth.training.optim import OptimConfig, learning_rate, make_optimizer
+
+State = tuple[torch.nn.Module, EMAModel, torch.optim.Optimizer]
+
+
+def make_state(seed: int, steps: int = 2) -> State:
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(3, 2)
+    optimizer = make_optimizer(model, OptimConfig(steps=10))
+    ema = EMAModel(model.parameters(), decay=0.9)
+    for _ in range(steps):
+        model(torch.randn(4, 3)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.step(model.parameters())
+    return model, ema, optimizer
+
+
+def same(one: State, two: State) -> bool:
+    shadows = zip(one[1].shadow_params, two[1].shadow_params, strict=True)
+    weights = zip(one[0].parameters(), two[0].parameters(), strict=True)
+    moments = [[s["exp_avg"] for s in state[2].state.values()] for state in (one, two)]
+    pairs = [*shadows, *weights, *zip(*moments, strict=True)]
+    return all(torch.equal(a, b) for a, b in pairs) and one[1].optimization_step == two[1].optimization_step
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = OptimConfig(steps=1000, lr=2e-3, warmup_steps=100, decay_share=0.4)
+    rates = [learning_rate(step, config) for step in range(1000)]
+    assert rates[0] == pytest.approx(2e-5)
+    assert rates[99] == pytest.approx(2e-3)
+    assert rates[99:601] == pytest.approx([2e-3] * 502)
+    assert rates[800] == pytest.approx(2e-3 * 0.505)
+    assert rates[-1] == pytest.approx(2e-5, rel=0.02)
+    assert all(a > b for a, b in pairwise(rates[601:]))
+
+
+def test_weight_decay_spares_biases() -> None:
+    decays = {p.ndim: g["weight_decay"] for g in make_state(0)[2].param_groups for p in g["params"]}
+    assert decays == {2: 0.01, 1: 0.0}
+
+
+def test_a_checkpoint_restores_everything(tmp_path: Path) -> None:
+    saved, fresh = make_state(0), make_state(1)
+    assert load_checkpoint(tmp_path, *fresh, "config") == 0
+    save_checkpoint(tmp_path, 7, *saved, "config")
+    assert not same(saved, fresh)
+    assert load_checkpoint(tmp_path, *fresh, "config") == 7
+    assert same(saved, fresh)
+
+
+def test_only_the_newest_two_stay(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 10):
+        save_checkpoint(tmp_path, step, *make_state(0), "config")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000010"]
+
+
+@pytest.mark.parametrize(
+    "killed_before", ["model.safetensors", "ema.safetensors", "optimizer.pt", "state.json", "rename"]
+)
+def test_a_kill_between_files_leaves_the_last_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_before: str
+) -> None:
+    first = make_state(0)
+    save_checkpoint(tmp_path, 1, *first, "config")
+
+    class Killed(BaseException):
+        pass
+
+    save_file, save = checkpoint.save_file, torch.save
+
+    def die(*args: object, **kwargs: object) -> None:
+        raise Killed
+
+    def tensors(data: dict[str, torch.Tensor], path: Path) -> None:
+        die() if path.name == killed_before else save_file(data, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", tensors)
+        if killed_before == "optimizer.pt":
+            patch.setattr(torch, "save", die)
+        if killed_before == "state.json":
+            patch.setattr(Path, "write_text", die)
+        if killed_before == "rename":
+            patch.setattr(Path, "rename", die)
+        with pytest.raises(Killed):
+            save_checkpoint(tmp_path, 2, *make_state(3), "config")
+    assert torch.save is save
+    restored = make_state(5)
+    assert load_checkpoint(tmp_path, *restored, "config") == 1
+    assert same(first, restored)
+    # the half-written one is in nobody's way
+    again = make_state(3)
+    save_checkpoint(tmp_path, 2, *again, "config")
+    assert load_checkpoint(tmp_path, *restored, "config") == 2
+    assert same(again, restored)
+
+
+def test_another_config_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, *make_state(0), "one config")
+    with pytest.raises(CheckpointError, match="another config"):
+        load_checkpoint(tmp_path, *make_state(0), "another")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"])
+def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+    folder = save_checkpoint(tmp_path, 1, *make_state(0), "config")
+    (folder / name).write_bytes(b"\x00 not what it was")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(tmp_path, *make_state(0), "config")
+
+
+def test_the_state_is_plain_json(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, 4, *make_state(0), "config")
+    assert json.loads((folder / "state.json").read_text()) == {"step": 4, "fingerprint": "config", "ema_steps": 2}

@@ -1,0 +1,104 @@
+"""A stage's training batch: crops and windows are the same for clip, reference and conditioning frame."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from echosynth.diffusion.cascade import upsample_space, upsample_time
+from echosynth.seeding import make_generator
+from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.sources import PhantomSource
+from echosynth.video.clip import to_network
+from tests.fake_set import write_fake_set
+
+UNET = {"patch": 2, "widths": [32, 32], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
+UNET |= {"space_attention": [False, False], "time_attention": [False, False]}
+
+
+def make_stage(kind: str, frames: int, fps: float, size: int, **changes: object) -> StageConfig:
+    fields: dict[str, object] = {"kind": kind, "frames": frames, "fps": fps, "size": size, "num_inference_steps": 2}
+    fields |= {"sigma_data": 0.2, "unet": UNET | {"frame_patch": 2 * 32 // size}, "optim": {"steps": 2}}
+    return StageConfig.model_validate(fields | changes)
+
+
+class Noise:
+    """A clip of noise, so that pixels tell where and when they are; the conditioning frame is its first frame."""
+
+    fps, size = 32.0, 32
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+        clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
+        return [clip] * count, [clip[0]] * count, torch.full((count,), 55.0)
+
+
+BASE = make_stage("base", 4, 8.0, 16)
+TIME = make_stage("temporal", 16, 32.0, 16, window=8)
+SPACE = make_stage("spatial", 16, 32.0, 32, window=4, crop=16)
+QUIET = {"ef_dropout": 0.0, "frame_dropout": 0.0}
+
+
+def test_base_reference_is_the_frame_held_still() -> None:
+    batch = DiffusionTask(make_stage("base", 4, 8.0, 16, **QUIET), None, Noise()).make_batch(2, make_generator(0))
+    frame = torch.nn.functional.avg_pool2d(batch["frame"], 2)
+    assert torch.equal(batch["reference"], frame[:, :, None].expand(-1, -1, 4, -1, -1))
+    truth = to_network(Noise().draw(1, make_generator(0))[0][0][::4])
+    pooled = torch.nn.functional.avg_pool2d(truth, 2)
+    torch.testing.assert_close((batch["reference"] + batch["residual"])[0, 0], pooled)
+
+
+def test_without_a_frame_the_base_starts_from_black() -> None:
+    task = DiffusionTask(make_stage("base", 4, 8.0, 16, frame_dropout=0.5), None, Noise())
+    batch = task.make_batch(8, make_generator(1))
+    dropped = ~batch["frame_given"]
+    assert 0 < int(dropped.sum()) < 8
+    assert bool((batch["reference"][dropped] == -1).all())
+
+
+@pytest.mark.parametrize("draw", range(6))
+def test_a_spatial_crop_is_one_place_for_clip_reference_and_frame(draw: int) -> None:
+    task = DiffusionTask(SPACE.model_copy(update=QUIET), TIME, Noise())
+    batch = task.make_batch(2, make_generator(draw))
+    truth = to_network(Noise().draw(1, make_generator(0))[0][0])
+    made = (batch["reference"] + batch["residual"])[0, 0]
+    assert made.shape == (4, 16, 16)
+    frame = batch["frame"][0, 0]
+    places = [(s, y, x) for s in range(13) for y in range(0, 17, 4) for x in range(0, 17, 4)]
+    found = [p for p in places if torch.allclose(truth[p[0] : p[0] + 4, p[1] : p[1] + 16, p[2] : p[2] + 16], made)]
+    assert found, "the target is no window and crop of the truth"
+    matching = [p for p in found if torch.allclose(frame, truth[0, p[1] : p[1] + 16, p[2] : p[2] + 16])]
+    assert matching, "the conditioning frame is cropped elsewhere than the clip"
+    start, top, left = matching[0]
+    pooled = torch.nn.functional.avg_pool2d(truth[None, None, start : start + 4].flatten(0, 2)[None], 2)[:, None]
+    whole = upsample_space(pooled, 32)[..., top : top + 16, left : left + 16]
+    torch.testing.assert_close(batch["reference"][:1], whole)
+
+
+@pytest.mark.parametrize("draw", range(4))
+def test_a_window_in_time_is_interpolated_as_the_whole_clip_is(draw: int) -> None:
+    task = DiffusionTask(TIME.model_copy(update=QUIET), BASE, Noise())
+    batch = task.make_batch(1, make_generator(draw))
+    truth = torch.nn.functional.avg_pool2d(to_network(Noise().draw(1, make_generator(0))[0][0]), 2)
+    whole = upsample_time(truth[::4][None, None], 4)
+    starts = [s for s in (0, 4, 8) if torch.allclose((batch["reference"] + batch["residual"])[0, 0], truth[s : s + 8])]
+    assert len(starts) == 1
+    torch.testing.assert_close(batch["reference"], whole[:, :, starts[0] : starts[0] + 8])
+
+
+def test_conditions_are_dropped_as_often_as_asked(tmp_path: Path) -> None:
+    source = PhantomSource(write_fake_set(tmp_path))
+    task = DiffusionTask(make_stage("base", 4, 8.0, 16, ef_dropout=0.25, frame_dropout=0.125), None, source)
+    batch = task.make_batch(800, make_generator(0))
+    assert float(batch["ef"].isnan().float().mean()) == pytest.approx(0.25, abs=0.05)
+    assert float(batch["frame_given"].float().mean()) == pytest.approx(0.875, abs=0.04)
+
+
+def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) -> None:
+    source = PhantomSource(write_fake_set(tmp_path))
+    stage = make_stage("base", 4, 8.0, 16, ef_dropout=0.0, frame_dropout=0.0)
+    probe = DiffusionTask(stage, None, source).make_batch(64, make_generator(0))
+    spread = float(probe["residual"].square().mean().sqrt())
+    task = DiffusionTask(stage.model_copy(update={"sigma_data": spread}), None, source)
+    loss = task.compute_loss(stage.network(), task.make_batch(64, make_generator(1)))
+    assert float(loss.detach()) == pytest.approx(1.0, abs=0.3)

@@ -1,0 +1,158 @@
+"""Whole training runs on a fake set: resuming repeats an uninterrupted run bit for bit; processes share the batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from echosynth.training import cascade_run
+from echosynth.training.cascade_run import CascadeConfig, train_cascade
+from echosynth.training.regression_run import RegressorConfig, train_regressor
+from tests.fake_set import write_fake_set
+
+UNET = {"patch": 2, "widths": [32, 32], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
+UNET |= {"space_attention": [False, False], "time_attention": [False, True]}
+OPTIM = {"steps": 6, "batch_size": 4, "lr": 1e-3, "warmup_steps": 2, "mixed_precision": "no"}
+PACE = {"log_every": 1, "validate_every": 3, "save_every": 2, "validation_batches": 1}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_config(root: Path) -> dict[str, Any]:
+    sets = [write_fake_set(root, first_seed=seed).model_dump(mode="json") for seed in (0, 1000)]
+    shared = {"num_inference_steps": 2, "sigma_data": 0.2, "optim": OPTIM}
+    stages = {
+        "base": {"kind": "base", "frames": 4, "fps": 8, "size": 16, "unet": UNET} | shared,
+        "sr1": {"kind": "both", "frames": 16, "fps": 32, "size": 32, "window": 8, "crop": 16} | shared,
+    }
+    stages["sr1"] |= {"unet": UNET | {"patch": 4}, "lowres_sigma_max": 0.1}
+    return {"kind": "cascade", "name": "tiny", "data": sets[0], "validation": sets[1], "stages": stages, "pace": PACE}
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def weights(out: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(next((out / name / "model").glob("*.safetensors")))
+
+
+def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = CascadeConfig.model_validate(make_config(tmp_path / "sets"))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    pipeline = train_cascade(config, whole, lambda line: None)
+    assert pipeline is not None
+    assert (pipeline / "model_index.json").is_file()
+    assert list((whole / "base" / "previews").glob("*.png"))
+
+    class Killed(BaseException):
+        pass
+
+    def die_at(step: int) -> Any:
+        def report(line: str) -> None:
+            if f"step {step}," in line:
+                raise Killed
+
+        return report
+
+    for step in (3, 5):  # between checkpoints: the steps since the last one are done again
+        with pytest.raises(Killed):
+            train_cascade(config, cut, die_at(step))
+    train_cascade(config, cut, lambda line: None)
+    for name in ("base", "sr1"):
+        one, two = weights(whole, name), weights(cut, name)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one), name
+        assert read_log(whole / name / "log.jsonl") == read_log(cut / name / "log.jsonl")
+    calls: list[str] = []
+    monkeypatch.setattr(cascade_run, "bundle", lambda config, out: calls.append("bundle"))
+    train_cascade(config, cut, calls.append)
+    assert all("finished" in line or line == "bundle" for line in calls)
+
+
+def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
+    raw = make_config(tmp_path / "sets")
+    for stage in raw["stages"].values():
+        stage["optim"] = OPTIM | {"steps": 1}
+    first = CascadeConfig.model_validate(raw | {"only": ["sr1"]})
+    assert train_cascade(first, tmp_path / "run", lambda line: None) is None
+    assert not (tmp_path / "run" / "base").exists()
+    second = CascadeConfig.model_validate(raw | {"only": ["base"]})
+    assert train_cascade(second, tmp_path / "run", lambda line: None) == tmp_path / "run" / "pipeline"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"only": ["sr7"]}, "unknown stages"),
+        ({"stages": {"first": None}}, "named base"),
+    ],
+)
+def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    raw = make_config(tmp_path)
+    if "stages" in change:
+        change = {"stages": {"first": raw["stages"]["base"]}}
+    with pytest.raises(ValueError, match=message):
+        CascadeConfig.model_validate(raw | change)
+
+
+def test_a_regressor_learns_the_fake_hearts(tmp_path: Path) -> None:
+    raw = make_config(tmp_path / "sets")
+    config = RegressorConfig.model_validate(
+        {
+            "kind": "regressor",
+            "name": "tiny",
+            "data": raw["data"],
+            "validation": raw["validation"],
+            "network": "R2Plus1D",
+            "arguments": {"fps": 16, "frames": 8, "size": 16, "widths": [8] * 4, "blocks": [1] * 4, "stem_width": 8},
+            "augmentation": {"rotate": 0, "scale": 0, "shift": 0, "gamma": 0, "noise": 0},
+            "optim": OPTIM | {"steps": 60, "batch_size": 16, "lr": 3e-3, "warmup_steps": 5},
+            "pace": PACE | {"log_every": 10, "validate_every": 0, "save_every": 60},
+        }
+    )
+    model = train_regressor(config, tmp_path / "run", lambda line: None)
+    scores = json.loads((tmp_path / "run" / "tiny" / "scores.json").read_text())["ceiling"]
+    log = read_log(tmp_path / "run" / "tiny" / "log.jsonl")
+    assert (model / "config.json").is_file()
+    assert log[-1]["loss"] < 0.6 * log[0]["loss"]
+    assert scores["n"] == 64
+    assert 0 < json.loads((model / "config.json").read_text())["error90"] < 60
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    raw = make_config(tmp_path / "sets")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    command = ["-m", "echosynth", "train", str(tmp_path / "tiny.yaml"), "--out"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for start, out in (([], "one"), (launch, "two")):
+        done = subprocess.run(
+            [sys.executable, *start, *command, str(tmp_path / out)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("base", "sr1"):
+        logs = [read_log(tmp_path / out / name / "log.jsonl") for out in ("one", "two")]
+        assert len(logs[0]) == len(logs[1]) == OPTIM["steps"]
+        for one, two in zip(*logs, strict=True):
+            assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        one, two = (weights(tmp_path / out, name) for out in ("one", "two"))
+        for key in one:
+            torch.testing.assert_close(one[key], two[key], atol=2e-4, rtol=1e-2)
+    assert (tmp_path / "two" / "pipeline" / "model_index.json").is_file()
