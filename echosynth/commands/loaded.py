@@ -34,8 +34,10 @@ def identify(name_or_dir: str) -> tuple[str, str]:
     Raises:
         CheckpointError: there is no such model, or it has no weights.
     """
-    folder = find_model(name_or_dir)
-    return folder.resolve().name, weights_hash(folder)
+    folder = find_model(name_or_dir).resolve()
+    # Training leaves RUN/NAME/model and NAME/pipeline: the folder above says which one it is.
+    name = folder.parent.name if folder.name in ("model", "pipeline") else folder.name
+    return name, weights_hash(folder)
 
 
 def refuse_judge_as_gate(gate: str, judge: str) -> None:

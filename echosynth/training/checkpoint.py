@@ -86,7 +86,8 @@ def load_checkpoint(
         averaged = load_file(newest / "ema.safetensors")
         optimizer.load_state_dict(torch.load(newest / "optimizer.pt", weights_only=True))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"checkpoint {newest} cannot be read ({str(error).splitlines()[0]}); remove it to fall back") from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error
     device = next(model.parameters()).device
     for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
         shadow.copy_(averaged[name].to(device))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
@@ -122,6 +123,8 @@ def run_training(
         precision = "bf16" if has_fast_bf16(device) else "no"
     # A stage uses part of its weights only: the base, for one, has no low-resolution clip whose noise it could embed.
     several = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # Accelerate keeps one precision per process; stages and regressors trained after one another choose their own.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[several])
     main = accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)

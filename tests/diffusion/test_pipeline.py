@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +62,8 @@ def pipeline() -> EchoCascadePipeline:
 
 
 @pytest.fixture
-def full_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
-    yield
 
 
 def test_output_types(pipeline: EchoCascadePipeline) -> None:

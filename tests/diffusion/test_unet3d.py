@@ -127,9 +127,7 @@ def test_missing_xformers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
     unet = make_unet()
     with pytest.raises(MissingDependencyError, match=r"echosynth\[xformers\]"):
-        for module in unet.modules():
-            if isinstance(module, Attention):
-                module.set_use_memory_efficient_attention_xformers(True)
+        unet.enable_xformers_memory_efficient_attention()
 
 
 @torch.no_grad()
@@ -149,11 +147,9 @@ def test_the_xformers_hook_switches_every_attention(monkeypatch: pytest.MonkeyPa
     plain = unet(**inputs)
     assert not calls
     attentions = [module for module in unet.modules() if isinstance(module, Attention)]
-    for attention in attentions:
-        attention.set_use_memory_efficient_attention_xformers(True)
+    unet.enable_xformers_memory_efficient_attention()
     torch.testing.assert_close(unet(**inputs), plain, atol=1e-5, rtol=1e-4)
     assert len(calls) == len(attentions) == 6
-    for attention in attentions:
-        attention.set_use_memory_efficient_attention_xformers(False)
+    unet.disable_xformers_memory_efficient_attention()
     unet(**inputs)
     assert len(calls) == 6

@@ -49,7 +49,8 @@ def test_r2plus1d_names_follow_torchvision() -> None:
 def test_windows_meet_the_contract_and_cover_the_clip(regressor: EFRegressor) -> None:
     windows = regressor.windows(random_clip(frames=45, fps=30.0, size=48))
     assert windows.shape[1:] == (1, 8, 32, 32)
-    assert float(windows.min()) >= -1 and float(windows.max()) <= 1
+    assert float(windows.min()) >= -1
+    assert float(windows.max()) <= 1
     long = random_clip(frames=20)
     cut = regressor.windows(long)
     torch.testing.assert_close(cut[-1, 0, -1], torch.from_numpy(long.pixels[-1] / 127.5 - 1).float())

@@ -1,0 +1,123 @@
+"""train, models, doctor, bench and simulate as a user meets them: their objects, exit codes and refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from echosynth.checkpoints import find_model, user_root
+from echosynth.cli import main
+from echosynth.commands import doctor
+from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle, make_tiny_cascade
+
+SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = make_tiny_bundle(tmp_path / "bundle")
+    monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(list(words)) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("echosynth: ")]
+    assert len(said) == 1
+    return said[0]
+
+
+def test_models_are_listed_verified_and_added(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = call(capsys, "models", "list")["models"]
+    assert {(m["name"], m["kind"]) for m in listed} >= {(CASCADE, "cascade"), (GATE, "regressor"), (JUDGE, "regressor")}
+    assert call(capsys, "models", "verify", CASCADE)["verified"] == [str(bundle / CASCADE)]
+    added = make_tiny_cascade(tmp_path / "mine", seed=3)
+    assert call(capsys, "models", "add", str(added))["added"] == str(user_root() / "mine")
+    assert find_model("mine") == user_root() / "mine"
+    assert "there already" in refused(capsys, "models", "add", str(added))
+    assert "no model folder" in refused(capsys, "models", "add", str(tmp_path))
+    assert "name the model" in refused(capsys, "models", "add")
+    assert "did you mean" in refused(capsys, "models", "verify", "phantom_smal")
+
+
+def test_a_changed_byte_is_found_and_never_added(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (bundle / CASCADE, make_tiny_cascade(tmp_path / "mine")):
+        weights = next(folder.rglob("*.safetensors"))
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+    assert "sha256" in refused(capsys, "models", "verify")
+    assert "sha256" in refused(capsys, "models", "add", str(tmp_path / "mine"))
+    assert not user_root().exists() or not list(user_root().iterdir())
+
+
+@pytest.mark.usefixtures("bundle")
+def test_bench_counts_every_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    result = call(capsys, "bench", "generate", "--repeat", "1")
+    assert [stage["name"] for stage in result["stages"]] == ["base", "sr1", "sr2"]
+    for stage in result["stages"]:
+        assert stage["passes"] == 2
+        assert min(stage["parameters"], stage["tflop"], stage["seconds"], stage["peak_mb"]) > 0
+    assert result["total"]["tflop"] == pytest.approx(sum(stage["tflop"] for stage in result["stages"]))
+    assert result["reference"]["tflop"] == 1181
+    assert "at least 1" in refused(capsys, "bench", "--repeat", "0")
+    assert "no model" in refused(capsys, "bench", "--model", "none_of_ours")
+
+
+@pytest.mark.usefixtures("bundle")
+def test_doctor_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    result = call(capsys, "doctor")
+    assert result["ok"]
+    assert {check["name"] for check in result["checks"]} == set(doctor.CHECKS)
+
+    def broken() -> tuple[bool, str]:
+        raise ImportError("libfoo.so is missing")
+
+    monkeypatch.setitem(doctor.CHECKS, "video", broken)
+    assert main(["doctor"]) == 1
+    assert "FAIL video     ImportError: libfoo.so is missing" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("bundle")
+def test_training_configs_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no configuration file" in refused(capsys, "train", "nothing.yaml")
+    assert "one of cascade, regressor" in refused(capsys, "train", str(SMOKE / "evaluation.yaml"))
+    assert "unknown key" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"), "--set", "sede=1")
+    (tmp_path / "bare.yaml").write_text("name: x\n")
+    assert "'kind' is missing" in refused(capsys, "train", "bare.yaml")
+    assert "FileList.csv" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"))
+
+
+@pytest.mark.usefixtures("bundle")
+def test_training_on_acceptance_patients_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phantoms = "data={source: phantom, patients: 2, first_seed: 8999999}"
+    said = refused(capsys, "train", str(SMOKE / "regressor_tiny.yaml"), "--set", phantoms)
+    assert "reserved for acceptance" in said
+
+
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--patients", "0"], "--patients"),
+        (["--patients", "1", "--counterfactual", "99"], "--counterfactual"),
+        (["--patients", "1", "--workers", "0"], "--workers"),
+        (["--patients", "1", "--frames", "5"], "more --frames"),
+        (["--patients", "many"], "invalid int"),
+    ],
+)
+def test_simulate_refuses_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(capsys, "simulate", "out", *words)
+    assert not Path("out").exists()
