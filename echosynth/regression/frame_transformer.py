@@ -1,18 +1,20 @@
 """FrameTransformer: a 2-D convolutional encoder reads every frame, a transformer reads the sequence of frames.
 
+Where the truth is known it learns the volume of every frame beside EF: thirty-two answers a clip instead of one.
 Unlike R(2+1)D it mixes time only after each frame is understood as a whole, which makes it a judge of another kind:
 gate and judge share neither architecture nor training order. Time enters as fixed sine and cosine positions.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.regression.base import EFRegressor
+from echosynth.regression.base import EFRegressor, normalise
 
 
 class ConvBlock(nn.Module):
@@ -73,6 +75,7 @@ class FrameTransformer(EFRegressor):
         self.sequence = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(2 * dim)
         self.head = nn.Linear(2 * dim, 1)
+        self.curve = nn.Linear(dim, 1)
 
     def positions(self, frames: int, device: torch.device) -> torch.Tensor:
         """Sine and cosine of time, (frames, dim)."""
@@ -81,11 +84,32 @@ class FrameTransformer(EFRegressor):
         angle = torch.arange(frames, device=device)[:, None] * rate
         return torch.cat([angle.sin(), angle.cos()], dim=1)
 
+    def forward(self, x: torch.Tensor, with_curve: bool = False) -> Any:  # type: ignore[override]
+        """EF of clips in [-1, 1]; on request with the volume of every frame.
+
+        Args:
+            x: (B, 1, T, H, W).
+            with_curve: also return the volume curve.
+
+        Returns:
+            EF (B,), per cent; with the curve, volume as a share of EDV (B, T).
+        """
+        tokens = self.tokens(normalise(x))
+        ef = 50.0 + 20.0 * self.head(self.pool(tokens))[:, 0].float()
+        return (ef, 0.7 + 0.2 * self.curve(tokens)[..., 0].float()) if with_curve else ef
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`; mean and spread over time of the transformer's tokens."""
+        return self.pool(self.tokens(x))
+
+    def pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, T, dim) to one vector (B, 2 dim)."""
+        return self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1))
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised clips (B, 1, T, H, W) to one token per frame that has seen all others, (B, T, dim)."""
         batch, _, frames = x.shape[:3]
         h = self.unshuffle(x.transpose(1, 2).flatten(0, 1)).contiguous(memory_format=torch.channels_last)
         h = self.squeeze(self.encoder(self.first(h)))
         tokens = self.to_token(h.flatten(1)).unflatten(0, (batch, frames))
-        tokens = self.sequence(tokens + self.positions(frames, x.device).to(tokens.dtype))
-        return self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1))
+        return self.sequence(tokens + self.positions(frames, x.device).to(tokens.dtype))

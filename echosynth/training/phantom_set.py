@@ -71,6 +71,7 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
     clips = np.empty((SHARD, config.num_frames, config.size, config.size), np.uint8)
     frames = np.empty((SHARD, config.frames_per_clip, config.size, config.size), np.uint8)
     ef = np.empty((SHARD,), np.float32)
+    curve = np.empty((SHARD, config.num_frames), np.float32)
     step = 1 if device == "cpu" else 16
     for begin in range(0, SHARD, step):
         some = list(seeds[begin : begin + step])
@@ -80,15 +81,16 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
         patients = [sample_patient(seed) for seed in some]
         views = [sample_view(seed, p.long_axis) for seed, p in zip(some, patients, strict=True)]
         phantom = Phantom(patients, views, some, config.size, device)
-        pixels, _ = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
+        pixels, truth = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
         cut = slice(begin, begin + len(some))
         clips[cut], ef[cut] = pixels.cpu().numpy(), targets[:, 0]
+        curve[cut] = (truth.motion.volume / phantom.patient["edv"][:, None]).cpu().numpy()
         for k in range(config.frames_per_clip):
             one, _ = phantom.render(targets[:, k + 1].tolist(), 1, config.fps, phases)
             frames[cut, k] = one[:, 0].cpu().numpy()
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.mkdir(parents=True, exist_ok=True)
-    for name, array in (("clips", clips), ("frames", frames), ("ef", ef)):
+    for name, array in (("clips", clips), ("frames", frames), ("ef", ef), ("curve", curve)):
         np.save(part / f"{name}.npy", array)
     try:
         part.rename(target)
@@ -133,11 +135,13 @@ class PhantomSet:
         clips: per shard uint8 (64, T, S, S).
         frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
         ef: float32 (N,), per cent.
+        curve: float32 (N, T), volume of every frame as a share of EDV.
     """
 
     clips: list[np.ndarray]
     frames: list[np.ndarray]
     ef: np.ndarray
+    curve: np.ndarray
 
     @staticmethod
     def open(config: PhantomSetConfig) -> "PhantomSet":
@@ -146,7 +150,8 @@ class PhantomSet:
         clips = [np.load(f / "clips.npy", mmap_mode="r") for f in folders]
         frames = [np.load(f / "frames.npy", mmap_mode="r") for f in folders]
         ef = np.concatenate([np.load(f / "ef.npy") for f in folders])[: config.patients]
-        return PhantomSet(clips, frames, ef)
+        curve = np.concatenate([np.load(f / "curve.npy") for f in folders])[: config.patients]
+        return PhantomSet(clips, frames, ef, curve)
 
     def __len__(self) -> int:
         return len(self.ef)

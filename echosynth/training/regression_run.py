@@ -32,6 +32,7 @@ class RegressorConfig(StrictModel):
         network: class, e.g. "R2Plus1D".
         arguments: of that class.
         augmentation: random changes of training clips.
+        curve_weight: of the volume curve in the loss; 0 for a network that gives none.
         optim: optimiser.
         pace: how often to log, validate and save.
     """
@@ -44,6 +45,7 @@ class RegressorConfig(StrictModel):
     network: Literal["R2Plus1D", "FrameTransformer"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
+    curve_weight: float = 0.0
     optim: OptimConfig
     pace: Pace = Pace()
 
@@ -71,16 +73,19 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     model = config.build()
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
     held_out = open_source(config.validation)
-    validation = RegressionTask(held_out, *shape, augmentation=None)
+    validation = RegressionTask(held_out, *shape, augmentation=None, curve_weight=config.curve_weight)
     final = run_training(
         config.name,
-        RegressionTask(open_source(config.data), *shape, augmentation=config.augmentation),
+        RegressionTask(
+            open_source(config.data), *shape, augmentation=config.augmentation, curve_weight=config.curve_weight
+        ),
         model,
         config.optim,
         out,
         config.seed,
         config.pace,
-        fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}",
+        fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
+        f" {config.augmentation} {config.curve_weight}",
         validation=validation,
         report=report,
     )

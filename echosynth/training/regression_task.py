@@ -1,9 +1,10 @@
 """EF regression as a training task: clips cut to the regressor's contract, augmented, scored in EF points.
 
-loss = smooth L1 of (predicted - true EF) / 10
+loss = smooth L1 of (predicted - true EF) / 10  +  curve_weight * smooth L1 of 10 (predicted - true volume / EDV)
 """
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from echosynth.config import StrictModel
-from echosynth.training.diffusion_task import ClipSource
 from echosynth.training.loop import Batch
 from echosynth.video.clip import to_network
 
@@ -54,6 +54,22 @@ def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generato
     return (2 * light - 1 + noise)[:, None]
 
 
+class MeasuredSource(Protocol):
+    """Where clips with truth come from.
+
+    Attributes:
+        fps: of the clips, Hz.
+    """
+
+    fps: float
+
+    def draw_measured(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+        """Draw clips uint8 (T, S, S), EF (count,) in per cent, V / EDV of every frame (count, T), NaN if unknown."""
+        ...
+
+
 class RegressionTask:
     """Training of one regressor.
 
@@ -63,13 +79,20 @@ class RegressionTask:
         frames: of a window.
         size: side, pixels; divides the source's.
         augmentation: None on held-out data.
+        curve_weight: of the volume curve; 0 for a regressor that gives none.
     """
 
     def __init__(
-        self, source: ClipSource, fps: float, frames: int, size: int, augmentation: AugmentConfig | None
+        self,
+        source: MeasuredSource,
+        fps: float,
+        frames: int,
+        size: int,
+        augmentation: AugmentConfig | None,
+        curve_weight: float = 0.0,
     ) -> None:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
-        self.augmentation = augmentation
+        self.augmentation, self.curve_weight = augmentation, curve_weight
 
     def cut(self, clips: list[np.ndarray]) -> torch.Tensor:
         """Source clips to the contract: (B, 1, T, size, size) in [-1, 1]."""
@@ -78,12 +101,18 @@ class RegressionTask:
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
-        clips, _, ef = self.source.draw(size, generator)
+        clips, ef, curve = self.source.draw_measured(size, generator)
         x = self.cut(clips)
         if self.augmentation is not None:
             x = augment(x, self.augmentation, generator)
-        return {"clip": x, "ef": ef.float()}
+        return {"clip": x, "ef": ef.float(), "curve": curve[:, :: self.stride][:, : self.frames]}
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Smooth L1 in units of 10 EF points."""
-        return F.smooth_l1_loss(model(batch["clip"]) / 10, batch["ef"] / 10)
+        """Smooth L1 in units of 10 EF points; a tenth of EDV counts as much as 10 EF points."""
+        if not self.curve_weight:
+            return F.smooth_l1_loss(model(batch["clip"]) / 10, batch["ef"] / 10)
+        ef, curve = model(batch["clip"], with_curve=True)
+        known = ~batch["curve"].isnan()
+        miss = F.smooth_l1_loss(10 * curve, 10 * batch["curve"].nan_to_num(), reduction="none")
+        followed = (miss * known).sum() / known.sum().clamp_min(1)
+        return F.smooth_l1_loss(ef / 10, batch["ef"] / 10) + self.curve_weight * followed

@@ -66,6 +66,14 @@ class PhantomSource:
         ]
         return clips, frames, torch.from_numpy(self.set.ef[indices])
 
+    def draw_measured(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+        """See `MeasuredSource.draw_measured`."""
+        indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
+        truth = torch.from_numpy(self.set.ef[indices]), torch.from_numpy(self.set.curve[indices])
+        return [self.set.clip(i) for i in indices], *truth
+
 
 class EchoNetSource:
     """Random windows of real (or written) videos; the conditioning frame is the window's first."""
@@ -98,6 +106,13 @@ class EchoNetSource:
             )
             ef.append(clip.ef)
         return clips, [clip[0] for clip in clips], torch.tensor(ef)
+
+    def draw_measured(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+        """See `MeasuredSource.draw_measured`; the volume between end-diastole and end-systole is not known."""
+        clips, _, ef = self.draw(count, generator)
+        return clips, ef, torch.full((count, self.config.num_frames), torch.nan)
 
 
 SourceConfig = PhantomSourceConfig | EchoNetSourceConfig

@@ -112,7 +112,17 @@ def test_changed_byte_is_refused(regressor: EFRegressor, tmp_path) -> None:
 
 
 def test_gradient_reaches_every_weight() -> None:
-    for cls in (R2Plus1D, FrameTransformer):
+    for cls, extra in ((R2Plus1D, {}), (FrameTransformer, {"with_curve": True})):
         model = cls(**SMALL[cls.__name__]).train()
-        model(torch.rand(2, 1, 8, 32, 32)).sum().backward()
+        answers = model(torch.rand(2, 1, 8, 32, 32), **extra)
+        sum(a.sum() for a in (answers if isinstance(answers, tuple) else (answers,))).backward()
         assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def test_volume_curve_has_one_value_per_frame() -> None:
+    model = FrameTransformer(**SMALL["FrameTransformer"]).eval()
+    with torch.no_grad():
+        clips = torch.rand(3, 1, 8, 32, 32)
+        ef, curve = model(clips, with_curve=True)
+        torch.testing.assert_close(ef, model(clips))
+    assert curve.shape == (3, 8)
