@@ -1,4 +1,4 @@
-"""Regression training: the contract's cut, augmentation that keeps time together, the volume curve where it is known."""
+"""Regression training: the contract's cut, augmentation that keeps frames together, volumes where they are known."""
 
 import numpy as np
 import pytest
