@@ -8,11 +8,14 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 """
 
 import math
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -21,6 +24,7 @@ from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
+from echosynth.errors import CheckpointError
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 from echosynth.video.clip import to_network
@@ -51,6 +55,7 @@ class StageConfig(StrictModel):
         lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
+        init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         unet: network.
         optim: optimiser.
     """
@@ -77,6 +82,7 @@ class StageConfig(StrictModel):
     lowres_sigma_max: float = 0.0
     window: int | None = None
     crop: int | None = None
+    init: Path | None = None
     unet: UNetConfig
     optim: OptimConfig
 
@@ -92,8 +98,19 @@ class StageConfig(StrictModel):
         )
 
     def network(self) -> UNet3D:
-        """A network with fresh weights."""
-        return UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
+        """A network with fresh weights, or with those of `init`.
+
+        Raises:
+            CheckpointError: `init` holds no weights, or weights of another shape.
+        """
+        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
+        if self.init is not None:
+            try:
+                fresh.load_state_dict(load_file(self.init / "diffusion_pytorch_model.safetensors"))
+            except (OSError, RuntimeError, SafetensorError) as error:
+                reason = str(error).partition("\n")[0]
+                raise CheckpointError(f"cannot start from {self.init}: {reason}") from error
+        return fresh
 
 
 class ClipSource(Protocol):
