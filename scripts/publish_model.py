@@ -1,7 +1,7 @@
 """Copy finished weights into checkpoints/NAME in half precision, with card.json, a model card and SHA256SUMS.
 
     python scripts/publish_model.py phantom_small runs/phantom_small/pipeline \
-        --config configs/diffusion/phantom_small.yaml --logs runs/phantom_small --scores
+        --config configs/diffusion/phantom_small.yaml --logs runs/phantom_small_base runs/phantom_small --scores
         runs/evaluation/evaluation.json --hardware "2 CPU cores"
 
 Steps, hours and the loss curve are read from the training logs, never typed.
@@ -36,12 +36,12 @@ LIMITS = {
 }
 
 
-def read_logs(folder: Path) -> tuple[str, float, list[str]]:
-    """Steps per network, hours in all, and a validation-loss table, from every log.jsonl below `folder`."""
+def read_logs(folders: list[Path]) -> tuple[str, float, list[str]]:
+    """Steps per network, hours in all, and a validation-loss table, from every log.jsonl below some folders."""
     steps, hours, rows = [], 0.0, []
-    for log in sorted(folder.rglob("log.jsonl")):
+    for log in [log for folder in folders for log in sorted(folder.rglob("log.jsonl"))]:
         lines = [json.loads(line) for line in log.read_text().splitlines()]
-        name, before = log.parent.name, 0
+        name, before = f"{log.parent.parent.name}/{log.parent.name}", 0
         for line in lines:
             if "seconds" in line:
                 hours += line["seconds"] * (line["step"] - before) / 3600
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("folder", type=Path, help="what training wrote: .../pipeline or .../model")
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--logs", type=Path, required=True, help="folder with the log.jsonl files")
+    parser.add_argument("--logs", type=Path, nargs="+", required=True, help="folders with the log.jsonl files")
     parser.add_argument("--scores", type=Path, required=True, help="JSON of `echosynth evaluate`")
     parser.add_argument("--hardware", required=True)
     print(publish(parser.parse_args()))

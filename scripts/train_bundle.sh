@@ -9,6 +9,7 @@ bin=${BIN:-.venv/bin}
 for name in gate_r2plus1d judge_frame_transformer; do
   "$bin/echosynth" train "configs/regression/$name.yaml" --out "runs/$name"
 done
+"$bin/echosynth" train configs/diffusion/phantom_small_base.yaml --out runs/phantom_small_base
 "$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small
 
 # The evaluation loads models by name or folder; here they are still in runs/.
@@ -19,7 +20,7 @@ done
 
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
 publish phantom_small runs/phantom_small/pipeline --config configs/diffusion/phantom_small.yaml \
-  --logs runs/phantom_small --scores runs/evaluation/evaluation.json
+  --logs runs/phantom_small_base runs/phantom_small --scores runs/evaluation/evaluation.json
 for name in gate_r2plus1d judge_frame_transformer; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"
