@@ -15,7 +15,7 @@ from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
 from echosynth.report.sheet import contact_sheet
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_gif, write_png
+from echosynth.video.files import write_png
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
@@ -32,7 +32,6 @@ def main() -> None:
         found = judge.predict([clip])[0].ef
         rows += [clip.replace(pixels=clip.pixels[:32]), truth.replace(pixels=truth.pixels[:32])]
         labels += [f"EF {ef:g} asked\n{found:.0f} judge", f"the truth\nat EF {ef:g}"]
-        write_gif(SAMPLES / f"phantom_ef{ef:g}.gif", clip, scale=2, synthetic=True)
     write_png(SAMPLES / "demo_phantom.png", contact_sheet(rows, labels, columns=7), synthetic=True)
 
 
