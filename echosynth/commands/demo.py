@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
     parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
     parser.add_argument("--judge", help="regressor that only measures (default: the bundled one)")
-    parser.add_argument("--max-attempts", type=int, default=2, help="attempts per clip (default 2)")
+    parser.add_argument("--max-attempts", type=int, default=4, help="attempts per clip (default 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
