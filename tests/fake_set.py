@@ -30,5 +30,7 @@ def write_fake_set(root: Path, first_seed: int = 0, frames: int = 16, size: int 
     others = [draw(phase[None, :1], rng.uniform(10, 85, SHARD))[:, 0] for _ in range(config.frames_per_clip)]
     np.save(folder / "frames.npy", np.stack(others, 1))
     np.save(folder / "ef.npy", ef)
+    np.save(folder / "heart_rate.npy", np.full(SHARD, 60 * config.fps / 12, np.float32))
+    np.save(folder / "phase.npy", np.zeros(SHARD, np.float32))
     np.save(folder / "curve.npy", (1 - ef[:, None] / 100 * (0.5 - 0.5 * np.cos(phase[None]))).astype(np.float32))
     return config

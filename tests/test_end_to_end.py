@@ -70,10 +70,10 @@ def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> Non
     dataset = EchoNetDataset(tmp_path / "runs" / "augmented" / "dataset")
     assert {row.split for row in dataset.rows} == {"TRAIN"}
     source = EchoNetSource(EchoNetSourceConfig(root=dataset.root, num_frames=16))
-    clips, frames, ef = source.draw(2, torch.Generator().manual_seed(0))
+    clips, frames, known = source.draw(2, torch.Generator().manual_seed(0))
     assert clips[0].shape == (16, 112, 112)
     assert frames[0].shape == (112, 112)
-    assert bool(((ef > 0) & (ef < 100)).all())
+    assert bool(((known["ef"] > 0) & (known["ef"] < 100)).all())
 
     overrides = [f"--set={key}={value}" for key, value in (("cascade", CASCADE), ("gate", GATE), ("judge", JUDGE))]
     scores = call("evaluate", str(SMOKE / "evaluation.yaml"), "--out", "runs/evaluation", *overrides)

@@ -12,8 +12,12 @@ import torch
 from torch import nn
 
 NUM_OCTAVES = 6
-SCALAR_RANGES: dict[str, tuple[float, float]] = {"ef": (0.0, 100.0)}
-"""Every scalar condition that exists, with the range that maps to [0, 1]. `ef` is in per cent."""
+SCALAR_RANGES: dict[str, tuple[float, float]] = {"ef": (0.0, 100.0), "heart_rate": (30.0, 150.0), "phase": (0.0, 1.0)}
+"""Every scalar condition that exists, with the range that maps to [0, 1].
+
+`ef` is in per cent, `heart_rate` in beats per minute; `phase` is the share of a beat that has passed at the clip's
+first frame, 0 at end-diastole.
+"""
 
 
 def fourier_features(u: torch.Tensor, octaves: int = NUM_OCTAVES) -> torch.Tensor:

@@ -1,9 +1,9 @@
-"""Classifier-free guidance on the scalar conditions, in a limited interval of noise levels.
+"""Classifier-free guidance on EF, in a limited interval of noise levels.
 
     D = D_uncond + w (D_cond - D_uncond)        Ho & Salimans 2022; interval: Kynkaanniemi et al. 2024
 
-Both evaluations run as one batch. Only the scalars are dropped: both see the same frame, so guidance strengthens EF
-and leaves the patient alone.
+Both evaluations run as one batch. Only EF is dropped: both see the same frame and the same timing, so guidance
+strengthens EF and leaves the patient alone.
 """
 
 import math
@@ -13,6 +13,7 @@ import torch
 
 from echosynth.edm.preconditioning import EDMPreconditioning
 
+GUIDED = "ef"
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -41,9 +42,10 @@ def guided_denoiser(
     """
 
     def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        if guidance_scale == 1.0 or not scalars or not low <= float(sigma) <= high:
+        if guidance_scale == 1.0 or GUIDED not in scalars or not low <= float(sigma) <= high:
             return preconditioning.denoise(network, x, sigma, scalars=scalars, **conditions)
-        both = {name: torch.cat([value, torch.full_like(value, math.nan)]) for name, value in scalars.items()}
+        without = dict(scalars) | {GUIDED: torch.full_like(scalars[GUIDED], math.nan)}
+        both = {name: torch.cat([value, without[name]]) for name, value in scalars.items()}
         twice = {name: torch.cat([value, value]) for name, value in conditions.items()}
         out = preconditioning.denoise(network, torch.cat([x, x]), sigma, scalars=both, **twice)
         cond, uncond = out.chunk(2)

@@ -5,6 +5,7 @@ diffusers finds components by their argument name and class, so stages are flat:
 `.to()`). Sampling state stays float32; only the networks may run in half precision.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference
-from echosynth.diffusion.guidance import guided_denoiser
+from echosynth.diffusion.guidance import GUIDED, guided_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
@@ -24,6 +25,16 @@ from echosynth.video.clip import from_network
 
 MAX_STAGES = 4
 Callback = Callable[["EchoCascadePipeline", int, torch.Tensor, dict[str, torch.Tensor]], None]
+
+
+def _scalar(name: str, value: Any, low: float, high: float, unit: str, frame: torch.Tensor) -> torch.Tensor:
+    """One value for all or one per frame as (B,), checked; None as NaN, which networks take for "not given"."""
+    if value is None:
+        return torch.full((len(frame),), math.nan, device=frame.device)
+    given = torch.as_tensor(value, dtype=torch.float32, device=frame.device).reshape(-1).expand(len(frame))
+    if not bool(((given >= low) & (given <= high)).all()):
+        raise ValueError(f"{name} must lie within {low:g}-{high:g} {unit}, got {value}")
+    return given
 
 
 @dataclass
@@ -110,7 +121,9 @@ class EchoCascadePipeline(DiffusionPipeline):
             scheduler.set_timesteps(steps)
             guided = [spec.guidance_low <= float(s) <= spec.guidance_high for s in scheduler.sigmas[:-1]]
             extra = (
-                sum(guided) / len(guided) if scale != 1.0 and getattr(self, f"{spec.name}_unet").config.scalars else 0
+                sum(guided) / len(guided)
+                if scale != 1.0 and GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
+                else 0
             )
             counts[spec.name] = round(scheduler.passes(steps) * (1 + extra))
         return counts
@@ -120,6 +133,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         self,
         frame: torch.Tensor,
         ef: float | Sequence[float] | torch.Tensor,
+        heart_rate: float | Sequence[float] | torch.Tensor | None = None,
+        phase: float | Sequence[float] | torch.Tensor | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         generator: Generators | None = None,
@@ -132,6 +147,9 @@ class EchoCascadePipeline(DiffusionPipeline):
         Args:
             frame: conditioning frames (B, 1, S, S) in [-1, 1]; frame 0 of the clip shows the same moment of the beat.
             ef: target EF in per cent, one for all or (B,), within 1-95.
+            heart_rate: beats per minute, one for all or (B,), within 30-150; None leaves it to the model.
+            phase: share of a beat that has passed at the frame, 0 at end-diastole, one for all or (B,), within 0-1;
+                None leaves it to the model to see.
             num_inference_steps: solver steps of the base; None for the model's own. The other stages keep theirs.
             guidance_scale: of the base; None for the model's own, 1 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
@@ -148,9 +166,9 @@ class EchoCascadePipeline(DiffusionPipeline):
         self._check(frame, output_type, num_inference_steps)
         device = self._execution_device
         frame = frame.to(device, torch.float32)
-        target = torch.as_tensor(ef, dtype=torch.float32, device=device).reshape(-1).expand(len(frame))
-        if not bool(((target >= 1) & (target <= 95)).all()):
-            raise ValueError(f"ef is in per cent and must lie within 1-95, got {ef}")
+        scalars = {"ef": _scalar("ef", ef, 1, 95, "per cent", frame)}
+        scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
+        scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
         specs = self.stages
         steps = [spec.num_inference_steps for spec in specs]
         steps[0] = num_inference_steps or steps[0]
@@ -165,7 +183,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, sigma, {"latents": x})
 
-                clip = self._run_stage(spec, count, scale, clip, frame, target, generator, on_step)
+                clip = self._run_stage(spec, count, scale, clip, frame, scalars, generator, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
         clip = clip.clamp(-1, 1)
@@ -189,7 +207,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         scale: float,
         previous: torch.Tensor | None,
         frame: torch.Tensor,
-        ef: torch.Tensor,
+        scalars: Mapping[str, torch.Tensor],
         generator: Generators | None,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None],
     ) -> torch.Tensor:
@@ -204,7 +222,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             previous = previous + spec.lowres_sigma * draw_noise(previous, generator)
             reference = superres_reference(previous, spec.frames, spec.size)
             given |= {"lowres": reference, "lowres_sigma": level}
-        scalars = {"ef": ef} if "ef" in unet.config.scalars else {}
+        scalars = {name: value for name, value in scalars.items() if name in unet.config.scalars}
 
         def network(x: torch.Tensor, c_noise: torch.Tensor, **conditions: Any) -> torch.Tensor:
             # Native bf16 is two to four times faster and leaves the sampler's float32 state alone.

@@ -34,7 +34,8 @@ class Machine:
         share = (torch.arange(NUM_RANGES, device=device) + 0.5) / NUM_RANGES
         self.range = share[None, :, None] * v["depth"]  # (B, R, 1), cm
         half = torch.deg2rad(v["half_angle"])
-        self.angle = (torch.arange(NUM_BEAMS, device=device) / (NUM_BEAMS - 1) * 2 - 1)[None, None] * half  # (B, 1, A)
+        beam = (torch.arange(NUM_BEAMS, device=device) + 0.5) / NUM_BEAMS
+        self.angle = (2 * beam - 1)[None, None] * half  # (B, 1, A)
         self.x, self.z = self.range * torch.sin(self.angle), self.range * torch.cos(self.angle)
         self.kernel = self._lateral_kernel(half)
         self.gain = 10 ** ((self._gain_db(seeds, shape) + v["gain"]) / 20)
@@ -50,7 +51,7 @@ class Machine:
 
     def _lateral_kernel(self, half: torch.Tensor, reach: int = 6) -> torch.Tensor:
         """(B, R, 2 reach + 1) taps of unit energy."""
-        step = 2 * half / (NUM_BEAMS - 1)
+        step = 2 * half / NUM_BEAMS
         spread = 1 + 0.55 * (2.2 / self.range.clamp_min(0.5)) ** 1.5 + 0.25 * (self.range / self.v["depth"]) ** 2
         sigma = torch.deg2rad(self.v["lateral_fwhm"]) / 2.355 * spread / step
         taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=half.device) / sigma) ** 2)

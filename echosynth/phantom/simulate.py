@@ -150,6 +150,5 @@ diagnosis.**
 | `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames |
 | `config.yaml`, `provenance.json` | how it was made |
 
-Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4. Known limit: the drawn
-picture is narrower in angle than its tracing by 1/128, less than half a pixel at the left ventricle.
+Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4.
 """

@@ -77,9 +77,10 @@ def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable
         given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
         if "lowres_sigma" in batch:
             given |= {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
+        scalars = {name: batch[name] for name in config.unet.scalars}
         scheduler = config.scheduler()
         scheduler.set_timesteps(config.num_inference_steps, device=model.device)
-        denoise = guided_denoiser(model, EDMPreconditioning(config.sigma_data), {"ef": batch["ef"]}, given)
+        denoise = guided_denoiser(model, EDMPreconditioning(config.sigma_data), scalars, given)
         with torch.no_grad():
             made = scheduler.sample(denoise, batch["noise"] * scheduler.init_noise_sigma)
         rows = []

@@ -50,12 +50,13 @@ class StageConfig(StrictModel):
         sigma_data: spread of the clip's difference to its reference, in [-1, 1] units.
         P_mean: mean of ln sigma in training.
         P_std: its spread.
-        ef_dropout: share of samples trained without EF.
+        scalar_dropout: per scalar, the share of samples trained without it.
         frame_dropout: share trained without the conditioning frame.
         lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
+            Scalars that those weights do not listen to start fresh.
         unet: network.
         optim: optimiser.
     """
@@ -77,7 +78,7 @@ class StageConfig(StrictModel):
     rho: float = 7.0
     P_mean: float = -1.2
     P_std: float = 1.4
-    ef_dropout: float = 0.1
+    scalar_dropout: dict[str, float] = Field(default_factory=lambda: {"ef": 0.1})
     frame_dropout: float = 0.05
     lowres_sigma_max: float = 0.0
     window: int | None = None
@@ -106,7 +107,9 @@ class StageConfig(StrictModel):
         fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
         if self.init is not None:
             try:
-                fresh.load_state_dict(load_file(self.init / "diffusion_pytorch_model.safetensors"))
+                found = load_file(self.init / "diffusion_pytorch_model.safetensors")
+                new = {k: v for k, v in fresh.state_dict().items() if k.startswith("embed.scalars.") and k not in found}
+                fresh.load_state_dict(found | new)
             except (OSError, RuntimeError, SafetensorError) as error:
                 reason = str(error).partition("\n")[0]
                 raise CheckpointError(f"cannot start from {self.init}: {reason}") from error
@@ -124,8 +127,13 @@ class ClipSource(Protocol):
     fps: float
     size: int
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
-        """Draw clips uint8 (T, S, S), a conditioning frame uint8 (S, S) for each, and their EF (count,), per cent."""
+    def draw(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
+        """Draw clips uint8 (T, S, S), a conditioning frame uint8 (S, S) for each, and what is known of the clips.
+
+        Known are the scalars of `SCALAR_RANGES`: name -> (count,), `ef` at least; one that is missing is not known.
+        """
         ...
 
 
@@ -151,7 +159,7 @@ class DiffusionTask:
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         config = self.config
-        clips, frames, ef = self.source.draw(size, generator)
+        clips, frames, known = self.source.draw(size, generator)
         stride = round(self.source.fps / config.fps)
         start, count = 0, config.frames
         if config.window and self.previous:
@@ -176,7 +184,9 @@ class DiffusionTask:
             reference = reference[..., y : y + config.crop, x : x + config.crop]
             side, k = config.crop * self.frame_scale, self.frame_scale
             frame = frame[..., y * k : y * k + side, x * k : x * k + side]
-        ef = torch.where(torch.rand(size, generator=generator) < config.ef_dropout, math.nan, ef)
+        for name in config.unet.scalars:
+            hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
+            batch[name] = torch.where(hidden, math.nan, known.get(name, torch.full((size,), math.nan)))
         frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
         if self.previous is None:  # without a frame there is nothing to hold still: start from black
             reference = torch.where(frame_given[:, None, None, None, None], reference, -1.0)
@@ -187,7 +197,6 @@ class DiffusionTask:
             "residual": residual,
             "noise": noise,
             "sigma": sigma,
-            "ef": ef,
             "frame": frame,
             "frame_given": frame_given,
             "reference": reference.contiguous(),
@@ -219,7 +228,7 @@ class DiffusionTask:
             model,
             residual + level * batch["noise"],
             sigma,
-            scalars={"ef": batch["ef"]},
+            scalars={name: batch[name] for name in self.config.unet.scalars},
             frame=batch["frame"],
             frame_given=batch["frame_given"],
             **lowres,

@@ -29,6 +29,7 @@ from echosynth.seeding import derive_seed
 
 SHARD = 64
 LOW_EF, HIGH_EF = 10.0, 85.0
+SCALARS = ("ef", "heart_rate", "phase")
 
 
 class PhantomSetConfig(StrictModel):
@@ -70,7 +71,7 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
     seeds = range(config.first_seed + index * SHARD, config.first_seed + (index + 1) * SHARD)
     clips = np.empty((SHARD, config.num_frames, config.size, config.size), np.uint8)
     frames = np.empty((SHARD, config.frames_per_clip, config.size, config.size), np.uint8)
-    ef = np.empty((SHARD,), np.float32)
+    scalars = {name: np.empty((SHARD,), np.float32) for name in SCALARS}
     curve = np.empty((SHARD, config.num_frames), np.float32)
     step = 1 if device == "cpu" else 16
     for begin in range(0, SHARD, step):
@@ -83,14 +84,15 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
         phantom = Phantom(patients, views, some, config.size, device)
         pixels, truth = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
         cut = slice(begin, begin + len(some))
-        clips[cut], ef[cut] = pixels.cpu().numpy(), targets[:, 0]
+        clips[cut], scalars["ef"][cut] = pixels.cpu().numpy(), targets[:, 0]
+        scalars["heart_rate"][cut], scalars["phase"][cut] = [patient.heart_rate for patient in patients], phases
         curve[cut] = (truth.motion.volume / phantom.patient["edv"][:, None]).cpu().numpy()
         for k in range(config.frames_per_clip):
             one, _ = phantom.render(targets[:, k + 1].tolist(), 1, config.fps, phases)
             frames[cut, k] = one[:, 0].cpu().numpy()
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.mkdir(parents=True, exist_ok=True)
-    for name, array in (("clips", clips), ("frames", frames), ("ef", ef), ("curve", curve)):
+    for name, array in {"clips": clips, "frames": frames, "curve": curve, **scalars}.items():
         np.save(part / f"{name}.npy", array)
     try:
         part.rename(target)
@@ -134,13 +136,13 @@ class PhantomSet:
     Attributes:
         clips: per shard uint8 (64, T, S, S).
         frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
-        ef: float32 (N,), per cent.
+        scalars: name -> float32 (N,): `ef` per cent, `heart_rate` beats per minute, `phase` share of a beat at frame 0.
         curve: float32 (N, T), volume of every frame as a share of EDV.
     """
 
     clips: list[np.ndarray]
     frames: list[np.ndarray]
-    ef: np.ndarray
+    scalars: dict[str, np.ndarray]
     curve: np.ndarray
 
     @staticmethod
@@ -149,12 +151,14 @@ class PhantomSet:
         folders = [config.folder() / f"{k:05d}" for k in range(-(-config.patients // SHARD))]
         clips = [np.load(f / "clips.npy", mmap_mode="r") for f in folders]
         frames = [np.load(f / "frames.npy", mmap_mode="r") for f in folders]
-        ef = np.concatenate([np.load(f / "ef.npy") for f in folders])[: config.patients]
-        curve = np.concatenate([np.load(f / "curve.npy") for f in folders])[: config.patients]
-        return PhantomSet(clips, frames, ef, curve)
+
+        def join(name: str) -> np.ndarray:
+            return np.concatenate([np.load(f / f"{name}.npy") for f in folders])[: config.patients]
+
+        return PhantomSet(clips, frames, {name: join(name) for name in SCALARS}, join("curve"))
 
     def __len__(self) -> int:
-        return len(self.ef)
+        return len(self.curve)
 
     def clip(self, index: int) -> np.ndarray:
         """uint8 (T, S, S)."""

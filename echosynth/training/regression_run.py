@@ -8,16 +8,20 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from pydantic import Field
+from torch.optim.swa_utils import update_bn
 
 from echosynth.config import StrictModel, write_atomic
 from echosynth.evaluation.ef_metrics import compute_ef_scores
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
+from echosynth.seeding import make_generator
 from echosynth.training.cascade_run import prepare_source
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_task import AugmentConfig, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
 from echosynth.training.sources import PhantomSource, SourceConfig, open_source
+
+STATISTICS_BATCHES = 64
 
 
 class RegressorConfig(StrictModel):
@@ -54,6 +58,15 @@ class RegressorConfig(StrictModel):
         return REGRESSORS[self.network](**self.arguments)
 
 
+def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
+    """Take the statistics of batch normalisation anew: those of the training belong to the weights before averaging."""
+    batches = (
+        task.make_batch(config.optim.batch_size, make_generator(config.seed, "statistics", k))["clip"]
+        for k in range(STATISTICS_BATCHES)
+    )
+    update_bn(batches, model, model.device)
+
+
 @torch.no_grad()
 def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSource) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted EF of every clip of a held-out phantom set, per cent, (N,) each."""
@@ -62,7 +75,7 @@ def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSo
     for begin in range(0, len(source), 16):
         clips = [source.set.clip(i) for i in range(begin, min(begin + 16, len(source)))]
         predicted += model(task.cut(clips).to(model.device)).tolist()
-    return source.set.ef.astype(float), np.array(predicted)
+    return source.set.scalars["ef"].astype(float), np.array(predicted)
 
 
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
@@ -74,11 +87,12 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
     held_out = open_source(config.validation)
     validation = RegressionTask(held_out, *shape, augmentation=None, curve_weight=config.curve_weight)
+    training = RegressionTask(
+        open_source(config.data), *shape, augmentation=config.augmentation, curve_weight=config.curve_weight
+    )
     final = run_training(
         config.name,
-        RegressionTask(
-            open_source(config.data), *shape, augmentation=config.augmentation, curve_weight=config.curve_weight
-        ),
+        training,
         model,
         config.optim,
         out,
@@ -93,6 +107,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     scored = (out / config.name / "scores.json").exists()
     if processes.is_main_process and isinstance(held_out, PhantomSource) and not scored:
         finished = REGRESSORS[config.network].from_pretrained(final)
+        refresh_batch_norm(finished, training, config)
         truth, predicted = measure_held_out(finished, validation, held_out)
         finished.register_to_config(error90=float(np.quantile(np.abs(predicted - truth), 0.9)))
         export(finished, final)

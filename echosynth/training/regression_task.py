@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -25,6 +26,8 @@ class AugmentConfig(StrictModel):
         shift: largest shift, share of the side.
         gamma: largest relative change of the grey map's exponent.
         noise: largest spread of added noise, in [-1, 1] units.
+        slow: largest share of the window that is left out by showing the rest in slow motion, from a random moment on.
+        mirror: share of clips that are mirrored left to right.
     """
 
     rotate: float = 12.0
@@ -32,6 +35,8 @@ class AugmentConfig(StrictModel):
     shift: float = 0.08
     gamma: float = 0.4
     noise: float = 0.15
+    slow: float = Field(0.25, ge=0, lt=1)
+    mirror: float = Field(0.5, ge=0, le=1)
 
 
 def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
@@ -43,8 +48,9 @@ def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generato
 
     angle, scale = draw(math.radians(config.rotate)), 1 + draw(config.scale)
     cosine, sine = angle.cos() / scale, angle.sin() / scale
+    side = torch.where(torch.rand(batch, generator=generator) < config.mirror, -1.0, 1.0)
     # affine_grid's unit is half a side.
-    first = torch.stack([cosine, -sine, draw(2 * config.shift)], 1)
+    first = torch.stack([side * cosine, -side * sine, draw(2 * config.shift)], 1)
     second = torch.stack([sine, cosine, draw(2 * config.shift)], 1)
     grid = F.affine_grid(torch.stack([first, second], 1), [batch, 1, *clip.shape[-2:]], align_corners=False)
     light = (clip[:, 0] + 1) / 2
@@ -52,6 +58,14 @@ def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generato
     light = light ** torch.exp(draw(config.gamma))[:, None, None, None]
     noise = torch.randn(light.shape, generator=generator) * draw(config.noise).abs()[:, None, None, None]
     return (2 * light - 1 + noise)[:, None]
+
+
+def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) -> torch.Tensor:
+    """Spread frame numbers (B, T) over a random part of their span, of a share between 1 - slow and 1."""
+    batch, span = len(moments), moments[:, -1:]
+    left_out = slow * torch.rand(batch, 1, generator=generator)
+    start = left_out * torch.rand(batch, 1, generator=generator)
+    return (start * span + (1 - left_out) * moments).round().long()
 
 
 class MeasuredSource(Protocol):
@@ -94,18 +108,28 @@ class RegressionTask:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
         self.augmentation, self.curve_weight = augmentation, curve_weight
 
-    def cut(self, clips: list[np.ndarray]) -> torch.Tensor:
-        """Source clips to the contract: (B, 1, T, size, size) in [-1, 1]."""
-        picked = to_network(np.stack([clip[:: self.stride][: self.frames] for clip in clips]))
+    def cut(self, clips: list[np.ndarray], moments: torch.Tensor | None = None) -> torch.Tensor:
+        """Source clips to the contract: (B, 1, T, size, size) in [-1, 1].
+
+        Args:
+            clips: uint8 (T', S, S) each.
+            moments: (B, T) the source frames to take, None for the first ones at the contract's rate.
+        """
+        if moments is None:
+            moments = (self.stride * torch.arange(self.frames)).expand(len(clips), -1)
+        picked = to_network(np.stack([clip[m] for clip, m in zip(clips, moments.numpy(), strict=True)]))
         return F.avg_pool2d(picked, picked.shape[-1] // self.size)[:, None]
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         clips, ef, curve = self.source.draw_measured(size, generator)
-        x = self.cut(clips)
+        moments = (self.stride * torch.arange(self.frames)).expand(size, -1)
+        if self.augmentation is not None:
+            moments = slow_down(moments, self.augmentation.slow, generator)
+        x = self.cut(clips, moments)
         if self.augmentation is not None:
             x = augment(x, self.augmentation, generator)
-        return {"clip": x, "ef": ef.float(), "curve": curve[:, :: self.stride][:, : self.frames]}
+        return {"clip": x, "ef": ef.float(), "curve": curve.gather(1, moments)}
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Smooth L1 in units of 10 EF points; a tenth of EDV counts as much as 10 EF points."""

@@ -54,7 +54,9 @@ class PhantomSource:
     def __len__(self) -> int:
         return len(self.set)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+    def draw(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
         """See `ClipSource.draw`."""
         indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
         own = torch.rand(count, generator=generator) < self.OWN_FRAME
@@ -64,14 +66,14 @@ class PhantomSource:
             clip[0] if mine or not self.choices else self.set.frame(i, int(k))
             for clip, i, mine, k in zip(clips, indices, own, which, strict=True)
         ]
-        return clips, frames, torch.from_numpy(self.set.ef[indices])
+        return clips, frames, {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
 
     def draw_measured(
         self, count: int, generator: torch.Generator
     ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
         """See `MeasuredSource.draw_measured`."""
         indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
-        truth = torch.from_numpy(self.set.ef[indices]), torch.from_numpy(self.set.curve[indices])
+        truth = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
         return [self.set.clip(i) for i in indices], *truth
 
 
@@ -91,7 +93,9 @@ class EchoNetSource:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+    def draw(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
         """See `ClipSource.draw`."""
         picks = torch.randint(len(self.rows), (count,), generator=generator).tolist()
         starts = torch.rand(count, generator=generator).tolist()
@@ -105,14 +109,14 @@ class EchoNetSource:
                 resample_time(clip.pixels, clip.fps, self.fps, self.config.num_frames, share * max(0.0, slack))
             )
             ef.append(clip.ef)
-        return clips, [clip[0] for clip in clips], torch.tensor(ef)
+        return clips, [clip[0] for clip in clips], {"ef": torch.tensor(ef)}
 
     def draw_measured(
         self, count: int, generator: torch.Generator
     ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
         """See `MeasuredSource.draw_measured`; the volume between end-diastole and end-systole is not known."""
-        clips, _, ef = self.draw(count, generator)
-        return clips, ef, torch.full((count, self.config.num_frames), torch.nan)
+        clips, _, known = self.draw(count, generator)
+        return clips, known["ef"], torch.full((count, self.config.num_frames), torch.nan)
 
 
 SourceConfig = PhantomSourceConfig | EchoNetSourceConfig

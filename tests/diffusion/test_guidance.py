@@ -1,4 +1,4 @@
-"""Guidance: one batched call equals two separate ones, only inside its interval, and only the scalars are dropped."""
+"""Guidance: one batched call equals two separate ones, only inside its interval, and only EF is dropped."""
 
 import pytest
 import torch
@@ -42,6 +42,18 @@ def test_a_second_pass_is_paid_for_only_where_it_is_used(scale: float, sigma: fl
 
     guided_denoiser(counted, PRE, EF, GIVEN, scale, low=0.2, high=1.0)(X, torch.tensor(sigma))
     assert seen == calls
+
+
+def test_timing_is_the_same_with_and_without_ef() -> None:
+    seen = {}
+
+    def watched(x: torch.Tensor, c_noise: torch.Tensor, scalars: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.update(scalars)
+        return torch.zeros_like(x)
+
+    guided_denoiser(watched, PRE, EF | {"heart_rate": torch.tensor([60.0, 90.0])}, {}, 3.0)(X, torch.tensor(0.5))
+    assert seen["heart_rate"].tolist() == [60, 90, 60, 90]
+    assert seen["ef"].isnan().tolist() == [False, False, True, True]
 
 
 def test_without_scalars_there_is_nothing_to_guide() -> None:

@@ -149,6 +149,17 @@ def test_an_ef_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, ef: f
         pipeline(FRAME[:2], ef)
 
 
+def test_a_network_that_does_not_listen_to_timing_makes_the_same_clip(pipeline: EchoCascadePipeline) -> None:
+    made = [pipeline(FRAME[:1], 50.0, generator=seeds(4), **kw).clips for kw in ({}, {"heart_rate": 60, "phase": 0.5})]
+    assert np.array_equal(*made)
+
+
+@pytest.mark.parametrize("timing", [{"heart_rate": 10}, {"heart_rate": 400.0}, {"phase": 1.5}, {"phase": float("nan")}])
+def test_a_timing_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, timing: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(timing))):
+        pipeline(FRAME[:2], 50.0, **timing)
+
+
 def test_wrong_arguments_are_refused(pipeline: EchoCascadePipeline) -> None:
     with pytest.raises(ValueError, match="56, 56"):
         pipeline(FRAME[:, :, :28, :28], 50.0)

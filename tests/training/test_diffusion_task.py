@@ -28,15 +28,17 @@ class Noise:
 
     fps, size = 32.0, 32
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+    def draw(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
         clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
-        return [clip] * count, [clip[0]] * count, torch.full((count,), 55.0)
+        return [clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}
 
 
 BASE = make_stage("base", 4, 8.0, 16)
 TIME = make_stage("temporal", 16, 32.0, 16, window=8)
 SPACE = make_stage("spatial", 16, 32.0, 32, window=4, crop=16)
-QUIET = {"ef_dropout": 0.0, "frame_dropout": 0.0}
+QUIET = {"scalar_dropout": {}, "frame_dropout": 0.0}
 
 
 def test_base_reference_is_the_frame_held_still() -> None:
@@ -91,15 +93,34 @@ def test_a_window_in_time_is_interpolated_as_the_whole_clip_is(draw: int) -> Non
 
 def test_conditions_are_dropped_as_often_as_asked(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    task = DiffusionTask(make_stage("base", 4, 8.0, 16, ef_dropout=0.25, frame_dropout=0.125), None, source)
+    dropout = {"scalar_dropout": {"ef": 0.25, "phase": 0.5}, "frame_dropout": 0.125}
+    listening = UNET | {"scalars": ["ef", "heart_rate", "phase"]}
+    task = DiffusionTask(make_stage("base", 4, 8.0, 16, unet=listening, **dropout), None, source)
     batch = task.make_batch(800, make_generator(0))
     assert float(batch["ef"].isnan().float().mean()) == pytest.approx(0.25, abs=0.05)
+    assert float(batch["phase"].isnan().float().mean()) == pytest.approx(0.5, abs=0.06)
+    assert float((batch["ef"].isnan() & batch["phase"].isnan()).float().mean()) == pytest.approx(0.125, abs=0.04)
+    assert not bool(batch["heart_rate"].isnan().any())
     assert float(batch["frame_given"].float().mean()) == pytest.approx(0.875, abs=0.04)
+
+
+def test_what_is_not_known_of_a_clip_counts_as_not_given() -> None:
+    stage = make_stage("base", 4, 8.0, 16, unet=UNET | {"scalars": ["ef", "heart_rate"]}, **QUIET)
+    batch = DiffusionTask(stage, None, Noise()).make_batch(3, make_generator(0))
+    assert bool(batch["heart_rate"].isnan().all())
+    assert not bool(batch["ef"].isnan().any())
+
+
+def test_weights_that_know_fewer_scalars_can_be_trained_on(tmp_path: Path) -> None:
+    old = make_stage("base", 4, 8.0, 16).network()
+    old.save_pretrained(tmp_path / "old")
+    more = make_stage("base", 4, 8.0, 16, unet=UNET | {"scalars": ["ef", "phase"]}, init=tmp_path / "old").network()
+    assert all(torch.equal(more.state_dict()[key], value) for key, value in old.state_dict().items())
 
 
 def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    stage = make_stage("base", 4, 8.0, 16, ef_dropout=0.0, frame_dropout=0.0)
+    stage = make_stage("base", 4, 8.0, 16, scalar_dropout={}, frame_dropout=0.0)
     probe = DiffusionTask(stage, None, source).make_batch(64, make_generator(0))
     spread = float(probe["residual"].square().mean().sqrt())
     task = DiffusionTask(stage.model_copy(update={"sigma_data": spread}), None, source)

@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from echosynth.regression.base import normalise
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.seeding import make_generator
-from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
+from echosynth.training.optim import OptimConfig
+from echosynth.training.regression_run import RegressorConfig, refresh_batch_norm
+from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, slow_down
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
 
-STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0)
+STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
 
 
 @pytest.fixture
@@ -42,6 +47,54 @@ def test_every_frame_of_a_clip_is_moved_alike() -> None:
     moved = augment(still, AugmentConfig(noise=0), make_generator(3))
     torch.testing.assert_close(moved, moved[:, :, :1].expand_as(moved))
     assert not torch.allclose(moved, still, atol=0.05)
+
+
+def test_mirrored_clip_is_the_clip_from_the_other_side() -> None:
+    clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
+    mirrored = augment(clip, STILL.model_copy(update={"mirror": 1.0}), make_generator(0))
+    torch.testing.assert_close(mirrored, clip.flip(-1), atol=1e-5, rtol=0)
+
+
+@given(slow=st.floats(0, 0.9), seed=st.integers(0, 1000))
+def test_slow_motion_shows_part_of_the_window_in_order(slow: float, seed: int) -> None:
+    moments = 2 * torch.arange(16).expand(4, -1)
+    slowed = slow_down(moments, slow, make_generator(seed))
+    assert (slowed.diff(dim=1) >= 0).all()
+    assert slowed.min() >= 0
+    assert slowed.max() <= 30
+    assert (slowed[:, -1] - slowed[:, 0] >= 30 * (1 - slow) - 1).all()
+
+
+def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
+    task = RegressionTask(source, 32, 8, 16, STILL.model_copy(update={"slow": 0.8}))
+    batch = task.make_batch(8, make_generator(4))
+    clips, _, curve = source.draw_measured(8, make_generator(4))
+    every = RegressionTask(source, 32, 16, 16, None).cut(clips)
+    for k in range(8):
+        # each frame shown is the source's frame whose volume stands beside it
+        shown = (batch["clip"][k, 0, :, None] - every[k, 0, None]).abs().amax(dim=(2, 3)).argmin(dim=1)
+        torch.testing.assert_close(batch["curve"][k], curve[k, shown])
+
+
+def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_path) -> None:
+    root = write_fake_set(tmp_path)
+    config = RegressorConfig(
+        kind="regressor",
+        name="gate",
+        data=root,
+        validation=root,
+        network="R2Plus1D",
+        arguments={"fps": 16, "frames": 8, "size": 16, "widths": [8, 8, 8, 8], "stem_width": 8},
+        optim=OptimConfig(steps=1, batch_size=4),
+    )
+    model = config.build()
+    task = RegressionTask(PhantomSource(root), 16, 8, 16, STILL)
+    refresh_batch_norm(model, task, config)
+    norm = model.stem[1]
+    batches = [task.make_batch(4, make_generator(0, "statistics", k))["clip"] for k in range(64)]
+    with torch.no_grad():
+        means = torch.stack([model.stem[0](normalise(clip)).mean(dim=(0, 2, 3, 4)) for clip in batches])
+    torch.testing.assert_close(norm.running_mean, means.mean(0), atol=1e-5, rtol=1e-4)
 
 
 def test_unknown_volumes_do_not_count(source: PhantomSource) -> None:
