@@ -30,6 +30,7 @@ COMMANDS = {
     "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
     "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),
     "models": ("echosynth.commands.models", "list, verify or add weights"),
+    "inspect": ("echosynth.commands.inspect", "what a dataset holds, and what is wrong with it"),
     "doctor": ("echosynth.commands.doctor", "check this installation"),
     "bench": ("echosynth.commands.bench", "work, time and memory per stage"),
 }

@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from echosynth.augmentation.generate import Sampling, make_clip
-from echosynth.data.source import load_source
+from echosynth.data.clip_files import load_clip_file
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
 from echosynth.seeding import derive_seed
@@ -28,7 +28,7 @@ def main() -> None:
     from pydicom import examples
 
     pipeline, judge = load_cascade(args.model), load_regressor(args.judge)
-    real = load_source(examples.get_path("ybr_color"))[0]
+    real = load_clip_file(examples.get_path("ybr_color"))
     asked, judged = [], []
     for frame in range(0, real.num_frames, 5):
         for ef in EFS:

@@ -89,12 +89,12 @@ def read_real_frame() -> Any:
     from pydicom import examples
 
     from echosynth.commands.sources import ConditioningFrame
-    from echosynth.data.source import load_source
+    from echosynth.data.clip_files import load_clip_file
     from echosynth.errors import SourceError
 
     try:
         path = examples.get_path("ybr_color")
     except (FileNotFoundError, AttributeError, ValueError) as error:
         raise SourceError(f"the installed pydicom has no example 'ybr_color' ({error}); reinstall pydicom") from None
-    clip = load_source(path)[0]
+    clip = load_clip_file(path)
     return ConditioningFrame("real_a4c", "pydicom ybr_color", 0, clip.pixels[0])

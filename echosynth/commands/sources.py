@@ -1,7 +1,7 @@
 """What a user names -> conditioning frames: a file, a dataset folder, or a folder with several files.
 
-In a folder without FileList.csv every file is tried; one that cannot be used is told and passed over, and it is an
-error only if none is left. Of each clip only the chosen frame is kept in memory.
+In a folder of plain files every file is tried; one that cannot be used is told and passed over, and it is an error
+only if none is left. Of each clip only the chosen frame is kept in memory.
 """
 
 import hashlib
@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from echosynth.augmentation.plan import plain_names
-from echosynth.data.source import iter_source
+from echosynth.data.clip_files import ClipFiles
+from echosynth.data.dataset import read_clips
+from echosynth.data.layouts import open_dataset
 from echosynth.errors import SourceError
 from echosynth.video.clip import EchoClip
 
@@ -38,41 +40,32 @@ class ConditioningFrame:
     ef: float | None = None
 
 
-def iter_clips(path: Path, fps: float | None = None, say: Say | None = None) -> Iterator[tuple[str, EchoClip]]:
+def iter_clips(path: Path, fps: float | None = None, say: Say = print) -> Iterator[tuple[str, EchoClip]]:
     """Yield (what to call it, clip) for everything at `path`.
 
     Raises:
-        SourceError: nothing there can be used.
+        SourceError: nothing there can be used, or a dataset's clip cannot be.
         DatasetError: a dataset's tables are malformed.
     """
-    if not path.is_dir():
-        yield from ((str(path), clip) for clip in iter_source(path, fps))
-        return
-    if (path / "FileList.csv").is_file():
-        yield from ((clip.source, clip) for clip in iter_source(path, fps))
-        return
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    # Our own runs keep an MP4 and a GIF beside every lossless AVI: one clip, not three.
-    lossless = {file.stem for file in files if file.suffix == ".avi"}
-    files = [file for file in files if file.suffix not in (".mp4", ".gif") or file.stem not in lossless]
-    used, first = 0, "it is empty"
-    for file in files:
-        try:
-            clips = list(iter_source(file, fps))
-        except SourceError as error:
-            first = str(error) if first == "it is empty" else first
-            if say is not None:
-                say(f"passed over: {error}")
-            continue
-        used += len(clips)
-        yield from ((str(file), clip) for clip in clips)
-    if not used:
-        raise SourceError(f"no usable picture or video among the {len(files)} files in {path} ({first})")
+    dataset = open_dataset(path, fps=fps)
+    complaints: list[str] = []
+
+    def pass_over(complaint: str) -> None:
+        complaints.append(complaint)
+        say(f"passed over: {complaint}")
+
+    of_any_kind = isinstance(dataset, ClipFiles) and path.is_dir()
+    used = 0
+    for entry, clip in read_clips(dataset, pass_over if of_any_kind else None):
+        used += 1
+        yield entry.name, clip if fps is None else clip.replace(fps=fps)
+    if complaints and not used:
+        raise SourceError(
+            f"no usable picture or video among the {len(dataset.entries)} files in {path} ({complaints[0]})"
+        )
 
 
-def read_frames(
-    path: Path, frame: int = 0, limit: int | None = None, say: Say | None = None
-) -> list[ConditioningFrame]:
+def read_frames(path: Path, frame: int = 0, limit: int | None = None, say: Say = print) -> list[ConditioningFrame]:
     """Read frame number `frame` of every clip at `path`, of at most `limit` clips.
 
     Raises:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
+from echosynth.data.dataset import ClipEntry, tell_names
 from echosynth.data.echonet_tables import (
     FILE_LIST_HEADER,
     NAME,
@@ -24,6 +25,7 @@ from echosynth.data.echonet_tables import (
     Tracing,
     make_tracing,
     read_file_list,
+    read_patients,
     read_tracings,
     stem,
     write_table,
@@ -40,23 +42,37 @@ class EchoNetDataset:
 
     Args:
         root: the folder with FileList.csv.
+        complete: insist that every listed video is there.
 
     Attributes:
         rows: the lines of FileList.csv, in order.
+        entries: the same as `ClipEntry`; the patient is the video's name, but phantoms know theirs (Phantom.csv).
 
     Raises:
-        DatasetError: a table is missing or malformed, or videos that it lists are.
+        DatasetError: a table is missing or malformed, or (if `complete`) a video that it lists is.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    layout = "EchoNet-Dynamic"
+
+    def __init__(self, root: str | Path, complete: bool = True) -> None:
         self.root = Path(root)
         self.rows = read_file_list(self.root)
-        folder = self.root / "Videos"
-        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-        missing = [row.file_name for row in self.rows if f"{row.file_name}.avi" not in there]
-        if missing:
-            first = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            raise DatasetError(f"{len(missing)} of {len(self.rows)} videos are missing in {folder}: {first}")
+        patients = read_patients(self.root)
+        self.entries = [
+            ClipEntry(
+                row.file_name,
+                patients.get(row.file_name, row.file_name),
+                row.split,
+                ef=row.ef,
+                fps=row.fps,
+                num_frames=row.num_frames,
+            )
+            for row in self.rows
+        ]
+        missing = self._missing_videos()
+        if complete and missing:
+            where = f"{len(missing)} of {len(self.rows)} videos are missing in {self.root / 'Videos'}"
+            raise DatasetError(f"{where}: {tell_names(missing)}")
         self._tracings: dict[str, list[Tracing]] | None = None
 
     def __len__(self) -> int:
@@ -85,6 +101,35 @@ class EchoNetDataset:
         traced = [t for t in self.tracings(row.file_name) if 0 <= t.frame < clip.num_frames]
         ed, es = (traced[0].frame, traced[-1].frame) if len(traced) >= 2 else (None, None)
         return EchoClip(clip.pixels, row.fps, row.ef, row.edv, row.esv, ed, es, row.file_name)
+
+    def problems(self) -> list[str]:
+        """See `ClipDataset.problems`: missing videos, EF against volumes, frame sizes, tracings."""
+        found = []
+        if missing := self._missing_videos():
+            found.append(f"{len(missing)} videos are missing in {self.root / 'Videos'}: {tell_names(missing)}")
+        off = [row.file_name for row in self.rows if abs(row.ef - row.ef_of_volumes) > 1]
+        if off:
+            found.append(f"{len(off)} clips whose EF is more than a point off their volumes: {tell_names(off)}")
+        odd = [row.file_name for row in self.rows if (row.height, row.width) != (112, 112)]
+        if odd:
+            found.append(f"{len(odd)} clips are not listed as 112 x 112: {tell_names(odd)}")
+        length = {row.file_name: row.num_frames for row in self.rows}
+        few = [name for name in length if len(self.tracings(name)) < 2]
+        if few:
+            found.append(f"{len(few)} clips without two traced frames: {tell_names(few)}")
+        outside = [name for name, count in length.items() if any(not 0 <= t.frame < count for t in self.tracings(name))]
+        if outside:
+            found.append(f"{len(outside)} clips traced on a frame that they do not have: {tell_names(outside)}")
+        assert self._tracings is not None or not length
+        unknown = [name for name in self._tracings or () if name not in length]
+        if unknown:
+            found.append(f"{len(unknown)} traced clips are not in FileList.csv: {tell_names(unknown)}")
+        return found
+
+    def _missing_videos(self) -> list[str]:
+        folder = self.root / "Videos"
+        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        return [row.file_name for row in self.rows if f"{row.file_name}.avi" not in there]
 
 
 class EchoNetWriter:

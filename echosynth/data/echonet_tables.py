@@ -41,6 +41,11 @@ class EchoNetRow:
     num_frames: int
     split: str
 
+    @property
+    def ef_of_volumes(self) -> float:
+        """100 (EDV - ESV) / EDV, per cent; NaN without an EDV."""
+        return 100 * (self.edv - self.esv) / self.edv if self.edv > 0 else math.nan
+
 
 @dataclass(frozen=True, eq=False)
 class Tracing:
@@ -75,7 +80,7 @@ def read_file_list(root: Path) -> list[EchoNetRow]:
         DatasetError: missing, malformed, out of range, or a name twice.
     """
     path, rows = root / "FileList.csv", []
-    for number, line in _read_csv(path, FILE_LIST_HEADER):
+    for number, line in read_csv(path, FILE_LIST_HEADER):
         try:
             row = EchoNetRow(
                 stem(line["FileName"]),
@@ -103,6 +108,18 @@ def read_file_list(root: Path) -> list[EchoNetRow]:
     return rows
 
 
+def read_patients(root: Path) -> dict[str, str]:
+    """Read from Phantom.csv, where there is one, whose clip each is: name without .avi -> factual clip's name.
+
+    Raises:
+        DatasetError: malformed.
+    """
+    path = root / "Phantom.csv"
+    if not path.is_file():
+        return {}
+    return {stem(line["file"]): stem(line["factual"]) for _, line in read_csv(path, ("file", "factual"))}
+
+
 def read_tracings(root: Path) -> dict[str, list[Tracing]]:
     """Read VolumeTracings.csv: name without .avi -> tracings by falling volume. {} without the file.
 
@@ -115,7 +132,7 @@ def read_tracings(root: Path) -> dict[str, list[Tracing]]:
     if not path.is_file():
         return {}
     lines: dict[tuple[str, int], list[list[float]]] = {}
-    for number, line in _read_csv(path, TRACINGS_HEADER):
+    for number, line in read_csv(path, TRACINGS_HEADER):
         try:
             key = (stem(line["FileName"]), int(float(line["Frame"])))
             values = [float(line[column]) for column in ("X1", "Y1", "X2", "Y2")]
@@ -140,7 +157,7 @@ def stem(name: str) -> str:
     return name.strip().removesuffix(".avi")
 
 
-def _read_csv(path: Path, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
+def read_csv(path: Path, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Yield (line number, line as a dict) of a CSV file that has at least the columns of `header`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -92,7 +92,8 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
             frames[cut, k] = one[:, 0].cpu().numpy()
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.mkdir(parents=True, exist_ok=True)
-    for name, array in {"clips": clips, "frames": frames, "curve": curve, **scalars}.items():
+    arrays: dict[str, np.ndarray] = {"clips": clips, "frames": frames, "curve": curve, **scalars}
+    for name, array in arrays.items():
         np.save(part / f"{name}.npy", array)
     try:
         part.rename(target)

@@ -35,8 +35,8 @@ class AugmentConfig(StrictModel):
     shift: float = 0.08
     gamma: float = 0.4
     noise: float = 0.15
-    slow: float = Field(0.25, ge=0, lt=1)
-    mirror: float = Field(0.5, ge=0, le=1)
+    slow: float = Field(default=0.25, ge=0, lt=1)
+    mirror: float = Field(default=0.5, ge=0, le=1)
 
 
 def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:

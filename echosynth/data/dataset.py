@@ -1,0 +1,96 @@
+"""What every dataset looks like from outside: a list of what its tables say, and clips that are read when asked for.
+
+A reader of one layout is one file of this folder with one class that has this shape; `layouts.py` tells which layout a
+folder has. Opening a dataset reads tables only. A video is decoded when its clip is asked for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from echosynth.errors import SourceError
+from echosynth.video.clip import EchoClip
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """What is known of a clip before its video is opened.
+
+    Attributes:
+        name: of the clip, unique in its dataset.
+        patient: whose heart it shows; splits must not share one.
+        split: "TRAIN", "VAL" or "TEST", or "" where the dataset has no splits.
+        view: "A4C", "A2C" or "PSAX".
+        ef: per cent, None if unknown.
+        fps: Hz, None if only the video says it.
+        num_frames: None if only the video says it.
+        facts: whatever else the tables say, as text: sex, age, image quality, diagnosis.
+    """
+
+    name: str
+    patient: str
+    split: str = ""
+    view: str = "A4C"
+    ef: float | None = None
+    fps: float | None = None
+    num_frames: int | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClipDataset(Protocol):
+    """A dataset on disk, read only.
+
+    Attributes:
+        layout: name of the layout, for messages.
+        root: the folder.
+    """
+
+    layout: str
+    root: Path
+
+    @property
+    def entries(self) -> Sequence[ClipEntry]:
+        """One per clip, in the order of the tables."""
+        ...
+
+    def clip(self, index: int) -> EchoClip:
+        """Read the clip of `entries[index]`.
+
+        Raises:
+            SourceError: the video is missing, cannot be decoded, or shows no sector.
+        """
+        ...
+
+    def problems(self) -> list[str]:
+        """Say what is wrong or odd in the tables, a line each; nothing is decoded."""
+        ...
+
+
+def read_clips(
+    dataset: ClipDataset, pass_over: Callable[[str], None] | None = None
+) -> Iterator[tuple[ClipEntry, EchoClip]]:
+    """Yield every clip with its entry, one at a time.
+
+    Args:
+        dataset: any.
+        pass_over: takes a line for each clip that cannot be used, which is then passed over; without it such a clip
+            ends the reading.
+
+    Raises:
+        SourceError: a clip cannot be used and `pass_over` was not given.
+    """
+    for index, entry in enumerate(dataset.entries):
+        try:
+            clip = dataset.clip(index)
+        except SourceError as error:
+            if pass_over is None:
+                raise
+            pass_over(str(error))
+            continue
+        yield entry, clip
+
+
+def tell_names(names: Sequence[str], at_most: int = 5) -> str:
+    """Join a few names for a message: "a, b, c, ..."."""
+    return ", ".join(names[:at_most]) + (", ..." if len(names) > at_most else "")

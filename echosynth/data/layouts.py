@@ -1,0 +1,54 @@
+"""One door for whatever a user has: recognises a dataset by what lies in its folder, and everything else as files."""
+
+from pathlib import Path
+
+from echosynth.data import camus, echonet_pediatric, hmc_qu
+from echosynth.data.clip_files import ClipFiles
+from echosynth.data.dataset import ClipDataset
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.errors import DatasetError, SourceError
+
+
+def open_dataset(
+    path: str | Path, view: str | None = None, fps: float | None = None, complete: bool = True
+) -> ClipDataset:
+    """Open a file or a folder in any layout that is read.
+
+    | recognised by | layout |
+    |---|---|
+    | `FileList.csv` | EchoNet-Dynamic, and what `simulate` and `augment` write |
+    | `A4C/FileList.csv` or `PSAX/FileList.csv` | EchoNet-Pediatric |
+    | `database_nifti/` or `patient*/Info_*.cfg` | CAMUS |
+    | `A4C.xlsx` or `A2C.xlsx` and the videos' folder | HMC-QU |
+    | anything else | plain files |
+
+    Args:
+        path: what the user has.
+        view: "A4C", "A2C" or "PSAX"; None for A4C, or for the only one that is there.
+        fps: frame rate in Hz that plain files are read with instead of their own.
+        complete: refuse an EchoNet-Dynamic folder whose list names videos that are not there.
+
+    Raises:
+        SourceError: nothing there.
+        DatasetError: tables are missing or malformed, or the dataset has no such view.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"no such file or folder: {path}")
+    if (path / "FileList.csv").is_file():
+        _refuse_view(view, ["A4C"], path)
+        return EchoNetDataset(path, complete)
+    if views := echonet_pediatric.find_views(path):
+        return echonet_pediatric.PediatricDataset(path, _refuse_view(view, views, path))
+    if camus.find_patients(path):
+        return camus.CamusDataset(path, _refuse_view(view, list(camus.VIEWS), path))
+    if views := hmc_qu.find_views(path):
+        return hmc_qu.HmcQuDataset(path, _refuse_view(view, views, path))
+    return ClipFiles(path, fps)
+
+
+def _refuse_view(view: str | None, there: list[str], path: Path) -> str:
+    """Return the view to open; the dataset's first one if none was asked for."""
+    if view is not None and view not in there:
+        raise DatasetError(f"{path} has no view {view}; it has {', '.join(there)}")
+    return view or there[0]
