@@ -13,7 +13,7 @@ import torch
 
 from echosynth.cli import main
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.training.sources import EchoNetSource, EchoNetSourceConfig
+from echosynth.training.sources import DatasetSource, DatasetSourceConfig
 
 SMOKE = Path(__file__).resolve().parents[1] / "configs" / "smoke"
 CASCADE, GATE, JUDGE = (
@@ -69,11 +69,12 @@ def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> Non
     call(*augmentation, "--set", "tolerance=90", "--out", "runs/augmented")
     dataset = EchoNetDataset(tmp_path / "runs" / "augmented" / "dataset")
     assert {row.split for row in dataset.rows} == {"TRAIN"}
-    source = EchoNetSource(EchoNetSourceConfig(root=dataset.root, num_frames=16))
-    clips, frames, known = source.draw(2, torch.Generator().manual_seed(0))
-    assert clips[0].shape == (16, 112, 112)
-    assert frames[0].shape == (112, 112)
-    assert bool(((known["ef"] > 0) & (known["ef"] < 100)).all())
+    source = DatasetSource(DatasetSourceConfig(root=dataset.root, num_frames=16))
+    drawn = source.draw(2, torch.Generator().manual_seed(0))
+    assert drawn.clips[0].shape == (16, 112, 112)
+    assert drawn.frames[0].shape == (112, 112)
+    assert bool(((drawn.known["ef"] > 0) & (drawn.known["ef"] < 100)).all())
+    assert bool(drawn.shown.all())
 
     overrides = [f"--set={key}={value}" for key, value in (("cascade", CASCADE), ("gate", GATE), ("judge", JUDGE))]
     scores = call("evaluate", str(SMOKE / "evaluation.yaml"), "--out", "runs/evaluation", *overrides)

@@ -58,22 +58,19 @@ class EchoNetDataset:
         self.root = Path(root)
         self.rows = read_file_list(self.root)
         patients = read_patients(self.root)
-        self.entries = [
-            ClipEntry(
-                row.file_name,
-                patients.get(row.file_name, row.file_name),
-                row.split,
-                ef=row.ef,
-                fps=row.fps,
-                num_frames=row.num_frames,
-            )
-            for row in self.rows
-        ]
+        self.entries = [self._entry(row, *patients.get(row.file_name, (row.file_name, ""))) for row in self.rows]
         missing = self._missing_videos()
         if complete and missing:
             where = f"{len(missing)} of {len(self.rows)} videos are missing in {self.root / 'Videos'}"
             raise DatasetError(f"{where}: {tell_names(missing)}")
         self._tracings: dict[str, list[Tracing]] | None = None
+
+    @staticmethod
+    def _entry(row: EchoNetRow, patient: str, seed: str) -> ClipEntry:
+        facts = {"patient_seed": seed} if seed else {}
+        return ClipEntry(
+            row.file_name, patient, row.split, ef=row.ef, fps=row.fps, num_frames=row.num_frames, facts=facts
+        )
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -108,8 +108,11 @@ def read_file_list(root: Path) -> list[EchoNetRow]:
     return rows
 
 
-def read_patients(root: Path) -> dict[str, str]:
-    """Read from Phantom.csv, where there is one, whose clip each is: name without .avi -> factual clip's name.
+def read_patients(root: Path) -> dict[str, tuple[str, str]]:
+    """Read from Phantom.csv, where there is one, whose clip each is.
+
+    Returns:
+        Name without .avi -> name of the patient's factual clip, and the patient's seed.
 
     Raises:
         DatasetError: malformed.
@@ -117,7 +120,8 @@ def read_patients(root: Path) -> dict[str, str]:
     path = root / "Phantom.csv"
     if not path.is_file():
         return {}
-    return {stem(line["file"]): stem(line["factual"]) for _, line in read_csv(path, ("file", "factual"))}
+    lines = read_csv(path, ("file", "factual", "patient_seed"))
+    return {stem(line["file"]): (stem(line["factual"]), line["patient_seed"]) for _, line in lines}
 
 
 def read_tracings(root: Path) -> dict[str, list[Tracing]]:

@@ -22,7 +22,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask, StageConfig
 from echosynth.training.phantom_set import render_phantom_set
 from echosynth.training.run import Pace, Report, run_training
-from echosynth.training.sources import PhantomSourceConfig, SourceConfig, open_source
+from echosynth.training.sources import DatasetSource, DatasetSourceConfig, SourceConfig, open_source
 from echosynth.video.clip import from_network
 from echosynth.video.files import write_png
 
@@ -62,10 +62,12 @@ class CascadeConfig(StrictModel):
 
 
 def prepare_source(config: SourceConfig, report: Report) -> None:
-    """Render a phantom set if need be."""
-    if isinstance(config, PhantomSourceConfig):
-        for done in render_phantom_set(config):
-            report(f"phantoms: {done * 64} of {config.patients} rendered")
+    """Render a phantom set, or decode a dataset, if that was not done yet."""
+    if isinstance(config, DatasetSourceConfig):
+        DatasetSource(config, report)
+        return
+    for done in render_phantom_set(config):
+        report(f"phantoms: {done * 64} of {config.patients} rendered")
 
 
 def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable[[ModelMixin, int], None]:

@@ -8,6 +8,7 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,6 +28,7 @@ from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import CheckpointError
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
+from echosynth.training.sources import ClipDraw
 from echosynth.video.clip import to_network
 
 
@@ -127,13 +129,8 @@ class ClipSource(Protocol):
     fps: float
     size: int
 
-    def draw(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
-        """Draw clips uint8 (T, S, S), a conditioning frame uint8 (S, S) for each, and what is known of the clips.
-
-        Known are the scalars of `SCALAR_RANGES`: name -> (count,), `ef` at least; one that is missing is not known.
-        """
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+        """Draw clips, a conditioning frame for each, and what is known of them."""
         ...
 
 
@@ -159,7 +156,8 @@ class DiffusionTask:
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         config = self.config
-        clips, frames, known = self.source.draw(size, generator)
+        drawn = self.source.draw(size, generator)
+        clips = drawn.clips
         stride = round(self.source.fps / config.fps)
         start, count = 0, config.frames
         if config.window and self.previous:
@@ -167,9 +165,10 @@ class DiffusionTask:
             step = config.frames // self.previous.frames
             places = (config.frames - config.window) // step + 1
             start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
-        cut = [clip[start * stride : (start + count - 1) * stride + 1 : stride] for clip in clips]
+        window = slice(start * stride, (start + count - 1) * stride + 1, stride)
+        cut = [clip[window] for clip in clips]
         target = resize_frame(to_network(np.stack(cut)), config.size)[:, None]
-        frame = to_network(np.stack(frames))[:, None]
+        frame = to_network(np.stack(drawn.frames))[:, None]
         batch: Batch = {}
         if self.previous is None:
             reference = base_reference(frame, config.frames, config.size)
@@ -186,7 +185,7 @@ class DiffusionTask:
             frame = frame[..., y * k : y * k + side, x * k : x * k + side]
         for name in config.unet.scalars:
             hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
-            batch[name] = torch.where(hidden, math.nan, known.get(name, torch.full((size,), math.nan)))
+            batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
         frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
         if self.previous is None:  # without a frame there is nothing to hold still: start from black
             reference = torch.where(frame_given[:, None, None, None, None], reference, -1.0)
@@ -199,11 +198,12 @@ class DiffusionTask:
             "sigma": sigma,
             "frame": frame,
             "frame_given": frame_given,
+            "shown": drawn.shown[:, window],
             "reference": reference.contiguous(),
         }
 
     def _reference(
-        self, clips: list[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
+        self, clips: Sequence[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
         """The previous stage's clip, from the truth, with noise, at this stage's shape (B, 1, count, size, size)."""
         config, previous = self.config, self.previous
@@ -218,7 +218,7 @@ class DiffusionTask:
         return superres_reference(lowres, lowres.shape[2] * factor, config.size)[:, :, :count]
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """EDM loss, mean over the batch; about 1 for an untrained network."""
+        """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""
         sigma, residual = batch["sigma"], batch["residual"]
         level = sigma[:, None, None, None, None]
         lowres = {}
@@ -233,4 +233,5 @@ class DiffusionTask:
             frame_given=batch["frame_given"],
             **lowres,
         )
-        return (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean()
+        loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
+        return (loss * batch["shown"]).sum() / batch["shown"].sum().clamp_min(1)

@@ -1,5 +1,7 @@
-"""Where training clips come from: a rendered phantom set, or a folder in EchoNet format."""
+"""Where training clips come from: a rendered phantom set, or a dataset on disk."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -7,10 +9,11 @@ import numpy as np
 import torch
 
 from echosynth.config import StrictModel
-from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.clips import Windows, build_store, store_folder
+from echosynth.data.layouts import open_dataset
 from echosynth.errors import DatasetError
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
-from echosynth.video.resample import resample_time
 
 
 class PhantomSourceConfig(PhantomSetConfig):
@@ -19,23 +22,42 @@ class PhantomSourceConfig(PhantomSetConfig):
     source: Literal["phantom"] = "phantom"
 
 
-class EchoNetSourceConfig(StrictModel):
-    """Clips of a folder in EchoNet format (EchoNet-Dynamic, or what `simulate` and `augment` write).
+class DatasetSourceConfig(StrictModel):
+    """Clips of a dataset on disk, in any layout that `open_dataset` reads; they are decoded once, into a cache.
 
     Attributes:
         root: the folder.
+        view: "A4C", "A2C" or "PSAX"; None for the dataset's first.
         split: TRAIN, VAL or TEST.
         num_frames: frames of a window.
-        fps: Hz, after resampling in time.
-        size: side of the picture, pixels.
+        fps: Hz of a window.
+        cache: folder of the decoded clips.
     """
 
-    source: Literal["echonet"] = "echonet"
+    source: Literal["dataset"] = "dataset"
     root: Path
-    split: str = "TRAIN"
+    view: Literal["A4C", "A2C", "PSAX"] | None = None
+    split: Literal["TRAIN", "VAL", "TEST"] = "TRAIN"
     num_frames: int = 64
     fps: float = 32.0
-    size: int = 112
+    cache: Path = Path("runs/decoded")
+
+
+@dataclass(frozen=True)
+class ClipDraw:
+    """Clips to train a stage on.
+
+    Attributes:
+        clips: uint8 (T, S, S) each.
+        frames: a conditioning frame uint8 (S, S) for each, of the moment that the clip's first frame shows.
+        known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
+        shown: bool (count, T): frames that the clip really has; the others do not count.
+    """
+
+    clips: Sequence[np.ndarray]
+    frames: Sequence[np.ndarray]
+    known: dict[str, torch.Tensor]
+    shown: torch.Tensor
 
 
 class PhantomSource:
@@ -54,9 +76,7 @@ class PhantomSource:
     def __len__(self) -> int:
         return len(self.set)
 
-    def draw(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
         """See `ClipSource.draw`."""
         indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
         own = torch.rand(count, generator=generator) < self.OWN_FRAME
@@ -66,7 +86,8 @@ class PhantomSource:
             clip[0] if mine or not self.choices else self.set.frame(i, int(k))
             for clip, i, mine, k in zip(clips, indices, own, which, strict=True)
         ]
-        return clips, frames, {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
+        known = {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
+        return ClipDraw(clips, frames, known, torch.ones(count, len(clips[0]), dtype=torch.bool))
 
     def draw_measured(
         self, count: int, generator: torch.Generator
@@ -77,51 +98,63 @@ class PhantomSource:
         return [self.set.clip(i) for i in indices], *truth
 
 
-class EchoNetSource:
-    """Random windows of real (or written) videos; the conditioning frame is the window's first."""
+class DatasetSource:
+    """Random windows of a dataset's clips; the conditioning frame is the window's first.
 
-    def __init__(self, config: EchoNetSourceConfig) -> None:
-        self.config, self.data = config, EchoNetDataset(config.root)
-        self.fps, self.size = config.fps, config.size
-        seconds = config.num_frames / config.fps
-        self.rows = [i for i, row in enumerate(self.data.rows) if row.split == config.split]
-        # A clip too short for the window is left out, never padded: black frames would teach hearts to vanish.
-        self.rows = [i for i in self.rows if self.data.rows[i].num_frames / self.data.rows[i].fps >= seconds]
+    Raises:
+        DatasetError: the split has no clip with an EF, or holds patients that are reserved for acceptance.
+    """
+
+    def __init__(self, config: DatasetSourceConfig, report: Callable[[str], None] = print) -> None:
+        self.config, self.fps = config, config.fps
+        dataset = open_dataset(config.root, config.view)
+        entries = [entry for entry in dataset.entries if entry.split == config.split]
+        reserved = [e.name for e in entries if int(e.facts.get("patient_seed", 0)) >= RESERVED_PATIENT_SEEDS]
+        if reserved:
+            raise DatasetError(
+                f"{config.root} holds phantoms reserved for acceptance ({reserved[0]}); simulate with a lower --seed"
+            )
+        folder = store_folder(config.cache, dataset, config.split)
+
+        def progress(done: int) -> None:
+            if done % 100 == 0 or done == len(entries):
+                report(f"{config.root}: {done} of {len(entries)} {config.split} clips decoded")
+
+        self.store = build_store(dataset, folder, config.split, progress=progress)
+        self.size = self.store.size
+        self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
-            raise DatasetError(f"{config.root} has no {config.split} video of at least {seconds:g} s")
+            raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def draw(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
-        """See `ClipSource.draw`."""
-        picks = torch.randint(len(self.rows), (count,), generator=generator).tolist()
+    def _draw(self, count: int, generator: torch.Generator, play_back: bool) -> tuple[Windows, torch.Tensor]:
+        picks = [self.rows[k] for k in torch.randint(len(self.rows), (count,), generator=generator).tolist()]
         starts = torch.rand(count, generator=generator).tolist()
-        clips, ef = [], []
-        for pick, share in zip(picks, starts, strict=True):
-            clip = self.data.clip(self.rows[pick])
-            if clip.ef is None or clip.pixels.shape[1:] != (self.size, self.size):
-                raise DatasetError(f"{clip.source}: needs an EF and {self.size}x{self.size} pixels to be trained on")
-            slack = clip.duration_s - self.config.num_frames / self.fps
-            clips.append(
-                resample_time(clip.pixels, clip.fps, self.fps, self.config.num_frames, share * max(0.0, slack))
-            )
-            ef.append(clip.ef)
-        return clips, [clip[0] for clip in clips], {"ef": torch.tensor(ef)}
+        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back)
+        return windows, torch.tensor([self.store.clips[k].ef for k in picks])
+
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+        """See `ClipSource.draw`; what a clip is too short for is not shown."""
+        windows, ef = self._draw(count, generator, play_back=False)
+        clips = list(windows.clips.numpy())
+        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": ef}, windows.shown)
 
     def draw_measured(
         self, count: int, generator: torch.Generator
     ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
-        """See `MeasuredSource.draw_measured`; the volume between end-diastole and end-systole is not known."""
-        clips, _, known = self.draw(count, generator)
-        return clips, known["ef"], torch.full((count, self.config.num_frames), torch.nan)
+        """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
+
+        The volume between end-diastole and end-systole is not known.
+        """
+        windows, ef = self._draw(count, generator, play_back=True)
+        return list(windows.clips.numpy()), ef, torch.full(windows.shown.shape, torch.nan)
 
 
-SourceConfig = PhantomSourceConfig | EchoNetSourceConfig
+SourceConfig = PhantomSourceConfig | DatasetSourceConfig
 
 
-def open_source(config: SourceConfig) -> PhantomSource | EchoNetSource:
-    """Open the source; a phantom set must have been rendered before."""
-    return EchoNetSource(config) if isinstance(config, EchoNetSourceConfig) else PhantomSource(config)
+def open_source(config: SourceConfig) -> PhantomSource | DatasetSource:
+    """Open the source; a phantom set must have been rendered before, a dataset is decoded now if it was not."""
+    return DatasetSource(config) if isinstance(config, DatasetSourceConfig) else PhantomSource(config)

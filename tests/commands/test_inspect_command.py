@@ -46,7 +46,7 @@ def test_everything_that_is_wrong_is_told(folder: Path, capsys: pytest.CaptureFi
     lines.append("gone,50,50,100,768,1024,50,9,TRAIN")
     table.write_text("\n".join(lines) + "\n")
     (folder / "Videos" / "clip1.avi").write_bytes(b"RIFF damaged")
-    (folder / "Phantom.csv").write_text("file,factual\nclip0,heart\nclip2,heart\n")
+    (folder / "Phantom.csv").write_text("file,factual,patient_seed\nclip0,heart,1\nclip2,heart,1\n")
     problems = " | ".join(inspect(capsys, folder, "--decode")["problems"])
     for told in ("1 videos are missing", "more than a point off", "112 x 112: gone", "two traced frames"):
         assert told in problems

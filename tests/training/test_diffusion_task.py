@@ -9,7 +9,7 @@ import torch
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask, StageConfig
-from echosynth.training.sources import PhantomSource
+from echosynth.training.sources import ClipDraw, PhantomSource
 from echosynth.video.clip import to_network
 from tests.fake_set import write_fake_set
 
@@ -28,11 +28,10 @@ class Noise:
 
     fps, size = 32.0, 32
 
-    def draw(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, torch.Tensor]]:
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
         clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
-        return [clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}
+        shown = torch.ones(count, 16, dtype=torch.bool)
+        return ClipDraw([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown)
 
 
 BASE = make_stage("base", 4, 8.0, 16)
@@ -45,7 +44,7 @@ def test_base_reference_is_the_frame_held_still() -> None:
     batch = DiffusionTask(make_stage("base", 4, 8.0, 16, **QUIET), None, Noise()).make_batch(2, make_generator(0))
     frame = torch.nn.functional.avg_pool2d(batch["frame"], 2)
     assert torch.equal(batch["reference"], frame[:, :, None].expand(-1, -1, 4, -1, -1))
-    truth = to_network(Noise().draw(1, make_generator(0))[0][0][::4])
+    truth = to_network(Noise().draw(1, make_generator(0)).clips[0][::4])
     pooled = torch.nn.functional.avg_pool2d(truth, 2)
     torch.testing.assert_close((batch["reference"] + batch["residual"])[0, 0], pooled)
 
@@ -62,7 +61,7 @@ def test_without_a_frame_the_base_starts_from_black() -> None:
 def test_a_spatial_crop_is_one_place_for_clip_reference_and_frame(draw: int) -> None:
     task = DiffusionTask(SPACE.model_copy(update=QUIET), TIME, Noise())
     batch = task.make_batch(2, make_generator(draw))
-    truth = to_network(Noise().draw(1, make_generator(0))[0][0])
+    truth = to_network(Noise().draw(1, make_generator(0)).clips[0])
     made = (batch["reference"] + batch["residual"])[0, 0]
     assert made.shape == (4, 16, 16)
     frame = batch["frame"][0, 0]
@@ -83,7 +82,7 @@ def test_a_spatial_crop_is_one_place_for_clip_reference_and_frame(draw: int) -> 
 def test_a_window_in_time_is_interpolated_as_the_whole_clip_is(draw: int) -> None:
     task = DiffusionTask(TIME.model_copy(update=QUIET), BASE, Noise())
     batch = task.make_batch(1, make_generator(draw))
-    truth = torch.nn.functional.avg_pool2d(to_network(Noise().draw(1, make_generator(0))[0][0]), 2)
+    truth = torch.nn.functional.avg_pool2d(to_network(Noise().draw(1, make_generator(0)).clips[0]), 2)
     whole = upsample_time(truth[::4][None, None], 4)
     made = (batch["reference"] + batch["residual"])[0, 0]
     starts = [s for s in (0, 4, 8) if torch.allclose(made, truth[s : s + 8], atol=1e-5)]
@@ -126,3 +125,24 @@ def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) ->
     task = DiffusionTask(stage.model_copy(update={"sigma_data": spread}), None, source)
     loss = task.compute_loss(stage.network(), task.make_batch(64, make_generator(1)))
     assert float(loss.detach()) == pytest.approx(1.0, abs=0.3)
+
+
+class Half(Noise):
+    """The same clip, but its second half is not shown."""
+
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+        drawn = super().draw(count, generator)
+        drawn.shown[:, 8:] = False
+        return drawn
+
+
+@pytest.mark.parametrize(("stage", "previous"), [(BASE, None), (TIME, BASE), (SPACE, TIME)])
+def test_frames_that_are_not_shown_teach_nothing(stage: StageConfig, previous: StageConfig | None) -> None:
+    task = DiffusionTask(stage, previous, Half())
+    batches = [task.make_batch(2, make_generator(k)) for k in range(20)]
+    batch = next(b for b in batches if b["shown"].any() and not b["shown"].all())
+    pre, level = task.preconditioning, batch["sigma"][:, None, None, None, None]
+    # The last layer of a fresh network is zero: D = c_skip (r + sigma n), and the loss has a closed form.
+    miss = pre.c_skip(level) * (batch["residual"] + level * batch["noise"]) - batch["residual"]
+    per_frame = (pre.loss_weight(level) * miss**2).mean(dim=(1, 3, 4))
+    torch.testing.assert_close(task.compute_loss(stage.network(), batch), per_frame[batch["shown"]].mean())
