@@ -105,7 +105,7 @@ class DatasetSource:
         DatasetError: the split has no clip with an EF, or holds patients that are reserved for acceptance.
     """
 
-    def __init__(self, config: DatasetSourceConfig, report: Callable[[str], None] = print) -> None:
+    def __init__(self, config: DatasetSourceConfig, report: Callable[[str], None] | None = None) -> None:
         self.config, self.fps = config, config.fps
         dataset = open_dataset(config.root, config.view)
         entries = [entry for entry in dataset.entries if entry.split == config.split]
@@ -117,7 +117,7 @@ class DatasetSource:
         folder = store_folder(config.cache, dataset, config.split)
 
         def progress(done: int) -> None:
-            if done % 100 == 0 or done == len(entries):
+            if report is not None and (done % 100 == 0 or done == len(entries)):
                 report(f"{config.root}: {done} of {len(entries)} {config.split} clips decoded")
 
         self.store = build_store(dataset, folder, config.split, progress=progress)
