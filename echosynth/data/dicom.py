@@ -1,11 +1,14 @@
 """Ultrasound DICOM to clip: grey pixels and the frame rate come out, nothing else does.
 
-Read: (multi-frame) ultrasound, 8 to 16 bit, grey, RGB, YBR or palette; native, RLE or JPEG baseline (Pillow). Tags
-leave through an allow-list that has one entry, the frame rate:
+Read: (multi-frame) ultrasound, 8 to 16 bit, grey, RGB, YBR or palette; native, RLE, JPEG and JPEG 2000 as far as Pillow
+goes, and what pydicom's plug-ins (pylibjpeg, gdcm) add where they are installed. Tags leave through an allow-list that
+has one entry, the frame rate:
 
-    fps = CineRate, else RecommendedDisplayFrameRate, else 1000 / FrameTime [ms], else 1000 / FrameTimeVector[1]
+    fps = CineRate, else RecommendedDisplayFrameRate, else 1000 / FrameTime [ms], else 1000 / median FrameTimeVector
 
-Burnt-in names lie outside of the sector: `crop=True` blanks all of that. Uncropped pixels may show a patient's name.
+Burnt-in names lie outside of the sector: `crop=True` blanks all of that. Where the file says in which rectangle the
+tissue picture is (SequenceOfUltrasoundRegions), the rest is blanked in any case; uncropped pixels of other files may
+show a patient's name.
 """
 
 import warnings
@@ -105,7 +108,32 @@ def _read(path: Path) -> tuple[np.ndarray, float | None]:
             pixels = 255 - pixels
     if pixels.ndim != 3:
         raise CorruptVideoError(f"{path} has pixels of shape {array.shape}, which is not a clip")
+    region = _tissue_region(dataset, height, width)
+    if region is not None:
+        whole, pixels = pixels, np.zeros_like(pixels)
+        pixels[(slice(None), *region)] = whole[(slice(None), *region)]
     return pixels, _frame_rate(dataset)
+
+
+def _tissue_region(dataset: pydicom.Dataset, height: int, width: int) -> tuple[slice, slice] | None:
+    """Rows and columns of the largest two-dimensional tissue region; None if the file names none that is in the picture.
+
+    A file that was made smaller after the scan can keep the regions of its first size: such a one is not believed.
+    """
+    best: tuple[int, tuple[slice, slice]] | None = None
+    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
+        try:
+            kind = int(item.RegionSpatialFormat), int(item.RegionDataType)
+            x0, y0 = int(item.RegionLocationMinX0), int(item.RegionLocationMinY0)
+            x1, y1 = int(item.RegionLocationMaxX1), int(item.RegionLocationMaxY1)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        if kind != (1, 1) or not (0 <= x0 < x1 < width and 0 <= y0 < y1 < height):
+            continue
+        area = (x1 - x0 + 1) * (y1 - y0 + 1)
+        if best is None or area > best[0]:
+            best = area, (slice(y0, y1 + 1), slice(x0, x1 + 1))
+    return None if best is None else best[1]
 
 
 def _to_grey(rgb: np.ndarray, name: str) -> np.ndarray:
@@ -126,11 +154,13 @@ def _to_8_bit(grey: np.ndarray, bits: int) -> np.ndarray:
 def _frame_rate(dataset: pydicom.Dataset) -> float | None:
     """Return the frame rate in Hz, or None. The only thing of the tags that leaves this module."""
     vector = dataset.get("FrameTimeVector")
+    # The first entry is the first frame's own time, which is 0; a dropped frame makes one entry twice as long.
+    steps = sorted(vector[1:]) if isinstance(vector, pydicom.multival.MultiValue) else []
     candidates = [
         (dataset.get("CineRate"), False),
         (dataset.get("RecommendedDisplayFrameRate"), False),
         (dataset.get("FrameTime"), True),
-        (vector[1] if isinstance(vector, pydicom.multival.MultiValue) and len(vector) > 1 else None, True),
+        (steps[len(steps) // 2] if steps else None, True),
     ]
     for value, is_time_ms in candidates:
         try:

@@ -51,6 +51,7 @@ def fan_frames(num_frames: int = 6) -> np.ndarray:
         ({"CineRate": "45"}, 45.0),
         ({"RecommendedDisplayFrameRate": "30", "FrameTime": "0"}, 30.0),
         ({"FrameTimeVector": [0, 25.0, 25.0]}, 40.0),
+        ({"FrameTimeVector": [0, 50.0, 25.0, 25.0, 25.0, 25.0]}, 40.0),
     ],
 )
 def test_frame_rate(tmp_path: Path, tags: dict[str, object], fps: float) -> None:
@@ -60,6 +61,31 @@ def test_frame_rate(tmp_path: Path, tags: dict[str, object], fps: float) -> None
     np.testing.assert_array_equal(clip.pixels, fan_frames())
     assert "SECRET" not in repr(clip)
     assert "Doe" not in repr(clip)
+
+
+def region(x0: int, y0: int, x1: int, y1: int, space: int = 1, data: int = 1) -> Dataset:
+    item = Dataset()
+    item.RegionSpatialFormat, item.RegionDataType = space, data
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = x0, y0
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = x1, y1
+    return item
+
+
+def test_what_lies_outside_of_the_tissue_region_is_blank(tmp_path: Path) -> None:
+    frames = np.full((3, 120, 160), 90, np.uint8)
+    regions = [region(0, 0, 159, 10, space=3), region(5, 5, 9, 9), region(20, 12, 139, 99)]  # an ECG, an inset, the fan
+    make_dicom(tmp_path / "a", frames, FrameTime="20", SequenceOfUltrasoundRegions=regions)
+    pixels = load_dicom(tmp_path / "a").pixels
+    assert (pixels[:, 12:100, 20:140] == 90).all()
+    assert pixels.sum() == 3 * 88 * 120 * 90
+
+
+@pytest.mark.parametrize(
+    "item", [region(20, 12, 160, 99), region(50, 12, 20, 99), region(0, 0, 9, 9, data=2), Dataset()]
+)
+def test_regions_that_cannot_be_true_are_not_believed(tmp_path: Path, item: Dataset) -> None:
+    make_dicom(tmp_path / "a", fan_frames(), FrameTime="20", SequenceOfUltrasoundRegions=[item])
+    assert np.array_equal(load_dicom(tmp_path / "a").pixels, fan_frames())
 
 
 def test_a_cine_without_rate_must_be_told_one(tmp_path: Path) -> None:
