@@ -116,7 +116,7 @@ def _read(path: Path) -> tuple[np.ndarray, float | None]:
 
 
 def _tissue_region(dataset: pydicom.Dataset, height: int, width: int) -> tuple[slice, slice] | None:
-    """Rows and columns of the largest two-dimensional tissue region; None if the file names none that is in the picture.
+    """Rows and columns of the largest two-dimensional tissue region; None if the file names none in the picture.
 
     A file that was made smaller after the scan can keep the regions of its first size: such a one is not believed.
     """
