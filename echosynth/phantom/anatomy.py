@@ -31,6 +31,42 @@ def _edge(x: torch.Tensor, softness: float) -> torch.Tensor:
     return torch.sigmoid(x / softness)
 
 
+def _left_atrium_centre(p: Fields, length: torch.Tensor, lateral: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return length + p["la_length"] * 0.47, lateral * 0.05
+
+
+def _left_atrium(
+    s: torch.Tensor, q: torch.Tensor, p: Fields, length: torch.Tensor, lateral: torch.Tensor
+) -> torch.Tensor:
+    """1 in the middle of the left atrium, 0 on its wall, negative outside."""
+    la_s, la_q = _left_atrium_centre(p, length, lateral)
+    return 1 - ((s - la_s).abs() / (p["la_length"] * 0.5)) ** 2.4 - ((q - la_q).abs() / p["la_width"]) ** 2.4
+
+
+def _atlas_axes(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    s = torch.arange(S_MIN, S_MAX, PITCH, device=device)
+    q = torch.arange(Q_MIN, Q_MAX, PITCH, device=device)
+    s, q = torch.meshgrid(s, q, indexing="ij")
+    return s, q
+
+
+def left_atrium_map(patient: Fields) -> torch.Tensor:
+    """The left atrium on the atlas as it is drawn, (B, 1, H, W): positive inside, down to the mitral annulus."""
+    p = {k: v.float()[:, None, None] for k, v in patient.items() if k != "seed"}
+    shape = compute_shape(patient)
+    length, septal, lateral = (v.float()[:, None, None] for v in (shape.length, shape.septal, shape.lateral))
+    s, q = _atlas_axes(patient["edv"].device)
+    grid, cell = (s.shape[0], s.shape[1]), (1.5 / PITCH, 1.5 / PITCH)
+    # The first two fields of `build_atlas`: nothing but the LV is a clean shape.
+    along, across = (smooth_field(patient["seed"], stream, grid, cell) for stream in (0, 1))
+    inside = _left_atrium(s + p["warp"] * along, q + 1.2 * p["warp"] * across, p, length, lateral)
+    annulus = profile(torch.ones_like(length), p["z_max"], p["base_taper"], p["apex_power"])
+    under_valve = (q.abs() < annulus * torch.where(q > 0, lateral, septal)) & (
+        s < _left_atrium_centre(p, length, lateral)[0]
+    )
+    return torch.where(s > length, torch.where(under_valve, 1.0, inside), -1.0)[:, None]
+
+
 class _Painter:
     """Lays regions over the echogenicity map in order, each by its soft mask."""
 
@@ -58,9 +94,7 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     p = {k: v.float()[:, None, None] for k, v in patient.items() if k != "seed"}
     shape = compute_shape(patient)
     length, septal, lateral = (v.float()[:, None, None] for v in (shape.length, shape.septal, shape.lateral))
-    s = torch.arange(S_MIN, S_MAX, PITCH, device=device)
-    q = torch.arange(Q_MIN, Q_MAX, PITCH, device=device)
-    s, q = torch.meshgrid(s, q, indexing="ij")
+    s, q = _atlas_axes(device)
     grid = (s.shape[0], s.shape[1])
     stream = iter(range(100))
 
@@ -88,10 +122,10 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     rv_wall = _edge(-q_warp - epi - rv_width, 0.06) * _edge(epi + rv_width + 0.40 + q_warp, 0.08)
     rv_wall = rv_wall * _edge(length - s, 0.1) * (z > p["rv_apex"] - 0.03)
 
-    la_s, la_q = length + p["la_length"] * 0.47, lateral * 0.05
+    la_s, la_q = _left_atrium_centre(p, length, lateral)
     ra_s = tricuspid + p["la_length"] * 0.45
     ra_q = la_q - p["la_width"] - 0.35 - p["ra_width"]
-    la_in = 1 - ((s_warp - la_s).abs() / (p["la_length"] * 0.5)) ** 2.4 - ((q_warp - la_q).abs() / p["la_width"]) ** 2.4
+    la_in = _left_atrium(s_warp, q_warp, p, length, lateral)
     ra_in = (
         1 - ((s_warp - ra_s).abs() / (p["la_length"] * 0.48)) ** 2.4 - ((q_warp - ra_q).abs() / p["ra_width"]) ** 2.4
     )

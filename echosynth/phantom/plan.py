@@ -33,6 +33,7 @@ class SimulateConfig(StrictModel):
         frames: frames of a clip.
         fps: Hz; at least 25, so that no end-diastole or end-systole falls between two frames.
         size: side of the picture, pixels.
+        masks: also label every pixel of every frame.
     """
 
     patients: int = Field(ge=1, le=100_000)
@@ -42,6 +43,7 @@ class SimulateConfig(StrictModel):
     frames: int = Field(default=64, ge=2, le=1024)
     fps: float = Field(default=32.0, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
+    masks: bool = False
 
     @field_validator("counterfactual")
     @classmethod

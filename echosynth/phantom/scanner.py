@@ -201,6 +201,19 @@ def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor,
     return grid, (inside & echonet_mask).float()
 
 
+def pixel_positions(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each pixel's centre lies before the probe, cm: x to the right, z down, (B, size, size) each.
+
+    Args:
+        view: fields of `View` as (B, 1, 1) tensors.
+        size: side of the picture, pixels.
+    """
+    axis = (torch.arange(size, device=view["depth"].device) + 0.5) * (112.0 / size) - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    pitch = view["depth"] / (112.0 * view["radius"])
+    return (x - 112.0 * view["apex_x"]) * pitch, (y - 112.0 * view["apex_y"]) * pitch
+
+
 def scanner_marks(view: "dict[str, torch.Tensor]", size: int) -> torch.Tensor:
     """Depth ticks, grey bar and probe mark that the crop left beside the sector: (B, size, size) in 0-1."""
     device = view["depth"].device

@@ -2,6 +2,7 @@
 
     OUT/Videos/P0000007.avi         patient 7 at an EF drawn for it (the factual)
     OUT/Videos/P0000007_ef30.avi    the same patient, view, noise and phase at EF 30 %
+    OUT/Masks/P0000007.npz          on request: `labels` uint8 (T, S, S), 1 cavity, 2 myocardium, 3 left atrium
     OUT/FileList.csv, OUT/VolumeTracings.csv, OUT/Phantom.csv, OUT/README.md, OUT/config.yaml, OUT/provenance.json
 
 The 20-disc method on the written tracings gives back the EF that was asked for. A patient's clips share one split.
@@ -10,7 +11,7 @@ The 20-disc method on the written tracings gives back the EF that was asked for.
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from echosynth.config import save_resolved, write_atomic
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
+from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.patient import sample_patient
 from echosynth.phantom.plan import PhantomRow, SimulateConfig, plan_patient
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.scanner import sample_view
 from echosynth.video.clip import EchoClip
+from echosynth.video.files import write_npz
 
 
 def trace(phantom: Phantom, truth: Truth, item: int, frame: int) -> Tracing:
@@ -39,14 +42,18 @@ def traced_ef(ed: Tracing, es: Tracing) -> float:
     return 100.0 * (1.0 - es.volume / ed.volume)
 
 
-Rendered = tuple[PhantomRow, np.ndarray, list[Tracing]]
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """One clip: its row, uint8 (T, S, S), the tracings of its ED and ES frame, and uint8 (T, S, S) labels if asked."""
+
+    row: PhantomRow
+    pixels: np.ndarray
+    traced: list[Tracing]
+    labels: np.ndarray | None
 
 
 def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered]:
     """Render clips of one patient.
-
-    Returns:
-        Per row: the row, uint8 (T, S, S), the tracings of the ED and the ES frame.
 
     Raises:
         RuntimeError: the tracings do not hold the EF asked for: a bug of ours, and no label is better than a wrong one.
@@ -60,7 +67,8 @@ def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered
         traced = [trace(phantom, truth, 0, frame) for frame in (row.ed_frame, row.es_frame)]
         if abs((found := traced_ef(*traced)) - row.ef) > 1e-4:
             raise RuntimeError(f"{row.file}: traced EF {found:.5f} % is not the EF asked for, {row.ef:.5f} %")
-        made.append((row, pixels[0].numpy(), traced))
+        labels = label_pixels(phantom, truth)[0].numpy() if config.masks else None
+        made.append(Rendered(row, pixels[0].numpy(), traced, labels))
     return made
 
 
@@ -108,9 +116,13 @@ def simulate(
         rendered = sum(len(job) for job in jobs)
         done = len(rows) - rendered
         for clips in _render_all(config, jobs, workers):
-            for row, pixels, traced in clips:
-                clip = EchoClip(pixels, config.fps, row.ef, row.edv, row.esv, row.ed_frame, row.es_frame, row.file)
-                writer.add(row.file, clip, row.split, traced)
+            for made in clips:
+                row = made.row
+                if made.labels is not None:  # before the clip, whose entry says that all of it is there
+                    write_npz(out / "Masks" / f"{row.file}.npz", labels=made.labels)
+                pixels, ed, es = made.pixels, row.ed_frame, row.es_frame
+                clip = EchoClip(pixels, config.fps, row.ef, row.edv, row.esv, ed, es, row.file)
+                writer.add(row.file, clip, row.split, made.traced)
                 done += 1
                 if progress:
                     progress(done, len(rows))
@@ -125,6 +137,9 @@ def simulate(
         "rendered": rendered,
         "splits": {name: splits[name] for name in ("TRAIN", "VAL", "TEST")},
     }
+
+
+_MASKS_ROW = "| `Masks/NAME.npz` | `labels` of every pixel: 1 left-ventricular cavity, 2 myocardium, 3 left atrium |\n"
 
 
 def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
@@ -148,7 +163,7 @@ diagnosis.**
 |---|---|
 | `FileList.csv`, `VolumeTracings.csv`, `Videos/` | EchoNet-Dynamic's layout; end-systolic rows come first |
 | `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames |
-| `config.yaml`, `provenance.json` | how it was made |
+{_MASKS_ROW if config.masks else ""}| `config.yaml`, `provenance.json` | how it was made |
 
 Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4.
 """

@@ -66,8 +66,27 @@ def to_lv_frame(x: torch.Tensor, z: torch.Tensor, pose: Pose) -> LVFrame:
     return LVFrame(s=dx * sine + dz * cosine, q=dx * cosine - dz * sine)
 
 
-def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:
-    """Sampling grid into the atlas, (B, T, R, A, 2) in grid_sample's [-1, 1]."""
+@dataclass(frozen=True)
+class Tissue:
+    """The tissue that a frame shows at some points of the LV frame, (B, T, R, A) each, cm.
+
+    Attributes:
+        s: where it is at end-diastole, along the axis.
+        q: where it is at end-diastole, across, with the axis straightened (the ventricle's bow taken out).
+        now: where it is in this frame, across, straightened.
+        endo: half width of the cavity in this frame, on the point's side.
+        epi: half width of the epicardium in this frame.
+    """
+
+    s: torch.Tensor
+    q: torch.Tensor
+    now: torch.Tensor
+    endo: torch.Tensor
+    epi: torch.Tensor
+
+
+def find_tissue(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> Tissue:
+    """The backward map."""
     p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
     shape = compute_shape(patient)
     length0, septal, lateral = (v.float()[:, None, None, None] for v in (shape.length, shape.septal, shape.lateral))
@@ -95,8 +114,17 @@ def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) ->
     rv = rv0 * (1 - p["rv_shortening"] * c * fade)
     far = epi0 + rv0 + 3.0
     q0 = _piecewise(q.abs(), [endo, epi, epi + rv + 0.02, far], [endo0, epi0, epi0 + rv0 + 0.02, far])
-    q0 = torch.where(is_lateral, q0, -q0)
+    return Tissue(s0, torch.where(is_lateral, q0, -q0), q, endo, epi)
+
+
+def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:
+    """Sampling grid into the atlas, (B, T, R, A, 2) in grid_sample's [-1, 1]."""
+    return to_atlas(find_tissue(patient, frame, cycle, motion))
+
+
+def to_atlas(tissue: Tissue) -> torch.Tensor:
+    """Where tissue lies in the atlas, (B, T, R, A, 2) in grid_sample's [-1, 1]."""
     # grid_sample with align_corners=False: -1 is the left edge of the first sample, half a pitch before its centre.
-    u = (q0 - Q_MIN + PITCH / 2) / (math.ceil((Q_MAX - Q_MIN) / PITCH) * PITCH) * 2 - 1
-    v = (s0 - S_MIN + PITCH / 2) / (math.ceil((S_MAX - S_MIN) / PITCH) * PITCH) * 2 - 1
+    u = (tissue.q - Q_MIN + PITCH / 2) / (math.ceil((Q_MAX - Q_MIN) / PITCH) * PITCH) * 2 - 1
+    v = (tissue.s - S_MIN + PITCH / 2) / (math.ceil((S_MAX - S_MIN) / PITCH) * PITCH) * 2 - 1
     return torch.stack([u, v], dim=-1)

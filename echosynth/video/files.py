@@ -170,6 +170,17 @@ def write_gif(path: str | Path, clip: EchoClip, scale: int = 2, synthetic: bool 
     _write_bytes(path, buffer.getvalue())
 
 
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write named arrays, compressed; the same arrays give the same bytes.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # its members all date from 1980
+    _write_bytes(path, buffer.getvalue())
+
+
 def write_png(path: str | Path, array: np.ndarray, synthetic: bool = False) -> None:
     """Write uint8 (H, W) or (H, W, 3) as PNG.
 

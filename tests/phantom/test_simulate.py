@@ -11,6 +11,7 @@ from echosynth.errors import DatasetError, OutputError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import SimulateConfig, split_of
 from echosynth.phantom.simulate import simulate, traced_ef
+from echosynth.video.files import load_video
 
 CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, size=56)
 
@@ -137,3 +138,13 @@ def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
 def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"greater|lies within|twice"):
         SimulateConfig(**({"patients": 1} | change))
+
+
+def test_masks_lie_beside_the_videos_and_change_nothing_else(dataset: Path, tmp_path: Path) -> None:
+    simulate(CONFIG.model_copy(update={"masks": True}), tmp_path)
+    for video in (dataset / "Videos").iterdir():
+        assert (tmp_path / "Videos" / video.name).read_bytes() == video.read_bytes()
+        with np.load(tmp_path / "Masks" / f"{video.stem}.npz") as file:
+            assert file["labels"].shape == load_video(video).pixels.shape
+            assert {1, 2} <= set(np.unique(file["labels"]))
+    assert "Masks/NAME.npz" in (tmp_path / "README.md").read_text()

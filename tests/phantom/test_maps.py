@@ -1,0 +1,94 @@
+"""Truth per pixel: labels have the traced volume, displacements carry the end-diastolic picture along."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, displace_pixels, label_pixels
+from echosynth.phantom.patient import sample_patient
+from echosynth.phantom.render import Phantom, Truth
+from echosynth.phantom.scanner import sample_view
+
+SEEDS = (3, 8, 21, 33)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> tuple[Phantom, torch.Tensor, Truth]:
+    patients = [sample_patient(seed) for seed in SEEDS]
+    views = [sample_view(seed, p.long_axis) for seed, p in zip(SEEDS, patients, strict=True)]
+    phantom = Phantom(patients, views, SEEDS)
+    return phantom, *phantom.render([60.0, 45.0, 30.0, 70.0], 16, 24.0, [0.0] * len(SEEDS))
+
+
+def inside_polygon(corners: np.ndarray, size: int) -> np.ndarray:
+    """Pixels inside a polygon by the even-odd rule, an independent implementation."""
+    y, x = np.mgrid[:size, :size].astype(float)
+    odd = np.zeros((size, size), bool)
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y1 == y2:
+            continue
+        crosses = (y1 > y) != (y2 > y)
+        odd ^= crosses & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+    return odd
+
+
+def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
+    phantom, _, truth = rendered
+    labels = label_pixels(phantom, truth)
+    for item in range(len(SEEDS)):
+        for frame in (truth.ed_frame(item), truth.es_frame(item)):
+            axis, chords = (v.numpy() for v in phantom.contour(truth, item, frame))
+            corners = np.vstack([axis[:1], chords[:, 0], chords[::-1, 1]])
+            traced = inside_polygon(corners, phantom.size) & (phantom.mask[item] > 0).numpy()
+            cavity = (labels[item, frame] == CAVITY).numpy()
+            assert 2 * (traced & cavity).sum() / (traced.sum() + cavity.sum()) > 0.96
+
+
+def test_muscle_lies_around_the_cavity_and_the_atrium_below(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
+    phantom, pixels, truth = rendered
+    labels = label_pixels(phantom, truth)
+    assert labels.dtype == torch.uint8
+    assert labels.shape == pixels.shape
+    assert set(labels.unique().tolist()) <= {0, CAVITY, MYOCARDIUM, LEFT_ATRIUM}
+    assert bool((labels[~(phantom.mask[:, None] > 0).expand_as(labels)] == 0).all())
+    for item in range(len(SEEDS)):
+        one = labels[item, 0].numpy()
+        touching = F.max_pool2d(torch.from_numpy(one == CAVITY).float()[None, None], 3, 1, 1)[0, 0].numpy() > 0
+        ring = touching & (one != CAVITY) & (phantom.mask[item] > 0).numpy()
+        assert np.isin(one[ring], (MYOCARDIUM, LEFT_ATRIUM)).mean() > 0.9
+        # muscle cannot be squeezed: it keeps its area while the cavity loses a third or more of its own
+        areas = [(labels[item] == label).sum(dim=(1, 2)).float() for label in (CAVITY, MYOCARDIUM)]
+        assert float(areas[0].min() / areas[0].max()) < 0.85
+        assert float(areas[1].min() / areas[1].max()) > 0.75
+
+
+def test_displacement_carries_the_end_diastolic_muscle_to_every_frame(
+    rendered: tuple[Phantom, torch.Tensor, Truth],
+) -> None:
+    phantom, pixels, truth = rendered
+    moved, labels = displace_pixels(phantom, truth, 0), label_pixels(phantom, truth)
+    size = phantom.size
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    still, carried = [], []
+    for item in range(len(SEEDS)):
+        frame = truth.es_frame(item)
+        d = moved[item, frame].nan_to_num()
+        grid = torch.stack([(x + d[0] + 0.5) * 2 / size - 1, (y + d[1] + 0.5) * 2 / size - 1], -1)
+        warped = F.grid_sample(pixels[item, 0].float()[None, None], grid[None], align_corners=False)[0, 0]
+        muscle = labels[item, frame] == MYOCARDIUM
+        now = pixels[item, frame].float()[muscle]
+        still.append(float(torch.corrcoef(torch.stack([now, pixels[item, 0].float()[muscle]]))[0, 1]))
+        carried.append(float(torch.corrcoef(torch.stack([now, warped[muscle]]))[0, 1]))
+    assert min(carried) > 0.6
+    assert np.mean(carried) > np.mean(still) + 0.3
+
+
+def test_nothing_has_moved_in_the_reference_frame(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
+    phantom, _, truth = rendered
+    moved = displace_pixels(phantom, truth, 0)
+    inside = phantom.mask > 0
+    assert float(moved[:, 0].permute(0, 2, 3, 1)[inside].abs().max()) < 0.02
+    assert bool(moved[:, 0].permute(0, 2, 3, 1)[~inside].isnan().all())
+    with pytest.raises(ValueError, match="not end-diastolic"):
+        displace_pixels(phantom, truth, truth.es_frame(0))
