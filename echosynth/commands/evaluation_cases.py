@@ -26,11 +26,15 @@ LOWEST_OWN_EF, LOWEST_TARGET_EF, HIGHEST_EF = 10.0, 15.0, 85.0
 
 
 class PhantomTest(StrictModel):
-    """Phantom patients with seeds first_seed, first_seed + 1, ...; those from 9,000,000 up are reserved."""
+    """Phantom patients with seeds first_seed, first_seed + 1, ...; those from 9,000,000 up are reserved.
+
+    `views` is a family of `VIEW_FAMILIES`.
+    """
 
     kind: Literal["phantom"]
     first_seed: int = Field(default=2_000_000, ge=0)
     count: int = Field(default=100, ge=2)
+    views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
 
     @model_validator(mode="after")
     def _keep_off_reserved(self) -> "PhantomTest":
@@ -69,20 +73,27 @@ class Case:
     is_counterfactual: bool
 
 
-def phantom_case(seed: int, num_frames: int, fps: float, size: int = 112) -> Case:
+def phantom_case(seed: int, num_frames: int, fps: float, size: int = 112, views: str = "echonet") -> Case:
     """Render one patient at its own EF (one frame) and at the target (a clip of `num_frames` at `fps` Hz)."""
     draw = np.random.default_rng(derive_seed(seed, "evaluation"))
     own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
-    frame, truth = render_pair(seed, own, target, num_frames, fps, float(draw.uniform(0, 1)), size)
+    frame, truth = render_pair(seed, own, target, num_frames, fps, float(draw.uniform(0, 1)), size, views)
     return Case(f"phantom-{seed}", frame, own, target, truth, True)
 
 
 def render_pair(
-    seed: int, own_ef: float, target_ef: float, num_frames: int, fps: float, phase: float, size: int = 112
+    seed: int,
+    own_ef: float,
+    target_ef: float,
+    num_frames: int,
+    fps: float,
+    phase: float,
+    size: int = 112,
+    views: str = "echonet",
 ) -> tuple[np.ndarray, EchoClip]:
     """Return a patient's frame uint8 (size, size) at one EF and clip at another, from the same phase of the beat on."""
     patient = sample_patient(seed)
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis)], [seed], size)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed], size)
     frame, _ = phantom.render([own_ef], 1, fps, [phase])
     clip, _ = phantom.render([target_ef], num_frames, fps, [phase])
     return frame[0, 0].numpy(), EchoClip(clip[0].numpy(), fps, ef=target_ef, source=f"phantom-{seed}")
@@ -102,7 +113,7 @@ def iter_cases(test: PhantomTest | DatasetTest, num_frames: int, fps: float, see
     """
     if isinstance(test, PhantomTest):
         for patient_seed in range(test.first_seed, test.first_seed + test.count):
-            yield phantom_case(patient_seed, num_frames, fps)
+            yield phantom_case(patient_seed, num_frames, fps, views=test.views)
         return
     dataset = EchoNetDataset(test.root)
     chosen = dataset.split(test.split)[: test.count]

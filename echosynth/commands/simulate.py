@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=64, help="of a clip (default 64)")
     parser.add_argument("--fps", type=float, default=32.0, help="Hz (default 32)")
     parser.add_argument("--size", type=int, default=112, help="side of the picture, pixels (default 112)")
+    parser.add_argument(
+        "--views",
+        choices=("echonet", "camus", "point-of-care", "wide"),
+        default="echonet",
+        help="kind of scanner and hand (default echonet)",
+    )
     parser.add_argument("--masks", action="store_true", help="also label every pixel: cavity, myocardium, left atrium")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time"
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             frames=args.frames,
             fps=args.fps,
             size=args.size,
+            views=args.views,
             masks=args.masks,
         )
     except ValidationError as error:

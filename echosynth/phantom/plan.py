@@ -33,6 +33,7 @@ class SimulateConfig(StrictModel):
         frames: frames of a clip.
         fps: Hz; at least 25, so that no end-diastole or end-systole falls between two frames.
         size: side of the picture, pixels.
+        views: family of views, see `VIEW_FAMILIES`.
         masks: also label every pixel of every frame.
     """
 
@@ -43,6 +44,7 @@ class SimulateConfig(StrictModel):
     frames: int = Field(default=64, ge=2, le=1024)
     fps: float = Field(default=32.0, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
+    views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
     masks: bool = False
 
     @field_validator("counterfactual")
@@ -155,7 +157,7 @@ def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
         DatasetError: the clips would be too short to be labelled.
     """
     patient = sample_patient(seed)
-    view = sample_view(seed, patient.long_axis)
+    view = sample_view(seed, patient.long_axis, config.views)
     phase, ed, es = choose_phase(patient, view, config.frames, config.fps)
     factual = f"P{seed:07d}"
     names = {factual: sample_ef(seed, config.ef_distribution)}

@@ -1,8 +1,8 @@
 """The view: where the probe is held and how the machine makes its picture, drawn from one seed.
 
-Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of the side. The ranges are wide on
-purpose: networks that learn from phantoms alone read real scanners only if no single scanner was ever assumed (domain
-randomisation).
+Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of the side. A view family is a table of
+ranges. `wide` is the union of the others and more: networks that learn from phantoms alone read real scanners only if
+no single scanner was ever assumed (domain randomisation). The others are kinds of scanner to be tested on.
 """
 
 import math
@@ -107,72 +107,204 @@ class View:
     codec_noise: float
 
 
-def sample_view(seed: int, long_axis: float = 8.5) -> View:
+Range = tuple[float, float]
+
+# Every machine and every hand: what networks are trained on. p_NAME is how often NAME is drawn, otherwise its rare
+# values or none.
+WIDE: dict[str, Range] = {
+    "fill": (0.46, 0.66),  # share of the depth that the LV takes
+    "fill_rare": (0.36, 0.5),
+    "p_fill": (0.75, 0.75),
+    "half_angle": (40.0, 47.0),
+    "half_angle_rare": (33.0, 48.0),
+    "p_half_angle": (0.7, 0.7),
+    "tilt": (10.0, 11.0),  # mean and spread
+    "tilt_limits": (-18.0, 38.0),
+    "apex_x": (0.52, 0.575),
+    "apex_y": (0.0, 0.075),
+    "radius": (0.86, 1.02),
+    "lateral_fwhm": (0.9, 2.4),
+    "axial_blur": (0.0, 0.25),
+    "dynamic_range": (40.0, 60.0),
+    "gain": (-12.0, 7.0),
+    "gamma": (1.1, 2.2),
+    "s_curve": (0.0, 1.0),
+    "second_look": (0.1, 0.5),
+    "speckle_reduction": (0.0, 0.3),
+    "p_speckle_reduction": (0.6, 0.6),
+    "persistence": (0.0, 0.35),
+    "p_persistence": (0.5, 0.5),
+    "clutter_db": (-50.0, -22.0),
+    "clutter_decay": (1.5, 6.0),
+    "haze_db": (-62.0, -37.0),
+    "noise_db": (-68.0, -45.0),
+    "gain_spread": (1.0, 5.0),
+    "wall_drop_db": (0.0, 20.0),
+    "drop_angle": (-36.0, 36.0),
+    "drop_angle_2": (8.0, 36.0),
+    "drop_width": (3.0, 11.0),
+    "drop_depth": (2.5, 9.0),
+    "p_shadow": (0.3, 0.3),
+    "shadow_db": (8.0, 26.0),
+    "shadow_angle": (-44.0, 44.0),
+    "shadow_width": (3.0, 11.0),
+    "edge_left_db": (0.0, 20.0),
+    "edge_right_db": (0.0, 18.0),
+    "edge_width": (4.0, 24.0),
+    "near_db": (0.0, 12.0),
+    "far_db": (0.0, 12.0),
+    "reverb_db": (-55.0, -22.0),
+    "reverb_depth": (1.0, 5.0),
+    "blur": (-0.6, 0.35),
+    "p_corner_cut": (0.6, 0.6),
+    "marks": (0.3, 1.0),
+    "p_marks": (0.35, 0.35),
+    "codec_noise": (0.0, 2.5),
+}
+VIEW_FAMILIES: dict[str, dict[str, Range]] = {
+    "wide": WIDE,
+    # A hospital's echo lab, pictures good enough to be traced: EchoNet-Dynamic's aggregates (docs/data.md).
+    "echonet": WIDE
+    | {
+        "p_fill": (0.9, 0.9),
+        "half_angle": (43.0, 46.5),
+        "p_half_angle": (1.0, 1.0),
+        "tilt": (8.0, 8.0),
+        "tilt_limits": (-10.0, 28.0),
+        "apex_x": (0.53, 0.565),
+        "apex_y": (0.01, 0.06),
+        "radius": (0.92, 1.02),
+        "lateral_fwhm": (0.9, 1.9),
+        "dynamic_range": (46.0, 58.0),
+        "gain": (-9.0, 3.0),
+        "gamma": (1.3, 2.1),
+        "clutter_db": (-50.0, -32.0),
+        "haze_db": (-62.0, -46.0),
+        "noise_db": (-68.0, -52.0),
+        "gain_spread": (1.0, 4.0),
+        "wall_drop_db": (0.0, 14.0),
+        "p_shadow": (0.2, 0.2),
+        "shadow_db": (8.0, 20.0),
+        "edge_left_db": (4.0, 18.0),
+        "edge_right_db": (4.0, 16.0),
+        "speckle_reduction": (0.1, 0.3),
+        "p_speckle_reduction": (0.8, 0.8),
+        "near_db": (0.0, 8.0),
+        "far_db": (0.0, 8.0),
+        "reverb_db": (-55.0, -32.0),
+        "p_corner_cut": (0.9, 0.9),
+    },
+    # One vendor, whole sectors, no marks: CAMUS.
+    "camus": WIDE
+    | {
+        "p_fill": (0.9, 0.9),
+        "half_angle": (34.0, 41.0),
+        "p_half_angle": (1.0, 1.0),
+        "tilt": (6.0, 8.0),
+        "tilt_limits": (-12.0, 26.0),
+        "radius": (0.93, 0.96),
+        "lateral_fwhm": (0.9, 1.7),
+        "gain": (-5.0, 6.0),
+        "gamma": (1.1, 1.7),
+        "haze_db": (-62.0, -42.0),
+        "noise_db": (-66.0, -50.0),
+        "p_corner_cut": (0.0, 0.0),
+        "p_marks": (0.0, 0.0),
+        "codec_noise": (0.0, 0.5),
+    },
+    # A small machine in a hurry: deep, dark, coarse, walls missing.
+    "point-of-care": WIDE
+    | {
+        "p_fill": (0.2, 0.2),
+        "half_angle": (36.0, 46.0),
+        "tilt": (10.0, 13.0),
+        "lateral_fwhm": (1.5, 2.4),
+        "dynamic_range": (40.0, 52.0),
+        "gain": (-12.0, 0.0),
+        "noise_db": (-60.0, -45.0),
+        "haze_db": (-56.0, -37.0),
+        "wall_drop_db": (4.0, 20.0),
+        "p_corner_cut": (0.2, 0.2),
+    },
+}
+
+
+def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide") -> View:
     """Draw a view that holds the heart in its sector.
 
     Args:
         seed: of the view.
         long_axis: LV length of the patient to be looked at, cm; a sonographer sets depth and pose to fit the heart.
+        family: of `VIEW_FAMILIES`.
+
+    Raises:
+        ValueError: there is no such family.
     """
-    rng = np.random.default_rng(derive_seed(seed, "view"))
+    if family not in VIEW_FAMILIES:
+        raise ValueError(f"view family must be one of {', '.join(VIEW_FAMILIES)}, got {family!r}")
+    rng, ranges = np.random.default_rng(derive_seed(seed, "view")), VIEW_FAMILIES[family]
 
-    def u(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
+    def u(name: str) -> float:
+        return float(rng.uniform(*ranges[name]))
 
-    # A large heart is looked at with more depth: the LV takes 40-75 % of it, less in hurried point-of-care views.
-    fill = u(0.46, 0.66) if rng.uniform() < 0.75 else u(0.36, 0.5)
+    def happens(name: str) -> bool:
+        return bool(rng.uniform() < ranges[f"p_{name}"][0])
+
+    # A large heart is looked at with more depth.
+    fill = u("fill") if happens("fill") else u("fill_rare")
     depth = float(np.clip(long_axis / fill, 10.0, 23.0))
-    half_angle = u(40.0, 47.0) if rng.uniform() < 0.7 else u(33.0, 48.0)
-    tilt = float(np.clip(rng.normal(10.0, 11.0), -18.0, 38.0))
-    heart_z = u(0.4, 2.6) + 0.06 * depth * rng.uniform()
+    half_angle = u("half_angle") if happens("half_angle") else u("half_angle_rare")
+    tilt = float(np.clip(rng.normal(*ranges["tilt"]), *ranges["tilt_limits"]))
+    heart_z = float(rng.uniform(0.4, 2.6)) + 0.06 * depth * rng.uniform()
     # Keep the middle of the LV within the sector's inner two thirds, whatever the tilt.
     centre_z = heart_z + 0.5 * long_axis
     reach = math.tan(math.radians(half_angle)) * centre_z * 0.42
-    heart_x = float(np.clip(u(-0.8, 1.0) * reach - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
-    shadowed = rng.uniform() < 0.3
+    sideways = float(rng.uniform(-0.8, 1.0)) * reach
+    heart_x = float(np.clip(sideways - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
+    shadowed = happens("shadow")
     return View(
         seed=seed,
         depth=depth,
         half_angle=half_angle,
-        apex_x=u(0.52, 0.575),
-        apex_y=u(0.0, 0.075),
-        radius=u(0.86, 1.02),
+        apex_x=u("apex_x"),
+        apex_y=u("apex_y"),
+        radius=u("radius"),
         heart_x=heart_x,
         heart_z=heart_z,
         tilt=tilt,
-        lateral_fwhm=u(0.9, 2.4),
-        axial_blur=u(0.0, 0.25),
-        dynamic_range=u(40.0, 60.0),
-        gain=u(-12.0, 7.0),
-        gamma=u(1.1, 2.2),
-        s_curve=u(0.0, 1.0),
-        second_look=u(0.1, 0.5),
-        speckle_reduction=u(0.0, 0.3) if rng.uniform() < 0.6 else 0.0,
-        persistence=u(0.0, 0.35) if rng.uniform() < 0.5 else 0.0,
-        clutter_db=u(-50.0, -22.0),
-        clutter_decay=u(1.5, 6.0),
-        haze_db=u(-62.0, -37.0),
-        noise_db=u(-68.0, -45.0),
-        gain_spread=u(1.0, 5.0),
-        wall_drop_db=u(0.0, 20.0),
-        drop_angle=u(-36.0, 36.0),
-        drop_angle_2=u(8.0, 36.0),
-        drop_width=u(3.0, 11.0),
-        drop_depth=u(2.5, 9.0),
-        shadow_db=u(8.0, 26.0) if shadowed else 0.0,
-        shadow_angle=u(-44.0, 44.0),
-        shadow_width=u(3.0, 11.0),
-        edge_left_db=u(0.0, 20.0),
-        edge_right_db=u(0.0, 18.0),
-        edge_width=u(4.0, 24.0),
-        near_db=u(0.0, 12.0),
-        far_db=u(0.0, 12.0),
-        reverb_db=u(-55.0, -22.0),
-        reverb_depth=u(1.0, 5.0),
-        blur=u(-0.6, 0.35),
-        corner_cut=bool(rng.uniform() < 0.6 and half_angle > 41.0),
-        marks=u(0.3, 1.0) if rng.uniform() < 0.35 else 0.0,
-        codec_noise=u(0.0, 2.5),
+        lateral_fwhm=u("lateral_fwhm"),
+        axial_blur=u("axial_blur"),
+        dynamic_range=u("dynamic_range"),
+        gain=u("gain"),
+        gamma=u("gamma"),
+        s_curve=u("s_curve"),
+        second_look=u("second_look"),
+        speckle_reduction=u("speckle_reduction") if happens("speckle_reduction") else 0.0,
+        persistence=u("persistence") if happens("persistence") else 0.0,
+        clutter_db=u("clutter_db"),
+        clutter_decay=u("clutter_decay"),
+        haze_db=u("haze_db"),
+        noise_db=u("noise_db"),
+        gain_spread=u("gain_spread"),
+        wall_drop_db=u("wall_drop_db"),
+        drop_angle=u("drop_angle"),
+        drop_angle_2=u("drop_angle_2"),
+        drop_width=u("drop_width"),
+        drop_depth=u("drop_depth"),
+        shadow_db=u("shadow_db") if shadowed else 0.0,
+        shadow_angle=u("shadow_angle"),
+        shadow_width=u("shadow_width"),
+        edge_left_db=u("edge_left_db"),
+        edge_right_db=u("edge_right_db"),
+        edge_width=u("edge_width"),
+        near_db=u("near_db"),
+        far_db=u("far_db"),
+        reverb_db=u("reverb_db"),
+        reverb_depth=u("reverb_depth"),
+        blur=u("blur"),
+        corner_cut=happens("corner_cut") and half_angle > 41.0,
+        marks=u("marks") if happens("marks") else 0.0,
+        codec_noise=u("codec_noise"),
     )
 
 

@@ -60,7 +60,7 @@ def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered
     """
     seed = rows[0].patient_seed
     patient = sample_patient(seed)
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis)], [seed], config.size)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, config.views)], [seed], config.size)
     made: list[Rendered] = []
     for row in rows:
         pixels, truth = phantom.render([row.ef], config.frames, config.fps, [row.start_phase])
@@ -152,7 +152,8 @@ def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
 **Everything here is SYNTHETIC: a kinematic phantom made by echosynth. It shows no patient. Research only, not for
 diagnosis.**
 
-- {len(rows)} clips of {config.patients} simulated patients (seeds {config.seed} to {last}), apical four-chamber view
+- {len(rows)} clips of {config.patients} simulated patients (seeds {config.seed} to {last}), apical four-chamber view,
+  scanners of the kind "{config.views}"
 - {config.frames} frames at {config.fps:g} Hz, {config.size}x{config.size} pixels, lossless (FFV1)
 - LVEF of the factual clips: {min(factual):.1f}-{max(factual):.1f} %, drawn from "{config.ef_distribution}"
 - counterfactual EF: {asked}. `NAME_efXX` is patient NAME with the same view, noise and phase at another EF;

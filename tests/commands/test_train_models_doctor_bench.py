@@ -97,7 +97,7 @@ def test_training_configs_are_refused_in_one_line(tmp_path: Path, capsys: pytest
     assert "unknown key" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"), "--set", "sede=1")
     (tmp_path / "bare.yaml").write_text("name: x\n")
     assert "'kind' is missing" in refused(capsys, "train", "bare.yaml")
-    assert "FileList.csv" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"))
+    assert "no such file or folder" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"))
 
 
 @pytest.mark.usefixtures("bundle")
