@@ -15,6 +15,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
+from echosynth.diffusion.calibration import calibrate_ef, check_calibration
 from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference
 from echosynth.diffusion.guidance import GUIDED, guided_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
@@ -58,6 +59,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         base_scheduler: its noise ladder and solver, and likewise for the others.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
+        ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and constant
+            beyond; guided networks overdo EF a little, and the pairs, measured on held-out patients, take that back.
     """
 
     model_cpu_offload_seq = "base_unet->sr1_unet->sr2_unet->sr3_unet"
@@ -75,10 +78,12 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr3_unet: UNet3D | None = None,
         sr3_scheduler: EDMScheduler | None = None,
         stages: list[dict[str, Any]] | None = None,
+        ef_calibration: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
         specs = [StageSpec(**stage) for stage in stages or []]
         check_chain(specs)
+        check_calibration(ef_calibration)
         self.register_modules(
             base_unet=base_unet,
             base_scheduler=base_scheduler,
@@ -89,7 +94,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             sr3_unet=sr3_unet,
             sr3_scheduler=sr3_scheduler,
         )
-        self.register_to_config(stages=[spec.to_dict() for spec in specs])
+        self.register_to_config(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration)
 
     @classmethod
     def from_stages(
@@ -97,11 +102,12 @@ class EchoCascadePipeline(DiffusionPipeline):
         specs: Sequence[StageSpec],
         networks: Mapping[str, UNet3D],
         schedulers: Mapping[str, EDMScheduler],
+        ef_calibration: list[list[float]] | None = None,
     ) -> "EchoCascadePipeline":
         """Build from parts named after the stages."""
         parts: dict[str, Any] = {f"{spec.name}_unet": networks[spec.name] for spec in specs}
         parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs}
-        return cls(stages=[spec.to_dict() for spec in specs], **parts)
+        return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, **parts)
 
     @property
     def stages(self) -> list[StageSpec]:
@@ -166,7 +172,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         self._check(frame, output_type, num_inference_steps)
         device = self._execution_device
         frame = frame.to(device, torch.float32)
-        scalars = {"ef": _scalar("ef", ef, 1, 95, "per cent", frame)}
+        config: Any = self.config
+        scalars = {"ef": calibrate_ef(_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
         scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
         scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
         specs = self.stages

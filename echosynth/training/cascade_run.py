@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
+from echosynth.diffusion.calibration import check_calibration
 from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.guidance import guided_denoiser
 from echosynth.diffusion.pipeline import EchoCascadePipeline
@@ -37,6 +38,7 @@ class CascadeConfig(StrictModel):
         data: training clips.
         validation: held-out clips.
         stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
+        ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
         only: train just these stages; None for all.
         pace: how often to log, validate and save.
     """
@@ -47,6 +49,7 @@ class CascadeConfig(StrictModel):
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
     stages: dict[str, StageConfig]
+    ef_calibration: list[list[float]] | None = None
     only: list[str] | None = None
     pace: Pace = Pace()
 
@@ -58,6 +61,7 @@ class CascadeConfig(StrictModel):
         if unknown := set(self.only or []) - set(names):
             raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
         check_chain([stage.spec(name) for name, stage in self.stages.items()])
+        check_calibration(self.ef_calibration)
         return self
 
 
@@ -139,6 +143,7 @@ def bundle(config: CascadeConfig, out: Path) -> Path:
         [stage.spec(name) for name, stage in config.stages.items()],
         networks,
         {name: stage.scheduler() for name, stage in config.stages.items()},
+        config.ef_calibration,
     )
     target = out / "pipeline"
     part = out / ".pipeline.tmp"

@@ -1,0 +1,35 @@
+"""EF asked for -> EF told to the networks: a rising curve through a few measured points.
+
+Guidance makes a network overdo its condition. What it makes of each value it is told is measured on held-out patients
+(scripts/calibrate_ef.py), and the curve is the inverse of that, so that the clip shows what was asked for.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+Calibration = Sequence[Sequence[float]]
+
+
+def check_calibration(pairs: Calibration | None) -> None:
+    """Check that pairs (asked, told) are at least two, rise in both numbers, and are EFs in per cent.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if pairs is None:
+        return
+    rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(pairs) if len(a) == len(b) == 2)
+    if len(pairs) < 2 or any(len(pair) != 2 or not all(0 < ef < 100 for ef in pair) for pair in pairs) or not rising:
+        raise ValueError("ef_calibration must be two or more rising pairs of EFs in per cent")
+
+
+def calibrate_ef(ef: torch.Tensor, pairs: Calibration | None) -> torch.Tensor:
+    """Map EFs (B,), per cent: linear between the pairs, constant beyond them; the same without pairs."""
+    if not pairs:
+        return ef
+    asked, told = torch.tensor([list(pair) for pair in pairs], dtype=ef.dtype, device=ef.device).T.contiguous()
+    right = torch.searchsorted(asked, ef.contiguous()).clamp(1, len(asked) - 1)
+    share = ((ef - asked[right - 1]) / (asked[right] - asked[right - 1])).clamp(0, 1)
+    return torch.lerp(told[right - 1], told[right], share)
