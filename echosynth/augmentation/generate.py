@@ -54,6 +54,7 @@ class Sampling:
         tolerance: of the gate.
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
+        heart_rate: beats per minute; None leaves it to the model.
 
     Raises:
         ConfigError: a value is out of range.
@@ -64,6 +65,7 @@ class Sampling:
     tolerance: Tolerance = Tolerance()  # noqa: RUF009
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    heart_rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -72,6 +74,8 @@ class Sampling:
             raise ConfigError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
         if self.guidance_scale is not None and not 0 <= self.guidance_scale < 100:
             raise ConfigError(f"guidance_scale must be a number from 0 to 100, got {self.guidance_scale}")
+        if self.heart_rate is not None and not 30 <= self.heart_rate <= 150:
+            raise ConfigError(f"heart_rate must be 30 to 150 beats per minute, got {self.heart_rate:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,7 @@ def make_clip(
         frame: conditioning frame uint8 (H, W); brought to the side that the cascade reads.
         target_ef: per cent.
         seed: of the CPU generator.
-        sampling: steps and guidance; its seed and attempts are not used here.
+        sampling: steps, guidance and heart rate; its seed and attempts are not used here.
         on_step: called after every solver step.
         source: name for the clip.
     """
@@ -126,6 +130,7 @@ def make_clip(
     made = pipe(
         to_network(pixels)[None, None],
         target_ef,
+        heart_rate=sampling.heart_rate,
         num_inference_steps=sampling.num_inference_steps,
         guidance_scale=sampling.guidance_scale,
         generator=[torch.Generator().manual_seed(seed)],

@@ -1,4 +1,4 @@
-"""`echosynth bench generate`: counted work, measured time and memory of one clip, per stage.
+"""`echosynth bench generate`: counted work, measured time and memory of one clip, per stage. `bench data`: clips read.
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
 passes it is (2 operations per multiply-add). Time is the fastest of the repeats after one warm-up.
@@ -27,7 +27,7 @@ REFERENCE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("what", nargs="?", choices=("generate",), default="generate", help="what to measure")
+    parser.add_argument("what", nargs="?", choices=("generate", "data"), default="generate", help="what to measure")
     parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed clips (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -36,12 +36,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and print a table."""
+    from echosynth.commands.bench_data import measure_data
     from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
     from echosynth.diffusion.loading import load_cascade
     from echosynth.errors import ConfigError
 
     if args.repeat < 1:
         raise ConfigError(f"--repeat: must be at least 1, got {args.repeat}")
+    if args.what == "data":
+        found = measure_data(choose_device(args.device))
+        for row in found["rates"]:
+            print(f"{row['name']:40} {row['clips_per_s']:10.1f} clips/s")
+        print(f"clips of 64 frames of 112x112; one process, {found['threads']} threads, {found['device']}")
+        return found
     name = args.model or DEFAULT_CASCADE
     pipeline = load_cascade(name, choose_device(args.device))
     result = {"model": str(name)} | measure(pipeline, args.repeat)

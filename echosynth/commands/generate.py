@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, help="solver steps of the base stage (default: the model's own)")
     parser.add_argument("--guidance", type=float, help="guidance scale of the base stage (default: the model's own)")
+    parser.add_argument(
+        "--heart-rate", type=float, metavar="BPM", help="beats per minute (default: the model's choice)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="root seed (default 0)")
     parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
     parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
@@ -57,7 +60,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(f"--tolerance must be a number of at least 0, got {args.tolerance:g}")
     if args.samples < 1 or (args.limit is not None and args.limit < 1):
         raise ConfigError("--samples and --limit must be at least 1")
-    sampling = Sampling(args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance)
+    sampling = Sampling(
+        args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance, args.heart_rate
+    )
     job = Production(
         command="generate",
         frames=read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say),

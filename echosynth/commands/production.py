@@ -11,6 +11,7 @@ Order on disk: clip, manifest line, previews. A kill between any two loses and d
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from echosynth.augmentation.generate import Sampling, generate_samples, is_finished
 from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries
@@ -19,7 +20,7 @@ from echosynth.commands.loaded import choose_device, identify, open_cascade, ope
 from echosynth.commands.progress import Reporter
 from echosynth.commands.run_folder import claim
 from echosynth.commands.sources import ConditioningFrame, hash_frames
-from echosynth.errors import OutputError
+from echosynth.errors import ConfigError, OutputError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video, write_avi, write_gif, write_mp4
 
@@ -71,6 +72,7 @@ class Production:
             "tolerance": self.sampling.tolerance.points,
             "steps": self.sampling.num_inference_steps,
             "guidance": self.sampling.guidance_scale,
+            "heart_rate": self.sampling.heart_rate,
             "model": list(identify(self.cascade)),
             "gate": list(identify(self.gate)),
             "judge": list(identify(self.judge)),
@@ -131,6 +133,9 @@ def load_clip(out: Path, sample: PlannedSample) -> EchoClip:
 def _make(job: Production, out: Path, manifest: Manifest, plan: Sequence[PlannedSample]) -> None:
     device = choose_device(job.device)
     cascade = open_cascade(job.cascade, device)
+    listens: Any = cascade.model.base_unet.config  # diffusers registers components at run time
+    if job.sampling.heart_rate is not None and "heart_rate" not in listens.scalars:
+        raise ConfigError(f"{job.cascade} does not listen to a heart rate; leave --heart-rate out")
     gate, judge = open_regressor(job.gate, device), open_regressor(job.judge, device)
     specs, asked = cascade.model.stages, job.sampling.num_inference_steps
     steps = (asked or specs[0].num_inference_steps) + sum(spec.num_inference_steps for spec in specs[1:])

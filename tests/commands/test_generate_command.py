@@ -104,6 +104,14 @@ def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
     assert table.read_text().count("\n") == 2
 
 
+def test_a_heart_rate_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):
+    words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
+    deaf = echosynth(*words, "--heart-rate", 70)
+    assert deaf.code == 2
+    assert "does not listen" in deaf.err
+    assert "beats per minute" in echosynth(*words, "--heart-rate", 7).err
+
+
 @pytest.mark.slow
 def test_demo_makes_its_page(echosynth, tmp_path):
     done = echosynth("demo", "--out", tmp_path / "demo", "--max-attempts", 1, "--json")

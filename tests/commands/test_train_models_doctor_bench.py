@@ -121,3 +121,10 @@ def test_training_on_acceptance_patients_is_refused(tmp_path: Path, capsys: pyte
 def test_simulate_refuses_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert message in refused(capsys, "simulate", "out", *words)
     assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_bench_data_names_its_rates(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = {row["name"]: row["clips_per_s"] for row in call(capsys, "bench", "data")["rates"]}
+    assert len(rates) == 5
+    assert all(rate > 0 for rate in rates.values())
