@@ -15,27 +15,12 @@ import torch
 from echosynth.augmentation.generate import Sampling, make_clip
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.commands.progress import Reporter
+from echosynth.diffusion.calibration import measure_calibration
 from echosynth.diffusion.loading import load_cascade
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed
 
 FIRST_SEED = 1_000_000
-ASKED = np.array([15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0])
-LOWEST_TOLD, HIGHEST_TOLD = 8.0, 90.0  # just beyond what the networks were trained on
-
-
-def fit_response(told: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """Coefficients of the cubic through what was read, which is near enough straight not to need more."""
-    return np.polyfit(told, read, 3)
-
-
-def invert(generated: np.ndarray, true: np.ndarray) -> list[list[float]]:
-    """Pairs (asked, told): the told EF whose clips read as true clips of the asked EF do."""
-    told = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 500)
-    made = np.maximum.accumulate(np.polyval(generated, told))
-    wanted = np.maximum.accumulate(np.polyval(true, ASKED))
-    answers = np.maximum.accumulate(np.interp(wanted, made, told))
-    return [[float(a), round(float(t), 1)] for a, t in zip(ASKED, answers, strict=True)]
 
 
 def main() -> None:
@@ -64,8 +49,7 @@ def main() -> None:
         slope, _ = np.polyfit(given, found, 1)
         bias = float(np.mean(np.subtract(found, given)))
         print(f"{name}: slope {slope:.2f}, r {np.corrcoef(given, found)[0, 1]:.3f}, bias {bias:+.1f}")
-    pairs = invert(*(fit_response(np.array(g), np.array(f)) for g, f in ((told, read), (true, read_true))))
-    print(f"ef_calibration: {pairs}")
+    print(f"ef_calibration: {measure_calibration(told, read, true, read_true)}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ Guidance makes a network overdo its condition. What it makes of each value it is
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 Calibration = Sequence[Sequence[float]]
+ASKED = (15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
+LOWEST_TOLD, HIGHEST_TOLD = 8.0, 90.0  # just beyond the EFs that networks are trained on, per cent
+DEGREE = 3  # of the curves through what was read: near enough straight not to need more
 
 
 def check_calibration(pairs: Calibration | None) -> None:
@@ -33,3 +37,23 @@ def calibrate_ef(ef: torch.Tensor, pairs: Calibration | None) -> torch.Tensor:
     right = torch.searchsorted(asked, ef.contiguous()).clamp(1, len(asked) - 1)
     share = ((ef - asked[right - 1]) / (asked[right] - asked[right - 1])).clamp(0, 1)
     return torch.lerp(told[right - 1], told[right], share)
+
+
+def measure_calibration(
+    told: Sequence[float], read: Sequence[float], true: Sequence[float], read_true: Sequence[float]
+) -> list[list[float]]:
+    """Pairs (asked, told) at `ASKED`: clips told the second read as true clips of the first do.
+
+    A regressor reads both kinds of clips, so its own slope and bias cancel.
+
+    Args:
+        told: EF that the networks were told, per cent, (n,).
+        read: EF that the regressor read from the clips they made.
+        true: EF of true clips, (m,).
+        read_true: EF that it read from those.
+    """
+    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 821)
+    made = np.maximum.accumulate(np.polyval(np.polyfit(told, read, DEGREE), grid))
+    wanted = np.maximum.accumulate(np.polyval(np.polyfit(true, read_true, DEGREE), np.array(ASKED)))
+    answers = np.maximum.accumulate(np.interp(wanted, made, grid))
+    return [[asked, round(float(answer), 1)] for asked, answer in zip(ASKED, answers, strict=True)]

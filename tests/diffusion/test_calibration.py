@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echosynth.diffusion.calibration import calibrate_ef, check_calibration
+from echosynth.diffusion.calibration import ASKED, calibrate_ef, check_calibration, measure_calibration
 
 PAIRS = [[10.0, 20.0], [50.0, 50.0], [85.0, 70.0]]
 
@@ -29,3 +29,25 @@ def test_without_pairs_nothing_changes() -> None:
 def test_what_is_no_rising_curve_is_refused(pairs: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="rising pairs"):
         check_calibration(pairs)
+
+
+def test_measuring_takes_back_slope_and_bias_and_those_of_the_reader() -> None:
+    rng = np.random.default_rng(0)
+    told, true = rng.uniform(10, 85, (2, 400))
+
+    def read(ef: np.ndarray) -> np.ndarray:  # a regressor that shrinks towards the middle
+        return 8 + 0.8 * ef + rng.normal(0, 3, len(ef))
+
+    pairs = measure_calibration(told, read(50 + 1.25 * (told - 50) - 4), true, read(true))
+    check_calibration(pairs)
+    for asked, answer in pairs:
+        assert answer == pytest.approx(50 + (asked + 4 - 50) / 1.25, abs=1.5)
+    assert [asked for asked, _ in pairs] == list(ASKED)
+
+
+def test_what_cannot_be_reached_is_asked_for_as_far_as_it_goes() -> None:
+    told, true = np.linspace(10, 85, 100), np.linspace(10, 85, 100)
+    pairs = measure_calibration(told, 40 + 0.2 * told, true, true)  # clips of EF 42 to 57, whatever is told
+    assert pairs[0][1] == 8.0
+    assert pairs[-1][1] == 90.0
+    check_calibration(pairs)
