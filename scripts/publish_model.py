@@ -26,7 +26,7 @@ LIMITS = {
         "It has seen no patient, only phantoms; on real frames it is a demonstration, not a measurement.",
         "Speckle is coarser and calmer than in real clips, and fine leaflet detail is lost.",
         "Apical four-chamber views with the left ventricle on the right of the picture only.",
-        "EF 10-85; heart rate, rhythm and regional wall motion are not controlled.",
+        "EF 10-85; rhythm and regional wall motion are not controlled.",
     ],
     "regressor": [
         "It has seen no patient, only phantoms: on real clips its numbers serve to compare synthetic clips only.",
@@ -73,7 +73,7 @@ def publish(args: argparse.Namespace) -> Path:
         {
             "name": args.name,
             "what": what,
-            "data": f"{data['patients']:,} phantom patients, EF uniform 10-85, varied views; no patient data",
+            "data": f"{data['patients']:,} phantom patients, EF uniform 10-85, wide views; no patient data",
             "seeds": f"patients {first}-{first + data['patients'] - 1}, training {config['seed']}",
             "steps": steps,
             "hardware": args.hardware,

@@ -1,4 +1,4 @@
-"""What README.md tells people to type works: ```bash blocks are run, every other line with `echosynth` is parsed.
+"""What README.md and docs/ tell people to type works: ```bash blocks are run, other lines with `echosynth` are parsed.
 
 The blocks run in order in one empty folder that holds the repository's configs, on tiny models under the bundled names:
 what is shown is that the words are right and fit together, not how good the clips are.
@@ -22,7 +22,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
-    return [text for tag, text in BLOCK.findall((ROOT / "README.md").read_text()) if tag == language]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [text for page in pages for tag, text in BLOCK.findall(page.read_text()) if tag == language]
 
 
 def commands(text: str) -> list[list[str]]:

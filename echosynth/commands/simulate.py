@@ -34,6 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="echonet",
         help="kind of scanner and hand (default echonet)",
     )
+    parser.add_argument(
+        "--hearts",
+        choices=("any", "normal", "dilated", "hypertrophic", "regional"),
+        default="any",
+        help="kind of hearts (default any)",
+    )
+    parser.add_argument(
+        "--rhythm",
+        choices=("sinus", "atrial fibrillation", "premature beats"),
+        default="sinus",
+        help="default sinus",
+    )
+    parser.add_argument("--remodel", action="store_true", help="weak ventricles are large, as in populations")
     parser.add_argument("--masks", action="store_true", help="also label every pixel: cavity, myocardium, left atrium")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time"
@@ -60,6 +73,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             fps=args.fps,
             size=args.size,
             views=args.views,
+            hearts=args.hearts,
+            rhythm=args.rhythm,
+            remodel=args.remodel,
             masks=args.masks,
         )
     except ValidationError as error:

@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy import optimize
 
 Calibration = Sequence[Sequence[float]]
 ASKED = (15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
 LOWEST_TOLD, HIGHEST_TOLD = 8.0, 90.0  # just beyond the EFs that networks are trained on, per cent
-DEGREE = 3  # of the curves through what was read: near enough straight not to need more
+BANDWIDTH = 7.0  # EF points over which what was read is averaged
 
 
 def check_calibration(pairs: Calibration | None) -> None:
@@ -52,8 +53,18 @@ def measure_calibration(
         true: EF of true clips, (m,).
         read_true: EF that it read from those.
     """
-    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 821)
-    made = np.maximum.accumulate(np.polyval(np.polyfit(told, read, DEGREE), grid))
-    wanted = np.maximum.accumulate(np.polyval(np.polyfit(true, read_true, DEGREE), np.array(ASKED)))
-    answers = np.maximum.accumulate(np.interp(wanted, made, grid))
+    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 411)
+    made, wanted = _follow(told, read, grid), _follow(true, read_true, np.array(ASKED))
+    # A hair of slope, so that a stretch where nothing changes is crossed and not jumped over.
+    answers = np.interp(wanted, made + 1e-3 * (grid - grid[0]), grid)
     return [[asked, round(float(answer), 1)] for asked, answer in zip(ASKED, answers, strict=True)]
+
+
+def _follow(x: Sequence[float], y: Sequence[float], at: np.ndarray) -> np.ndarray:
+    """Rising curve through a cloud: local straight lines (Gaussian weights), then isotonic regression."""
+    cloud, values = np.asarray(x), np.asarray(y)
+    curve = np.empty(len(at))
+    for k, centre in enumerate(at):
+        weight = np.exp(-0.25 * ((cloud - centre) / BANDWIDTH) ** 2)  # polyfit squares it
+        curve[k] = np.polyfit(cloud - centre, values, 1, w=weight)[1]
+    return optimize.isotonic_regression(curve).x

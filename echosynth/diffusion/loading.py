@@ -21,8 +21,10 @@ def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> Ech
     verify(folder)
     try:
         index = json.loads((folder / "model_index.json").read_text())
-        missing = [p for p, kind in index.items() if isinstance(kind, list) and kind[0] and not (folder / p).is_dir()]
-        if index.get("_class_name") != EchoCascadePipeline.__name__ or (missing and missing != ["stages"]):
+        # A component is [module, class]; other lists are the pipeline's own settings.
+        parts = [p for p, kind in index.items() if isinstance(kind, list) and [type(k) for k in kind] == [str, str]]
+        missing = [part for part in parts if not (folder / part).is_dir()]
+        if index.get("_class_name") != EchoCascadePipeline.__name__ or missing:
             raise CheckpointError(
                 f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ..."
             )

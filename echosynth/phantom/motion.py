@@ -17,6 +17,7 @@ import torch
 from echosynth.phantom.noise import counter_normal
 
 NUM_DISCS = 20
+SHORTEST_BEAT_S = 0.32  # what ejection, relaxation and filling need
 Fields = dict[str, torch.Tensor]
 
 
@@ -82,10 +83,20 @@ class Cycle:
 
 
 def _beat_position(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Seconds into the current beat and that beat's length, (B, T) each; beats differ in length by rr_jitter."""
+    """Seconds into the current beat and that beat's length, (B, T) each.
+
+    Beats differ in length: by a little in sinus rhythm (rr_jitter), without any order in atrial fibrillation
+    (rr_chaos), and a premature one lasts 0.65 of a beat, the one after it 1.35.
+    """
     mean_rr = 60.0 / patient["heart_rate"].double()
-    jitter = counter_normal(patient["seed"], 900, (256,)).double().clamp(-2.5, 2.5)
-    lengths = mean_rr[:, None] * (1 + patient["rr_jitter"].double()[:, None] * jitter)
+    jitter, chaos, early = (counter_normal(patient["seed"], k, (256,)).double() for k in (900, 901, 902))
+    lengths = mean_rr[:, None] * (1 + patient["rr_jitter"].double()[:, None] * jitter.clamp(-2.5, 2.5))
+    lengths = lengths * torch.exp(patient["rr_chaos"].double()[:, None] * chaos.clamp(-2.5, 2.5))
+    # A standard normal's distribution function makes the third stream uniform.
+    comes_early = torch.special.ndtr(early) < patient["premature"].double()[:, None]
+    comes_early[:, 1:] &= ~comes_early[:, :-1]
+    after = torch.cat([torch.zeros_like(comes_early[:, :1]), comes_early[:, :-1]], dim=1)
+    lengths = (lengths * torch.where(comes_early, 0.65, torch.where(after, 1.35, 1.0))).clamp_min(SHORTEST_BEAT_S)
     ends = lengths.cumsum(1)
     x = time + (start_phase.double() * lengths[:, 0])[:, None]
     if bool((x.max(dim=1).values >= ends[:, -1]).any()):
@@ -135,7 +146,7 @@ def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
 
     e_open = bump((x - t3 + 0.01) / (e_wave + 0.05), 0.7) * (x > t3 - 0.01)
     rest = 0.28 * smoothstep((x - t3) / 0.1) * (1 - smoothstep((x - rr + 0.05) / 0.06)) * relaxed
-    a_open = 0.75 * bump((x - t5 + 0.01) / a_wave, 0.8) * (x > t5 - 0.01)
+    a_open = 0.75 * bump((x - t5 + 0.01) / a_wave, 0.8) * (x > t5 - 0.01) * (early < 1)
     mitral = torch.maximum(torch.maximum(e_open, rest), a_open).clamp(0, 1)
     ejecting = torch.sin(math.pi * c) * (1 - 2 * relaxed)
     return Cycle(c, ejecting, mitral, time)

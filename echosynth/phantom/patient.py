@@ -45,6 +45,8 @@ class Patient:
         tricuspid_offset: how much nearer the apex the tricuspid valve is, as share of L.
         heart_rate: beats per minute.
         rr_jitter: relative spread of the beat length.
+        rr_chaos: spread of the log of the beat length, no two beats related; 0.2 in atrial fibrillation.
+        premature: share of beats that come too early, each followed by a pause.
         early_filling: share of filling in the E wave.
         long_axis_share: long-axis shortening is this share of EF (MAPSE = share * EF * L).
         regional: amplitude of wall-motion differences, 0 none, 1 strong.
@@ -112,6 +114,8 @@ class Patient:
     papillary_db: float
     outflow: float
     warp: float
+    rr_chaos: float = 0.0
+    premature: float = 0.0
 
     def fields(self) -> dict[str, torch.Tensor]:
         """All parameters as tensors of one element, as motion.py takes them."""
@@ -136,8 +140,62 @@ class Patient:
         return True
 
 
-def sample_patient(seed: int) -> Patient:
-    """Draw a patient; the same seed gives the same patient for ever."""
+# Kinds of hearts: fields of a sampled patient that are drawn anew, from these ranges.
+HEARTS: dict[str, dict[str, tuple[float, float]]] = {
+    "any": {},
+    "normal": {"edv": (65.0, 140.0), "sphericity": (0.48, 0.6), "wall": (0.6, 1.0), "regional": (0.0, 0.0)},
+    "dilated": {"edv": (170.0, 280.0), "sphericity": (0.62, 0.8), "wall": (0.6, 0.9), "regional": (0.0, 0.3)},
+    "hypertrophic": {"edv": (50.0, 100.0), "sphericity": (0.46, 0.58), "wall": (1.3, 1.7), "regional": (0.0, 0.0)},
+    "regional": {"regional": (0.5, 1.0)},  # a segment that hardly moves, or moves the wrong way
+}
+RHYTHMS: dict[str, dict[str, float]] = {
+    "sinus": {},
+    "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
+    "premature beats": {"premature": 0.2},
+}
+REMODELLING = -2.0  # change of ln EDV per unit of EF: what EchoNet-Dynamic's moments imply
+
+
+def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Patient:
+    """Draw a patient; the same arguments give the same patient for ever.
+
+    Args:
+        seed: who.
+        heart: of `HEARTS`.
+        rhythm: of `RHYTHMS`.
+
+    Raises:
+        ValueError: there is no such heart or rhythm.
+    """
+    if heart not in HEARTS or rhythm not in RHYTHMS:
+        raise ValueError(
+            f"heart must be one of {', '.join(HEARTS)}, rhythm of {', '.join(RHYTHMS)}; got {heart!r}, {rhythm!r}"
+        )
+    drawn = _draw_patient(seed)
+    place = np.random.default_rng(derive_seed(seed, "heart"))
+    shaped = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
+    return _weaken_until_able(replace(drawn, **shaped, **RHYTHMS[rhythm]))
+
+
+def remodel(patient: Patient, ef: float) -> Patient:
+    """A heart with this EF, per cent, for years: weak ventricles dilate, EDV exp(-2 (EF - 55.7) / 100)."""
+    edv = float(np.clip(patient.edv * math.exp(REMODELLING * (ef - 55.7) / 100), 20.0, 550.0))
+    return replace(patient, edv=edv)
+
+
+def _weaken_until_able(patient: Patient) -> Patient:
+    """Weaken the regional pattern until the heart can show every EF that may be asked of it."""
+    while not patient.can_reach(HIGHEST_EF):
+        patient = replace(
+            patient,
+            regional=patient.regional * 0.7,
+            asynchrony=patient.asynchrony * 0.7,
+            gradient=patient.gradient * 0.7,
+        )
+    return patient
+
+
+def _draw_patient(seed: int) -> Patient:
     rng = np.random.default_rng(derive_seed(seed, "patient"))
 
     def u(low: float, high: float) -> float:
@@ -149,7 +207,7 @@ def sample_patient(seed: int) -> Patient:
 
     edv = float(np.clip(np.exp(rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
     large = float(np.clip(np.log(edv / 95.0), -1.0, 1.0))  # large ventricles are rounder
-    patient = Patient(
+    return Patient(
         seed=seed,
         edv=edv,
         sphericity=float(np.clip(u(0.46, 0.68) + 0.08 * large, 0.42, 0.82)),
@@ -193,16 +251,6 @@ def sample_patient(seed: int) -> Patient:
         outflow=sometimes(0.35, 0.2, 1.0),
         warp=u(0.08, 0.4),
     )
-    # Every sampled heart must be able to show every EF that may be asked of it: weaken its regional pattern until it
-    # can.
-    while not patient.can_reach(HIGHEST_EF):
-        patient = replace(
-            patient,
-            regional=patient.regional * 0.7,
-            asynchrony=patient.asynchrony * 0.7,
-            gradient=patient.gradient * 0.7,
-        )
-    return patient
 
 
 def sample_ef(seed: int, distribution: str = "echonet") -> float:

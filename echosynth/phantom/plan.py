@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from echosynth.config import StrictModel
 from echosynth.errors import DatasetError
 from echosynth.phantom.motion import compute_cycle
-from echosynth.phantom.patient import HIGHEST_EF, Patient, sample_ef, sample_patient
+from echosynth.phantom.patient import HIGHEST_EF, Patient, remodel, sample_ef, sample_patient
 from echosynth.phantom.scanner import View, sample_view
 from echosynth.seeding import derive_seed
 
@@ -34,6 +34,10 @@ class SimulateConfig(StrictModel):
         fps: Hz; at least 25, so that no end-diastole or end-systole falls between two frames.
         size: side of the picture, pixels.
         views: family of views, see `VIEW_FAMILIES`.
+        hearts: kind of hearts, see `HEARTS`.
+        rhythm: see `RHYTHMS`.
+        remodel: let a patient's EDV go with the factual EF as in populations: weak ventricles are large. A patient's
+            counterfactuals keep the EDV of the factual.
         masks: also label every pixel of every frame.
     """
 
@@ -45,6 +49,9 @@ class SimulateConfig(StrictModel):
     fps: float = Field(default=32.0, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
     views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
+    hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional"] = "any"
+    rhythm: Literal["sinus", "atrial fibrillation", "premature beats"] = "sinus"
+    remodel: bool = False
     masks: bool = False
 
     @field_validator("counterfactual")
@@ -150,13 +157,19 @@ def choose_phase(patient: Patient, view: View, frames: int, fps: float) -> tuple
     )
 
 
+def make_patient(config: SimulateConfig, seed: int) -> Patient:
+    """The patient that this simulation makes of a seed."""
+    patient = sample_patient(seed, config.hearts, config.rhythm)
+    return remodel(patient, sample_ef(seed, config.ef_distribution)) if config.remodel else patient
+
+
 def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
     """The clips of one patient, the factual first. Cheap: nothing is rendered.
 
     Raises:
         DatasetError: the clips would be too short to be labelled.
     """
-    patient = sample_patient(seed)
+    patient = make_patient(config, seed)
     view = sample_view(seed, patient.long_axis, config.views)
     phase, ed, es = choose_phase(patient, view, config.frames, config.fps)
     factual = f"P{seed:07d}"

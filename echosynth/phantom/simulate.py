@@ -23,8 +23,7 @@ from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
 from echosynth.phantom.maps import label_pixels
-from echosynth.phantom.patient import sample_patient
-from echosynth.phantom.plan import PhantomRow, SimulateConfig, plan_patient
+from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, plan_patient
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.scanner import sample_view
 from echosynth.video.clip import EchoClip
@@ -59,7 +58,7 @@ def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered
         RuntimeError: the tracings do not hold the EF asked for: a bug of ours, and no label is better than a wrong one.
     """
     seed = rows[0].patient_seed
-    patient = sample_patient(seed)
+    patient = make_patient(config, seed)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, config.views)], [seed], config.size)
     made: list[Rendered] = []
     for row in rows:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from echosynth.checkpoints import write_sums
 from echosynth.diffusion import pipeline as pipeline_module
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.loading import load_cascade
@@ -205,6 +206,20 @@ def test_module_paths_on_disk_are_the_published_ones(tmp_path: Path) -> None:
     index = json.loads((make_tiny_cascade(tmp_path / "tiny") / "model_index.json").read_text())
     del index["_diffusers_version"]
     assert index == json.loads(GOLDEN.read_text())
+
+
+def test_a_calibrated_cascade_loads_and_is_told_another_ef(pipeline: EchoCascadePipeline, tmp_path: Path) -> None:
+    plain = pipeline(FRAME[:1], 40.0, generator=seeds(5)).clips
+    pipeline.register_to_config(ef_calibration=[[20.0, 30.0], [30.0, 40.0], [60.0, 70.0]])
+    try:
+        pipeline.save_pretrained(tmp_path / "calibrated")
+    finally:
+        pipeline.register_to_config(ef_calibration=None)
+    write_sums(tmp_path / "calibrated")
+    calibrated = load_cascade(str(tmp_path / "calibrated"))
+    calibrated.set_progress_bar_config(disable=True)
+    made = calibrated(FRAME[:1], 30.0, generator=seeds(5)).clips
+    assert int(np.abs(made.astype(int) - plain.astype(int)).max()) <= 1
 
 
 def test_the_loader_checks_hashes(tmp_path: Path) -> None:

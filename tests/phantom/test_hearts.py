@@ -1,0 +1,87 @@
+"""Kinds of hearts and rhythms: different where their names say so, exact in EF all the same."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
+from echosynth.phantom.patient import HEARTS, HIGHEST_EF, RHYTHMS, remodel, sample_patient
+from echosynth.phantom.plan import SimulateConfig, plan_patient
+
+SEEDS = range(100, 130)
+TIME = torch.arange(512, dtype=torch.float64) / 32.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(sorted(HEARTS)), st.sampled_from(sorted(RHYTHMS)), st.floats(5, 85))
+def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: str, ef: float) -> None:
+    fields = sample_patient(seed, heart, rhythm).fields()
+    cycle = compute_cycle(fields, TIME, torch.tensor([0.0]))
+    motion = compute_motion(fields, cycle, torch.tensor([ef], dtype=torch.float64))
+    volumes = simpson_volume(*disc_widths(fields, motion.narrowing, cycle.ejecting), motion.length)[0]
+    torch.testing.assert_close(100 * (1 - volumes / fields["edv"]), ef * cycle.contraction[0], rtol=0, atol=1e-6)
+    assert float(cycle.contraction.min()) == 0
+    assert float(cycle.contraction.max()) == 1
+    # blood does not leave or enter in jumps: at most the whole stroke in a tenth of a second
+    assert float(cycle.contraction[0].diff().abs().max()) < 0.5
+
+
+def test_hearts_are_what_their_names_say() -> None:
+    edv = {heart: np.mean([sample_patient(seed, heart).edv for seed in SEEDS]) for heart in HEARTS}
+    assert edv["dilated"] > 1.5 * edv["normal"] > 1.5 * edv["hypertrophic"] / 1.2
+    wall = {heart: np.mean([sample_patient(seed, heart).wall for seed in SEEDS]) for heart in HEARTS}
+    assert wall["hypertrophic"] > 1.5 * wall["normal"]
+    assert all(sample_patient(seed, "normal").regional == 0 for seed in SEEDS)
+    assert np.mean([sample_patient(seed, "regional").regional for seed in SEEDS]) > 0.4
+    assert all(sample_patient(seed, heart).can_reach(HIGHEST_EF) for seed in (100, 101) for heart in HEARTS)
+
+
+def beat_lengths(rhythm: str) -> np.ndarray:
+    """Time between the starts of beats, over many seconds of many patients, relative to their mean."""
+    found = []
+    for seed in SEEDS:
+        fields = sample_patient(seed, rhythm=rhythm).fields()
+        fine = torch.arange(6000, dtype=torch.float64) / 200.0
+        c = compute_cycle(fields, fine, torch.tensor([0.0])).contraction[0]
+        begins = ((c[:-1] == 0) & (c[1:] > 0)).nonzero().flatten().double() / 200.0
+        found.append((begins.diff() / begins.diff().mean()).numpy())
+    return np.concatenate(found)
+
+
+def test_rhythms_are_what_their_names_say() -> None:
+    sinus, fibrillation, premature = (beat_lengths(r) for r in ("sinus", "atrial fibrillation", "premature beats"))
+    assert sinus.std() < 0.06
+    assert fibrillation.std() > 0.12
+    assert abs(np.corrcoef(fibrillation[:-1], fibrillation[1:])[0, 1]) < 0.2  # no order in it
+    early = premature < 0.8
+    assert 0.05 < early.mean() < 0.3
+    assert np.median(premature[1:][early[:-1]]) > 1.15  # the pause after
+
+
+def test_without_an_a_wave_the_valve_opens_once_a_beat() -> None:
+    for seed in SEEDS:
+        mitral = [
+            compute_cycle(sample_patient(seed, rhythm=r).fields(), TIME[:64], torch.tensor([0.0])).mitral[0]
+            for r in ("sinus", "atrial fibrillation")
+        ]
+        assert float(mitral[1].sum()) < float(mitral[0].sum()) * 1.3
+
+
+def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_heart() -> None:
+    config = SimulateConfig(patients=1, counterfactual=(30.0,), remodel=True)
+    plans = [plan_patient(config, seed) for seed in range(200, 300)]
+    factual = np.array([[rows[0].ef, np.log(rows[0].edv)] for rows in plans])
+    assert np.corrcoef(factual.T)[0, 1] < -0.3
+    assert all(rows[0].edv == rows[1].edv for rows in plans)
+    patient = sample_patient(1)
+    assert remodel(patient, 55.7).edv == pytest.approx(patient.edv)
+    assert remodel(patient, 25.7).edv == pytest.approx(patient.edv * np.exp(0.6))
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="hypertrophic"):
+        sample_patient(0, heart="big")
+    with pytest.raises(ValueError, match="premature"):
+        sample_patient(0, rhythm="waltz")
