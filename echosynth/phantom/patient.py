@@ -7,6 +7,7 @@ widened to what point-of-care pictures show (dilated, hypertrophic, foreshortene
 
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -173,8 +174,8 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
         )
     drawn = _draw_patient(seed)
     place = np.random.default_rng(derive_seed(seed, "heart"))
-    shaped = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
-    return _weaken_until_able(replace(drawn, **shaped, **RHYTHMS[rhythm]))
+    changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
+    return _weaken_until_able(replace(drawn, **changes | RHYTHMS[rhythm]))
 
 
 def remodel(patient: Patient, ef: float) -> Patient:
