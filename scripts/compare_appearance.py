@@ -12,7 +12,8 @@ import torch
 from echosynth.evaluation.appearance import measure_appearance, percentiles
 from echosynth.phantom.patient import sample_ef, sample_patient
 from echosynth.phantom.render import Phantom
-from echosynth.phantom.scanner import VIEW_FAMILIES, sample_view
+from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 

@@ -19,7 +19,8 @@ from echosynth.diffusion.loading import load_cascade
 from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.patient import sample_patient
 from echosynth.phantom.render import Phantom
-from echosynth.phantom.scanner import VIEW_FAMILIES, sample_view
+from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
 from echosynth.report.overlay import paint_labels
 from echosynth.report.sheet import contact_sheet

@@ -17,7 +17,7 @@ import torch
 from echosynth.phantom.noise import counter_normal
 
 NUM_DISCS = 20
-SHORTEST_BEAT_S = 0.32  # what ejection, relaxation and filling need
+SHORTEST_BEAT_S = 0.42  # what ejection, relaxation and filling need
 Fields = dict[str, torch.Tensor]
 
 
@@ -125,12 +125,13 @@ def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
     t2 = t1 + ejection
     t3 = t2 + 0.08
     diastole = (rr - t3).clamp_min(0.06)
-    e_wave = (0.42 * diastole).clamp_max(0.20)
+    early = patient["early_filling"].double()[:, None]
+    # Without an A wave all of diastole is left to fill in.
+    e_wave = (torch.where(early < 1, 0.42, 0.85) * diastole).clamp_max(0.20)
     a_wave = (0.28 * diastole).clamp_max(0.13)
     t4, t5 = t3 + e_wave, rr - a_wave
     eject = ((x - t1) / ejection).clamp(0, 1)
     systole = 0.5 - 0.5 * torch.cos(math.pi * eject**0.88)
-    early = patient["early_filling"].double()[:, None]
     drift = (0.3 * (1 - early)).clamp_max(0.08)
     # The A wave ends a little before the beat does, so that the end-diastolic plateau is met by a frame at low rates
     # too.

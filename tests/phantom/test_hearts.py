@@ -1,5 +1,7 @@
 """Kinds of hearts and rhythms: different where their names say so, exact in EF all the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +26,9 @@ def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: st
     torch.testing.assert_close(100 * (1 - volumes / fields["edv"]), ef * cycle.contraction[0], rtol=0, atol=1e-6)
     assert float(cycle.contraction.min()) == 0
     assert float(cycle.contraction.max()) == 1
-    # blood does not leave or enter in jumps: at most the whole stroke in a tenth of a second
-    assert float(cycle.contraction[0].diff().abs().max()) < 0.5
+    # blood does not leave or enter in jumps: a millisecond changes little
+    fine = compute_cycle(fields, torch.arange(5000, dtype=torch.float64) / 1000.0, torch.tensor([0.0]))
+    assert float(fine.contraction[0].diff().abs().max()) < 0.08
 
 
 def test_hearts_are_what_their_names_say() -> None:
@@ -61,12 +64,14 @@ def test_rhythms_are_what_their_names_say() -> None:
 
 
 def test_without_an_a_wave_the_valve_opens_once_a_beat() -> None:
-    for seed in SEEDS:
-        mitral = [
-            compute_cycle(sample_patient(seed, rhythm=r).fields(), TIME[:64], torch.tensor([0.0])).mitral[0]
-            for r in ("sinus", "atrial fibrillation")
-        ]
-        assert float(mitral[1].sum()) < float(mitral[0].sum()) * 1.3
+    def openings(early_filling: float) -> int:
+        patient = replace(sample_patient(100), heart_rate=60.0, rr_jitter=0.0, early_filling=early_filling)
+        ten_seconds = torch.arange(10_000, dtype=torch.float64) / 1000.0
+        mitral = compute_cycle(patient.fields(), ten_seconds, torch.tensor([0.0])).mitral[0]
+        return int(((mitral[:-1] < 0.5) & (mitral[1:] >= 0.5)).sum())
+
+    assert openings(0.65) == 20  # E and A
+    assert openings(RHYTHMS["atrial fibrillation"]["early_filling"]) == 10
 
 
 def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_heart() -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from echosynth.phantom.scanner import VIEW_FAMILIES, WIDE, sample_view
+from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.view_families import VIEW_FAMILIES, WIDE
 
 COUNT = 300
 
