@@ -185,6 +185,16 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide") -> View
     )
 
 
+def _pixel_centres(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the pixels' centres, (size, size) each.
+
+    The published mask is in 112-pixel units; so is everything here, whatever the size.
+    """
+    axis = (torch.arange(size, device=view["depth"].device) + 0.5) * (112.0 / size) - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return y, x
+
+
 def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Where each pixel lies in the polar data, and whether it lies in the sector.
 
@@ -196,10 +206,7 @@ def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor,
         Sampling grid (B, size, size, 2) in grid_sample's [-1, 1] (beam, range), and the mask (B, size, size), float
         0/1.
     """
-    device = view["depth"].device
-    # The published mask is in 112-pixel units; so is everything here, whatever the size.
-    axis = (torch.arange(size, device=device) + 0.5) * (112.0 / size) - 0.5
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    y, x = _pixel_centres(view, size)
     dx, dy = x - 112.0 * view["apex_x"], y - 112.0 * view["apex_y"]
     radius = (dx * dx + dy * dy).sqrt() / (112.0 * view["radius"])
     angle = torch.atan2(dx, dy)
@@ -217,17 +224,14 @@ def pixel_positions(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.T
         view: fields of `View` as (B, 1, 1) tensors.
         size: side of the picture, pixels.
     """
-    axis = (torch.arange(size, device=view["depth"].device) + 0.5) * (112.0 / size) - 0.5
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    y, x = _pixel_centres(view, size)
     pitch = view["depth"] / (112.0 * view["radius"])
     return (x - 112.0 * view["apex_x"]) * pitch, (y - 112.0 * view["apex_y"]) * pitch
 
 
 def scanner_marks(view: "dict[str, torch.Tensor]", size: int) -> torch.Tensor:
     """Depth ticks, grey bar and probe mark that the crop left beside the sector: (B, size, size) in 0-1."""
-    device = view["depth"].device
-    axis = (torch.arange(size, device=device) + 0.5) * (112.0 / size) - 0.5
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    y, x = _pixel_centres(view, size)
     across, along = x - y - 62.0, x + y
     strength = view["marks"]
     bar = torch.exp(-(((across - 1.0) / 1.0) ** 2)) * (along > 118.0) * (along < 118.0 + 30.0 * strength)
