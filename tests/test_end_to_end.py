@@ -42,7 +42,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> None:
     began = time.monotonic()
-    made = call("simulate", "runs/smoke/phantoms", "--patients", "4", "--frames", "16", "--workers", "1")
+    made = call("simulate", "runs/smoke/phantoms", "--patients", "4", "--frames", "16", "--fps", "32", "--workers", "1")
     assert made["clips"] == 4
     assert made["splits"]["TRAIN"] >= 2
 

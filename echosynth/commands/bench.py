@@ -1,7 +1,8 @@
 """`echosynth bench generate`: counted work, measured time and memory of one clip, per stage. `bench data`: clips read.
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
-passes it is (2 operations per multiply-add). Time is the fastest of the repeats after one warm-up.
+passes it is, and the EF guide's readings and gradients count with the stage that they steer (2 operations per
+multiply-add). Time is the fastest of the repeats after one warm-up.
 """
 
 import argparse
@@ -79,10 +80,15 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
             _make_clip(pipeline)
         runs.append(dict(seen))
     timed = min(runs[1:], key=lambda run: sum(seconds for seconds, _ in run.values()))
-    stages = [
+
+    def parameters(part: str) -> int:
+        network = getattr(pipeline, part)
+        return 0 if network is None else sum(p.numel() for p in network.parameters())
+
+    stages: list[dict[str, Any]] = [
         {
             "name": name,
-            "parameters": sum(p.numel() for p in getattr(pipeline, f"{name}_unet").parameters()),
+            "parameters": parameters(f"{name}_unet") + (parameters("ef_guide") if name == "base" else 0),
             "passes": passes[name],
             "tflop": work[name] / 1e12,
             "seconds": timed[name][0],
@@ -114,16 +120,25 @@ def _count(pipeline: "EchoCascadePipeline") -> tuple[dict[str, int], dict[str, i
 
     work: dict[str, int] = {}
     passes: dict[str, int] = {spec.name: 0 for spec in pipeline.stages}
-    handles = []
+    handles: list[Any] = []
+    running: list[str] = []
+
+    def count_guide(module: Any, given: tuple[Any, ...]) -> None:
+        passes[running[-1]] += len(given[0])
+
     for name in passes:
 
         def count(module: Any, given: tuple[Any, ...], stage: str = name) -> None:
             passes[stage] += len(given[0])
 
         handles.append(getattr(pipeline, f"{name}_unet").register_forward_pre_hook(count))
+    guide: Any = pipeline.ef_guide
+    if guide is not None:
+        handles.append(guide.register_forward_pre_hook(count_guide))
     original = pipeline._run_stage
 
     def counted(spec: Any, *rest: Any) -> Any:
+        running.append(spec.name)
         with FlopCounterMode(display=False) as counter:
             made = original(spec, *rest)
         work[spec.name] = counter.get_total_flops()

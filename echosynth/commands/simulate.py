@@ -25,9 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ef-distribution", choices=("echonet", "uniform"), default="echonet", help="of the factual EF"
     )
-    parser.add_argument("--frames", type=int, default=64, help="of a clip (default 64)")
-    parser.add_argument("--fps", type=float, default=32.0, help="Hz (default 32)")
+    parser.add_argument("--frames", type=int, help="of a clip (default: drawn like EchoNet-Dynamic's, 175 on average)")
+    parser.add_argument("--fps", type=float, help="Hz (default: drawn like EchoNet-Dynamic's, 51 on average)")
     parser.add_argument("--size", type=int, default=112, help="side of the picture, pixels (default 112)")
+    parser.add_argument("--lossless", action="store_true", help="FFV1 instead of EchoNet-Dynamic's motion JPEG")
+    parser.add_argument(
+        "--quality", choices=("excellent", "good", "medium", "poor"), help="of the pictures (default: all levels)"
+    )
     parser.add_argument(
         "--views",
         choices=("echonet", "camus", "point-of-care", "wide"),
@@ -72,6 +76,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             frames=args.frames,
             fps=args.fps,
             size=args.size,
+            lossless=args.lossless,
+            quality=args.quality,
             views=args.views,
             hearts=args.hearts,
             rhythm=args.rhythm,

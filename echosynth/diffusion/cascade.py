@@ -34,6 +34,9 @@ class StageSpec:
         guidance_scale: of classifier-free guidance on EF by default; 1 means none.
         guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
         guidance_high: guide only at sigma <= this.
+        steering_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.
+        steering_low: steer only at sigma >= this.
+        steering_high: steer only at sigma <= this.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
 
     Raises:
@@ -49,6 +52,9 @@ class StageSpec:
     guidance_scale: float = 1.0
     guidance_low: float = 0.0
     guidance_high: float = 1e9
+    steering_scale: float = 0.0
+    steering_low: float = 0.0
+    steering_high: float = 1e9
     lowres_sigma: float = 0.0
 
     def __post_init__(self) -> None:

@@ -1,9 +1,12 @@
-"""Classifier-free guidance on EF, in a limited interval of noise levels.
+"""Two ways to hold a sampler to the EF that was asked for, each in a limited interval of noise levels.
 
-    D = D_uncond + w (D_cond - D_uncond)        Ho & Salimans 2022; interval: Kynkaanniemi et al. 2024
+    classifier-free guidance   D = D_uncond + w (D_cond - D_uncond)       Ho & Salimans 2022; interval: Kynkaanniemi
+                                                                         et al. 2024
+    steering by an EFGuide     D + w sigma^2 grad_x log N(EF; mu(x), s(x)^2)       Dhariwal & Nichol 2021
 
-Both evaluations run as one batch. Only EF is dropped: both see the same frame and the same timing, so guidance
-strengthens EF and leaves the patient alone.
+Both evaluations of the first run as one batch. Only EF is dropped: both see the same frame and the same timing, so
+guidance strengthens EF and leaves the patient alone. It makes a network overdo its condition; steering pulls a clip
+back that is on its way to too high an EF as well as one that is too low.
 """
 
 import math
@@ -11,9 +14,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = "ef"
+FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -52,3 +57,46 @@ def guided_denoiser(
         return uncond + guidance_scale * (cond - uncond)
 
     return denoise
+
+
+def steered_denoiser(
+    denoise: Denoise,
+    guide: EFGuide | Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
+    preconditioning: EDMPreconditioning,
+    reference: torch.Tensor,
+    ef: torch.Tensor,
+    steering_scale: float = 1.0,
+    low: float = 0.0,
+    high: float = math.inf,
+) -> Denoise:
+    """Pull a denoiser's answers towards an EF.
+
+    Args:
+        denoise: D(x, sigma).
+        guide: reads EF, its spread and the volume curve from (c_in x, c_noise, reference).
+        preconditioning: of the stage.
+        reference: what the stage's clips differ from, (B, 1, T, H, W).
+        ef: wanted, (B,), per cent.
+        steering_scale: w; 0 means no steering.
+        low: steer at sigma >= low.
+        high: steer at sigma <= high.
+
+    Returns:
+        D(x, sigma) with x (B, 1, T, H, W) and sigma of shape ().
+    """
+
+    def steered(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        plain = denoise(x, sigma)
+        if steering_scale == 0 or not low <= float(sigma) <= high:
+            return plain
+        with torch.enable_grad():
+            probe = x.detach().float().requires_grad_()
+            c_noise = preconditioning.c_noise(sigma).reshape(-1).expand(len(x))
+            read, spread, _ = guide(preconditioning.c_in(sigma) * probe, c_noise, reference)
+            off, width = (ef - read), spread.detach()
+            pull = (off.detach() / width).clamp(-FURTHEST, FURTHEST) / width
+            # d/dx of -(off^2) / (2 s^2) with s held still: making the guide unsure would be no way out.
+            (gradient,) = torch.autograd.grad((pull * read).sum(), probe)
+        return plain + steering_scale * sigma**2 * gradient
+
+    return steered

@@ -7,7 +7,7 @@ diffusers finds components by their argument name and class, so stages are flat:
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
 from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference
-from echosynth.diffusion.guidance import GUIDED, guided_denoiser
+from echosynth.diffusion.ef_guide import EFGuide, EFReading
+from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
@@ -57,14 +58,18 @@ class EchoCascadePipeline(DiffusionPipeline):
     Args:
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
+        ef_guide: reads EF off noisy clips, for stages with a steering_scale; None for none.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
         ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and constant
             beyond; guided networks overdo EF a little, and the pairs, measured on held-out patients, take that back.
     """
 
-    model_cpu_offload_seq = "base_unet->sr1_unet->sr2_unet->sr3_unet"
-    _optional_components = [f"sr{k}_{part}" for k in range(1, MAX_STAGES) for part in ("unet", "scheduler")]  # noqa: RUF012
+    model_cpu_offload_seq = "ef_guide->base_unet->sr1_unet->sr2_unet->sr3_unet"
+    _optional_components = [  # noqa: RUF012
+        "ef_guide",
+        *(f"sr{k}_{part}" for k in range(1, MAX_STAGES) for part in ("unet", "scheduler")),
+    ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
 
     def __init__(
@@ -77,6 +82,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr2_scheduler: EDMScheduler | None = None,
         sr3_unet: UNet3D | None = None,
         sr3_scheduler: EDMScheduler | None = None,
+        ef_guide: EFGuide | None = None,
         stages: list[dict[str, Any]] | None = None,
         ef_calibration: list[list[float]] | None = None,
     ) -> None:
@@ -93,6 +99,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             sr2_scheduler=sr2_scheduler,
             sr3_unet=sr3_unet,
             sr3_scheduler=sr3_scheduler,
+            ef_guide=ef_guide,
         )
         self.register_to_config(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration)
 
@@ -103,11 +110,12 @@ class EchoCascadePipeline(DiffusionPipeline):
         networks: Mapping[str, UNet3D],
         schedulers: Mapping[str, EDMScheduler],
         ef_calibration: list[list[float]] | None = None,
+        ef_guide: EFGuide | None = None,
     ) -> "EchoCascadePipeline":
         """Build from parts named after the stages."""
         parts: dict[str, Any] = {f"{spec.name}_unet": networks[spec.name] for spec in specs}
         parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs}
-        return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, **parts)
+        return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, ef_guide=ef_guide, **parts)
 
     @property
     def stages(self) -> list[StageSpec]:
@@ -117,22 +125,37 @@ class EchoCascadePipeline(DiffusionPipeline):
         present = [getattr(self, f"{spec.name}_unet") is not None for spec in specs]
         return specs[: present.index(False)] if False in present else specs
 
-    def passes(self, num_inference_steps: int | None = None, guidance_scale: float | None = None) -> dict[str, int]:
-        """Network evaluations per clip and stage; a guided step counts twice."""
+    def passes(
+        self,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        steering_scale: float | None = None,
+    ) -> dict[str, int]:
+        """Network evaluations per clip and stage; a guided step counts twice, and each reading of the EF guide once."""
         counts = {}
-        for k, spec in enumerate(self.stages):
-            steps = (num_inference_steps if k == 0 else None) or spec.num_inference_steps
-            scale = guidance_scale if k == 0 and guidance_scale is not None else spec.guidance_scale
+        for spec in self._specs(guidance_scale, steering_scale):
+            steps = (num_inference_steps if spec.kind == "base" else None) or spec.num_inference_steps
             scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
             scheduler.set_timesteps(steps)
-            guided = [spec.guidance_low <= float(s) <= spec.guidance_high for s in scheduler.sigmas[:-1]]
-            extra = (
-                sum(guided) / len(guided)
-                if scale != 1.0 and GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
-                else 0
-            )
-            counts[spec.name] = round(scheduler.passes(steps) * (1 + extra))
+            listens = GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
+            share = 1.0
+            for on, low, high in (
+                (listens and spec.guidance_scale != 1.0, spec.guidance_low, spec.guidance_high),
+                (self.ef_guide is not None and spec.steering_scale, spec.steering_low, spec.steering_high),
+            ):
+                within = [low <= float(sigma) <= high for sigma in scheduler.sigmas[:-1]]
+                share += sum(within) / len(within) if on else 0.0
+            counts[spec.name] = round(scheduler.passes(steps) * share)
         return counts
+
+    def _specs(self, guidance_scale: float | None, steering_scale: float | None) -> list[StageSpec]:
+        """The stages, with the caller's wishes for the base."""
+        base, *rest = self.stages
+        if guidance_scale is not None:
+            base = replace(base, guidance_scale=guidance_scale)
+        if steering_scale is not None:
+            base = replace(base, steering_scale=steering_scale)
+        return [base, *rest]
 
     @torch.no_grad()
     def __call__(
@@ -143,6 +166,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         phase: float | Sequence[float] | torch.Tensor | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        steering_scale: float | None = None,
         generator: Generators | None = None,
         output_type: str = "np",
         return_dict: bool = True,
@@ -158,6 +182,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                 None leaves it to the model to see.
             num_inference_steps: solver steps of the base; None for the model's own. The other stages keep theirs.
             guidance_scale: of the base; None for the model's own, 1 for none.
+            steering_scale: of the base by the EF guide; None for the model's own, 0 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
             output_type: "np" for uint8 (B, T, H, W), "pt" for float (B, 1, T, H, W) in [-1, 1].
             return_dict: False for a plain tuple.
@@ -173,24 +198,23 @@ class EchoCascadePipeline(DiffusionPipeline):
         device = self._execution_device
         frame = frame.to(device, torch.float32)
         config: Any = self.config
-        scalars = {"ef": calibrate_ef(_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
+        wanted = _scalar("ef", ef, 1, 95, "per cent", frame)
+        scalars = {"ef": calibrate_ef(wanted, config.ef_calibration)}
         scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
         scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
-        specs = self.stages
+        specs = self._specs(guidance_scale, steering_scale)
         steps = [spec.num_inference_steps for spec in specs]
         steps[0] = num_inference_steps or steps[0]
-        scales = [spec.guidance_scale for spec in specs]
-        scales[0] = scales[0] if guidance_scale is None else guidance_scale
         clip: torch.Tensor | None = None
         with self.progress_bar(total=sum(steps)) as bar:
-            for spec, count, scale in zip(specs, steps, scales, strict=True):
+            for spec, count in zip(specs, steps, strict=True):
 
                 def on_step(index: int, sigma: torch.Tensor, x: torch.Tensor) -> None:
                     bar.update()
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, sigma, {"latents": x})
 
-                clip = self._run_stage(spec, count, scale, clip, frame, scalars, generator, on_step)
+                clip = self._run_stage(spec, count, clip, frame, scalars, wanted, generator, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
         clip = clip.clamp(-1, 1)
@@ -211,10 +235,10 @@ class EchoCascadePipeline(DiffusionPipeline):
         self,
         spec: StageSpec,
         steps: int,
-        scale: float,
         previous: torch.Tensor | None,
         frame: torch.Tensor,
         scalars: Mapping[str, torch.Tensor],
+        ef: torch.Tensor,
         generator: Generators | None,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None],
     ) -> torch.Tensor:
@@ -236,9 +260,26 @@ class EchoCascadePipeline(DiffusionPipeline):
             with torch.autocast(x.device.type, torch.bfloat16, enabled=has_fast_bf16(x.device)):
                 return unet(x, c_noise, **conditions)
 
+        levels = scheduler.preconditioning
         denoise = guided_denoiser(
-            network, scheduler.preconditioning, scalars, given, scale, spec.guidance_low, spec.guidance_high
+            network, levels, scalars, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
         )
+        if self.ef_guide is not None and spec.steering_scale:
+
+            def guide(x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
+                with torch.autocast(x.device.type, torch.bfloat16, enabled=has_fast_bf16(x.device)):
+                    return self.ef_guide(x, c_noise, reference)
+
+            denoise = steered_denoiser(
+                denoise,
+                guide,
+                levels,
+                reference,
+                ef,
+                spec.steering_scale,
+                spec.steering_low,
+                spec.steering_high,
+            )
         scheduler.set_timesteps(steps, device=frame.device)
         start = draw_noise(reference, generator) * scheduler.init_noise_sigma
         return reference + scheduler.sample(denoise, start, generator, on_step)

@@ -99,6 +99,12 @@ class Machine:
         padded = torch.cat([z[..., :1, :], z, z[..., -1:, :]], dim=-2)
         return side * (padded[..., :-2, :] + padded[..., 2:, :]) + centre * z
 
+    def second_trip(self, z: torch.Tensor) -> torch.Tensor:
+        """Reverberation: echoes that went to the tissue and back twice show again, fainter, at twice their range."""
+        half_way = torch.arange(z.shape[-2], device=z.device) // 2
+        level = 10 ** (self.v["second_trip_db"] / 20) * smoothstep((self.range - 2.0) / 2.0)
+        return level[:, None, None] * z[..., half_way, :]
+
     def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
         """Electronic noise of some frames, (B, 2, T, R, A): a tile, rolled by a hash of the frame's index."""
         out = []
@@ -116,6 +122,7 @@ class Machine:
         """Echoes (B, 4, T, R, A) to grey levels (B, T, R, A) in [0, 1] on the polar grid."""
         v = {k: f[:, None] for k, f in self.v.items()}
         swirl = 2 * math.pi * 0.7 * time.float()[None, None, :, None, None]
+        z = z + self.second_trip(z)
         haze = self.haze[:, :2, None] * torch.cos(swirl) + self.haze[:, 2:, None] * torch.sin(swirl)
         first = z[:, :2] * self.gain[:, None, None] + haze + self.clutter[:, :, None] + self.frame_noise(frames)
         second = z[:, 2:] * self.gain[:, None, None]
@@ -125,5 +132,6 @@ class Machine:
         soft = y ** v["gamma"]
         y = soft + v["s_curve"] * (smoothstep(y) ** (v["gamma"] / 1.5) - soft)
         k = v["speckle_reduction"]
-        y = torch.cat([y[:, :, :1], (1 - k) * y[:, :, 1:-1] + k / 2 * (y[:, :, 2:] + y[:, :, :-2]), y[:, :, -1:]], 2)
+        n = k / 3  # far less along the beam, where the pulse is already sharp
+        y = torch.cat([y[:, :, :1], (1 - n) * y[:, :, 1:-1] + n / 2 * (y[:, :, 2:] + y[:, :, :-2]), y[:, :, -1:]], 2)
         return torch.cat([y[..., :1], (1 - k) * y[..., 1:-1] + k / 2 * (y[..., 2:] + y[..., :-2]), y[..., -1:]], -1)

@@ -118,7 +118,9 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     rv_width = rv_profile(z, p)
     tricuspid = length * (1 - p["tricuspid_offset"])
     rv = _edge(-q - epi, 0.06) * _edge(epi + rv_width + q_warp + 0.12 * field(0.5), 0.08)
-    rv = rv * _edge(tricuspid - s, 0.08) * (z > p["rv_apex"])
+    coarse = torch.relu(field(0.45, 0.3)) * smoothstep((0.9 - z) / 0.4)  # trabeculae, most of them near the apex
+    rv = rv * _edge(epi + rv_width + q - 2.2 * p["rv_trabeculation"] * coarse, 0.08)
+    rv = rv * _edge(tricuspid - s, 0.08) * _edge((z - p["rv_apex"] - 0.1 * field(0.7)) * length, 0.25)
     rv_wall = _edge(-q_warp - epi - rv_width, 0.06) * _edge(epi + rv_width + 0.40 + q_warp, 0.08)
     rv_wall = rv_wall * _edge(length - s, 0.1) * (z > p["rv_apex"] - 0.03)
 
@@ -160,10 +162,14 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     wall = wall - p["apex_drop_db"] * (1 - smoothstep(z / 0.38))
     wall = wall + 3 * torch.exp(-(((aq - endo - 0.05) / 0.10) ** 2)) * above
     scene.paint(muscle, wall)
-    scene.paint(rv_wall, p["tissue_db"] - 6.0 + slow + 5 * smoothstep((z - 0.5) / 0.5))
+    scene.paint(
+        rv_wall * (0.55 + 0.45 * torch.sigmoid(3 * field(1.2))),
+        p["tissue_db"] - 6.0 + slow + 5 * smoothstep((z - 0.5) / 0.5),
+    )
     for inside, bright in ((la_in, 9.0), (ra_in, 8.0)):
-        rim = torch.exp(-((inside / 0.16).clamp(-6, 6) ** 2)) * (s > length)
-        scene.add((bright + 2.5 * field(0.7)) * rim * (1 - behind * 0.6))
+        rim = torch.exp(-((inside / (0.16 + 0.05 * field(0.8))).clamp(-6, 6) ** 2)) * (s > length)
+        broken = torch.sigmoid(2.5 * field(0.9) + 0.6)  # walls along the beam are seen here and there only
+        scene.add((bright + 2.5 * field(0.7)) * rim * broken * (1 - behind * 0.6))
     septum = torch.exp(-(((q - (la_q - p["la_width"] - 0.16)) / 0.17) ** 2))
     septum = septum * _edge(s - length, 0.2) * _edge(length + p["la_length"] * 0.95 - s, 0.2)
     gap = torch.exp(-(((s - length - p["la_length"] * 0.5) / 0.8) ** 2))  # the fossa ovalis hardly echoes
@@ -181,11 +187,17 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     not_septum = 1 - septum * 0.95
     blood = p["blood_db"]
     scene.paint(p["outflow"] * 1.2 * blob(length + 0.35, -septal * annulus * 0.7, 0.9, 0.75), blood)
+    # The floors of the atria are never clean: side lobes of the bright wall behind, and what enters through the veins.
+    floor_la = 9 * smoothstep((s - la_s) / (p["la_length"] * 0.5)) * (1 + 0.5 * field(0.6))
+    floor_ra = 9 * smoothstep((s - ra_s) / (p["la_length"] * 0.45)) * (1 + 0.5 * field(0.6))
+    for side in (-0.62, 0.7):
+        vein = blob(la_s + p["la_length"] * 0.5, la_q + side * p["la_width"], 0.8, 0.28)
+        scene.paint(p["veins"] * 0.9 * vein, blood + 4)
     for region, level in (
         (cavity, blood),
-        (rv * (1 - muscle), blood + 5),
-        (la * not_septum, blood - 2),
-        (ra * not_septum, blood),
+        (rv * (1 - muscle), blood + 5 + 3 * field(0.8)),
+        (la * not_septum, blood - 2 + floor_la),
+        (ra * not_septum, blood + floor_ra),
     ):
         scene.paint(region, level)
     for along, across, strength in ((0.52, 0.72, 0.9), (0.42, 0.55, 0.5)):

@@ -46,8 +46,6 @@ class Patient:
         tricuspid_offset: how much nearer the apex the tricuspid valve is, as share of L.
         heart_rate: beats per minute.
         rr_jitter: relative spread of the beat length.
-        rr_chaos: spread of the log of the beat length, no two beats related; 0.2 in atrial fibrillation.
-        premature: share of beats that come too early, each followed by a pause.
         early_filling: share of filling in the E wave.
         long_axis_share: long-axis shortening is this share of EF (MAPSE = share * EF * L).
         regional: amplitude of wall-motion differences, 0 none, 1 strong.
@@ -71,6 +69,16 @@ class Patient:
         papillary_db: brightness of papillary muscle and moderator band, dB.
         outflow: how much of the outflow tract is in the plane, 0-1.
         warp: random distortion of everything outside the LV, cm.
+        rr_chaos: spread of the log of the beat length, no two beats related; 0.2 in atrial fibrillation.
+        premature: share of beats that come too early, each followed by a pause.
+        foreshortening: share of the long axis that a slanting plane misses, 0-0.2; the other fields are already those
+            of the heart as it appears.
+        leaflet_tip: how much thicker a leaflet is at its tip, relative.
+        leaflet_billow: curvature of the leaflets, share of their length.
+        chordae_db: tendinous cords relative to the leaflets, dB.
+        rv_trabeculation: roughness of the right ventricle, cm.
+        veins: how open the pulmonary veins lie in the plane, 0-1.
+        drift: how far speckle changes with breathing and the hand, rad.
     """
 
     seed: int
@@ -117,6 +125,13 @@ class Patient:
     warp: float
     rr_chaos: float = 0.0
     premature: float = 0.0
+    foreshortening: float = 0.0
+    leaflet_tip: float = 0.0
+    leaflet_billow: float = 0.0
+    chordae_db: float = -20.0
+    rv_trabeculation: float = 0.0
+    veins: float = 0.0
+    drift: float = 0.35
 
     def fields(self) -> dict[str, torch.Tensor]:
         """All parameters as tensors of one element, as motion.py takes them."""
@@ -175,7 +190,25 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
     drawn = _draw_patient(seed)
     place = np.random.default_rng(derive_seed(seed, "heart"))
     changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
-    return _weaken_until_able(replace(drawn, **changes | RHYTHMS[rhythm]))
+    seen = foreshorten(replace(drawn, **changes | RHYTHMS[rhythm]), drawn.foreshortening)
+    return _weaken_until_able(seen)
+
+
+def foreshorten(patient: Patient, share: float) -> Patient:
+    """The heart as a plane shows it that misses the true apex by a share of the long axis.
+
+    What is cut is nearer the base: shorter, rounder, with a thicker and blunter false apex that hardly comes nearer.
+    EF and volumes are those of the outline that appears, which is all that a reader could trace.
+    """
+    return replace(
+        patient,
+        edv=patient.edv * (1 - share),
+        sphericity=min(0.85, patient.sphericity / (1 - share)),
+        apex_power=patient.apex_power * (1 + 2 * share),
+        wall_apex=patient.wall_apex * (1 + 2 * share),
+        long_axis_share=patient.long_axis_share * (1 - 2 * share),
+        foreshortening=share,
+    )
 
 
 def remodel(patient: Patient, ef: float) -> Patient:
@@ -206,6 +239,12 @@ def _draw_patient(seed: int) -> Patient:
         draw, value = rng.uniform(), u(low, high)
         return value if draw < probability else 0.0
 
+    # What came later has a stream of its own, so that it moves no earlier draw.
+    late = np.random.default_rng(derive_seed(seed, "detail"))
+
+    def more(low: float, high: float) -> float:
+        return float(late.uniform(low, high))
+
     edv = float(np.clip(np.exp(rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
     large = float(np.clip(np.log(edv / 95.0), -1.0, 1.0))  # large ventricles are rounder
     return Patient(
@@ -235,7 +274,7 @@ def _draw_patient(seed: int) -> Patient:
         regional_side=float(rng.choice([-1.0, 0.0, 1.0])),
         gradient=u(-0.3, 0.3),
         asynchrony=sometimes(0.6, -0.35, 0.35),
-        decorrelation=u(0.3, 1.6),
+        decorrelation=u(0.6, 2.8),
         swing=u(0.0, 0.35),
         respiration=sometimes(0.8, 0.0, 0.25),
         tissue_db=u(-24.0, -9.0),
@@ -244,13 +283,20 @@ def _draw_patient(seed: int) -> Patient:
         background_db=u(-46.0, -27.0),
         posterior_db=u(4.0, 28.0),
         blood_db=u(-62.0, -38.0),
-        texture=u(0.35, 0.9),
+        texture=u(0.1, 0.75),
         valve_db=u(-24.0, -9.0),
         valve_thickness=u(0.03, 0.09),
         trabeculation=u(0.02, 0.16),
         papillary_db=u(-30.0, -13.0),
         outflow=sometimes(0.35, 0.2, 1.0),
         warp=u(0.08, 0.4),
+        foreshortening=more(0.02, 0.2) * (late.uniform() < 0.4),
+        leaflet_tip=more(0.2, 2.0),
+        leaflet_billow=more(-0.12, 0.22),
+        chordae_db=more(-18.0, -4.0),
+        rv_trabeculation=more(0.05, 0.45),
+        veins=more(0.2, 1.0) * (late.uniform() < 0.6),
+        drift=more(0.1, 1.5),
     )
 
 

@@ -4,9 +4,11 @@ View seed and noise seed are the patient's. A counterfactual keeps patient, view
 Frames that are traced show end-diastole and end-systole exactly (contraction 0 and 1).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field, field_validator
 
@@ -30,10 +32,13 @@ class SimulateConfig(StrictModel):
         seed: of the first patient; the others follow, one by one.
         counterfactual: EFs, per cent, at which every patient is rendered once more.
         ef_distribution: where the factual EF comes from, see `sample_ef`.
-        frames: frames of a clip.
-        fps: Hz; at least 25, so that no end-diastole or end-systole falls between two frames.
+        frames: frames of a clip; None draws them like EchoNet-Dynamic's.
+        fps: Hz; None draws it like EchoNet-Dynamic's. At least 25, so that no end-diastole or end-systole falls
+            between two frames.
         size: side of the picture, pixels.
+        lossless: FFV1 instead of EchoNet-Dynamic's motion JPEG.
         views: family of views, see `VIEW_FAMILIES`.
+        quality: of the pictures, see `QUALITIES`; None for all that the family has.
         hearts: kind of hearts, see `HEARTS`.
         rhythm: see `RHYTHMS`.
         remodel: let a patient's EDV go with the factual EF as in populations: weak ventricles are large. A patient's
@@ -45,10 +50,12 @@ class SimulateConfig(StrictModel):
     seed: int = Field(default=0, ge=0)
     counterfactual: tuple[float, ...] = ()
     ef_distribution: Literal["echonet", "uniform"] = "echonet"
-    frames: int = Field(default=64, ge=2, le=1024)
-    fps: float = Field(default=32.0, ge=25.0, le=200.0)
+    frames: int | None = Field(default=None, ge=2, le=1024)
+    fps: float | None = Field(default=None, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
+    lossless: bool = False
     views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
+    quality: Literal["excellent", "good", "medium", "poor"] | None = None
     hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional"] = "any"
     rhythm: Literal["sinus", "atrial fibrillation", "premature beats"] = "sinus"
     remodel: bool = False
@@ -86,6 +93,8 @@ class PhantomRow:
         depth_cm: imaging depth.
         tilt_deg: LV axis against the beam axis.
         regional: amplitude of wall-motion differences.
+        frames: of the clip.
+        fps: Hz.
     """
 
     file: str
@@ -105,6 +114,8 @@ class PhantomRow:
     depth_cm: float
     tilt_deg: float
     regional: float
+    frames: int
+    fps: float
 
 
 def split_of(patient_seed: int) -> str:
@@ -163,15 +174,33 @@ def make_patient(config: SimulateConfig, seed: int) -> Patient:
     return remodel(patient, sample_ef(seed, config.ef_distribution)) if config.remodel else patient
 
 
+def make_view(config: SimulateConfig, seed: int) -> View:
+    """The view that this simulation has of a patient."""
+    return sample_view(seed, make_patient(config, seed).long_axis, config.views, config.quality)
+
+
+def draw_timing(config: SimulateConfig, patient: Patient) -> tuple[int, float]:
+    """Frames and frame rate of a patient's clips, like EchoNet-Dynamic's where they are not given.
+
+    Published: 50.9 (6.8) Hz; 175 (57) frames, here log-normal and long enough for one and a half beats.
+    """
+    draw = np.random.default_rng(derive_seed(patient.seed, "timing"))
+    fps = round(float(np.clip(draw.normal(50.9, 6.8), 25.0, 138.0)), 1)
+    spread = math.sqrt(math.log(1 + (57 / 175) ** 2))
+    frames = round(math.exp(draw.normal(math.log(175) - spread**2 / 2, spread)))
+    fps = config.fps or fps
+    return config.frames or int(np.clip(frames, math.ceil(90 / patient.heart_rate * fps), 1002)), fps
+
+
 def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
     """The clips of one patient, the factual first. Cheap: nothing is rendered.
 
     Raises:
         DatasetError: the clips would be too short to be labelled.
     """
-    patient = make_patient(config, seed)
-    view = sample_view(seed, patient.long_axis, config.views)
-    phase, ed, es = choose_phase(patient, view, config.frames, config.fps)
+    patient, view = make_patient(config, seed), make_view(config, seed)
+    frames, fps = draw_timing(config, patient)
+    phase, ed, es = choose_phase(patient, view, frames, fps)
     factual = f"P{seed:07d}"
     names = {factual: sample_ef(seed, config.ef_distribution)}
     names |= {f"{factual}_ef{ef:g}": ef for ef in config.counterfactual}
@@ -194,6 +223,8 @@ def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
             depth_cm=view.depth,
             tilt_deg=view.tilt,
             regional=patient.regional,
+            frames=frames,
+            fps=fps,
         )
         for name, ef in names.items()
     ]

@@ -26,7 +26,7 @@ from echosynth.phantom.motion import (
     disc_widths,
     simpson_volume,
 )
-from echosynth.phantom.noise import counter_normal
+from echosynth.phantom.noise import counter_normal, smooth_field
 from echosynth.phantom.patient import Patient
 from echosynth.phantom.scanner import View, scan_grid, scanner_marks
 from echosynth.phantom.valves import draw_valves
@@ -103,6 +103,7 @@ class Phantom:
         self.columns = columns
         self.grid, self.mask = scan_grid(columns, size)
         self.marks = scanner_marks(columns, size) * (1 - self.mask)
+        self.turning = 1 + 0.4 * smooth_field(self.view["seed"], 401, (NUM_RANGES, NUM_BEAMS), (36, 26))
         self.valve_texture = 0.5 + 0.9 * counter_normal(self.view["seed"], 400, (4, 1, NUM_RANGES, NUM_BEAMS))
 
     @torch.no_grad()
@@ -160,14 +161,12 @@ class Phantom:
         tissue = F.grid_sample(
             self.atlas, grid.reshape(batch, num * ranges, beams, 2), align_corners=False, padding_mode="border"
         ).reshape(batch, 4, num, ranges, beams)
-        # Through-plane motion: other scatterers come into the plane as the heart contracts, and leave it again.
+        # Through-plane motion: other scatterers come into the plane as the heart contracts, and leave it again; more
+        # here than there, because the heart also turns.
         turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
-        breath = (
-            0.35
-            * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
-            * (self.patient["respiration"].float() > 0)[:, None]
-        )
-        turn = (turn + breath)[:, None, :, None, None]
+        breath = self.patient["drift"].float()[:, None] * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
+        turn = (turn + breath)[:, :, None, None] * self.turning[:, None]
+        turn = turn[:, None]
         one, two = tissue[:, :2], tissue[:, 2:]
         echoes = torch.cat(
             [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from echosynth.phantom.view_families import VIEW_FAMILIES
+from echosynth.phantom.view_families import HARMFUL, QUALITIES, VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 
 
@@ -54,6 +54,7 @@ class View:
         edge_width: degrees over which the edges fade.
         near_db: loss in the first centimetres, dB.
         far_db: loss at full depth, dB.
+        second_trip_db: level of echoes that come back a second time, at twice their range, dB.
         reverb_db: level of static bright arcs, dB.
         reverb_depth: of the first arc, cm.
         blur: resize kernel: 0 point sampling, > 0 softer, < 0 sharpened.
@@ -104,28 +105,38 @@ class View:
     corner_cut: bool
     marks: float
     codec_noise: float
+    second_trip_db: float = -40.0
 
 
-def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide") -> View:
+def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality: str | None = None) -> View:
     """Draw a view that holds the heart in its sector.
 
     Args:
         seed: of the view.
         long_axis: LV length of the patient to be looked at, cm; a sonographer sets depth and pose to fit the heart.
         family: of `VIEW_FAMILIES`.
+        quality: of `QUALITIES`; None for all that the family has.
 
     Raises:
-        ValueError: there is no such family.
+        ValueError: there is no such family or quality.
     """
+    if quality not in (None, *QUALITIES):
+        raise ValueError(f"quality must be one of {', '.join(QUALITIES)}, got {quality!r}")
     if family not in VIEW_FAMILIES:
         raise ValueError(f"view family must be one of {', '.join(VIEW_FAMILIES)}, got {family!r}")
     rng, ranges = np.random.default_rng(derive_seed(seed, "view")), VIEW_FAMILIES[family]
 
+    best, worst = QUALITIES[quality] if quality else (0.0, 1.0)
+
     def u(name: str) -> float:
-        return float(rng.uniform(*ranges[name]))
+        low, high = ranges[name]
+        if name in HARMFUL:
+            low, high = low + best * (high - low), low + worst * (high - low)
+        return float(rng.uniform(low, high))
 
     def happens(name: str) -> bool:
-        return bool(rng.uniform() < ranges[f"p_{name}"][0])
+        chance = ranges[f"p_{name}"][0] * (best + worst if name in HARMFUL else 1.0)
+        return bool(rng.uniform() < chance)
 
     # A large heart is looked at with more depth.
     fill = u("fill") if happens("fill") else u("fill_rare")
@@ -138,7 +149,7 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide") -> View
     reach = math.tan(math.radians(half_angle)) * centre_z * 0.42
     sideways = float(rng.uniform(-0.8, 1.0)) * reach
     heart_x = float(np.clip(sideways - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
-    shadowed = happens("shadow")
+    shadowed = happens("shadow_db")
     return View(
         seed=seed,
         depth=depth,
@@ -182,6 +193,7 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide") -> View
         corner_cut=happens("corner_cut") and half_angle > 41.0,
         marks=u("marks") if happens("marks") else 0.0,
         codec_noise=u("codec_noise"),
+        second_trip_db=u("second_trip_db"),
     )
 
 

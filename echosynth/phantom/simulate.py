@@ -23,9 +23,8 @@ from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
 from echosynth.phantom.maps import label_pixels
-from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, plan_patient
+from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, make_view, plan_patient
 from echosynth.phantom.render import Phantom, Truth
-from echosynth.phantom.scanner import sample_view
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import write_npz
 
@@ -58,11 +57,10 @@ def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered
         RuntimeError: the tracings do not hold the EF asked for: a bug of ours, and no label is better than a wrong one.
     """
     seed = rows[0].patient_seed
-    patient = make_patient(config, seed)
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, config.views)], [seed], config.size)
+    phantom = Phantom([make_patient(config, seed)], [make_view(config, seed)], [seed], config.size)
     made: list[Rendered] = []
     for row in rows:
-        pixels, truth = phantom.render([row.ef], config.frames, config.fps, [row.start_phase])
+        pixels, truth = phantom.render([row.ef], row.frames, row.fps, [row.start_phase])
         traced = [trace(phantom, truth, 0, frame) for frame in (row.ed_frame, row.es_frame)]
         if abs((found := traced_ef(*traced)) - row.ef) > 1e-4:
             raise RuntimeError(f"{row.file}: traced EF {found:.5f} % is not the EF asked for, {row.ef:.5f} %")
@@ -110,7 +108,7 @@ def simulate(
     patients = [plan_patient(config, seed) for seed in range(config.seed, config.seed + config.patients)]
     save_resolved(config, out)
     rows = [row for patient in patients for row in patient]
-    with EchoNetWriter(out, lossless=True, synthetic=True) as writer:
+    with EchoNetWriter(out, lossless=config.lossless, synthetic=True) as writer:
         jobs = [left for patient in patients if (left := [row for row in patient if row.file not in writer])]
         rendered = sum(len(job) for job in jobs)
         done = len(rows) - rendered
@@ -120,7 +118,7 @@ def simulate(
                 if made.labels is not None:  # before the clip, whose entry says that all of it is there
                     write_npz(out / "Masks" / f"{row.file}.npz", labels=made.labels)
                 pixels, ed, es = made.pixels, row.ed_frame, row.es_frame
-                clip = EchoClip(pixels, config.fps, row.ef, row.edv, row.esv, ed, es, row.file)
+                clip = EchoClip(pixels, row.fps, row.ef, row.edv, row.esv, ed, es, row.file)
                 writer.add(row.file, clip, row.split, made.traced)
                 done += 1
                 if progress:
@@ -144,6 +142,8 @@ _MASKS_ROW = "| `Masks/NAME.npz` | `labels` of every pixel: 1 left-ventricular c
 def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
     """The dataset card."""
     factual = [row.ef for row in rows if row.file == row.factual]
+    frames, rates = [row.frames for row in rows], [row.fps for row in rows]
+    codec = "lossless (FFV1)" if config.lossless else "motion JPEG at its best quality"
     last = config.seed + config.patients - 1
     asked = ", ".join(f"{ef:g} %" for ef in config.counterfactual) or "none"
     return f"""# Simulated echocardiograms (SYNTHETIC)
@@ -152,8 +152,8 @@ def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
 diagnosis.**
 
 - {len(rows)} clips of {config.patients} simulated patients (seeds {config.seed} to {last}), apical four-chamber view,
-  scanners of the kind "{config.views}"
-- {config.frames} frames at {config.fps:g} Hz, {config.size}x{config.size} pixels, lossless (FFV1)
+  scanners of the kind "{config.views}", picture quality {config.quality or "of every level"}
+- {min(frames)}-{max(frames)} frames at {min(rates):g}-{max(rates):g} Hz, {config.size}x{config.size} pixels, {codec}
 - LVEF of the factual clips: {min(factual):.1f}-{max(factual):.1f} %, drawn from "{config.ef_distribution}"
 - counterfactual EF: {asked}. `NAME_efXX` is patient NAME with the same view, noise and phase at another EF;
   its end-diastolic frame is the factual one, bit for bit
@@ -162,7 +162,7 @@ diagnosis.**
 | file | what |
 |---|---|
 | `FileList.csv`, `VolumeTracings.csv`, `Videos/` | EchoNet-Dynamic's layout; end-systolic rows come first |
-| `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames |
+| `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames, frame rate |
 {_MASKS_ROW if config.masks else ""}| `config.yaml`, `provenance.json` | how it was made |
 
 Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4.

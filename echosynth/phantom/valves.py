@@ -1,8 +1,11 @@
-"""Mitral and tricuspid leaflets: four thin bright arcs in the LV frame that open and close with the cycle.
+"""Mitral and tricuspid leaflets: four bright bands in the LV frame that open and close with the cycle.
 
-A leaflet is a parabola from its hinge on the annulus to its tip: closed, the tips meet at the coaptation point above
-the annulus; open, they point into the ventricle. Lengths in cm.
+A leaflet is a curve from its hinge on the annulus to its tip, thin at the belly and thicker at the tip, with cords
+beyond it: closed, the tips meet at the coaptation point above the annulus; open, they point into the ventricle.
+Lengths in cm.
 """
+
+import math
 
 import torch
 
@@ -16,18 +19,25 @@ def _leaflet(
     hinge: tuple[torch.Tensor, torch.Tensor],
     tip: tuple[torch.Tensor, torch.Tensor],
     bend: torch.Tensor,
-    thickness: torch.Tensor,
+    p: Fields,
 ) -> torch.Tensor:
-    """Amplitude of one leaflet, (B, T, R, A), 1 on its centre line."""
+    """Amplitude of one leaflet and its cords, (B, T, R, A), 1 on the leaflet's centre line."""
     ls, lq = tip[0] - hinge[0], tip[1] - hinge[1]
     length = (ls * ls + lq * lq).sqrt().clamp_min(0.05)
     us, uq = ls / length, lq / length
     e, d = frame.s - hinge[0], frame.q - hinge[1]
     along, across = e * us + d * uq, d * us - e * uq
-    u = (along / length).clamp(0, 1)
+    share = along / length
+    u = share.clamp(0, 1)
     miss = along - u * length
-    off = across - bend * 4 * u * (1 - u)
-    return torch.exp(-(off * off + miss * miss) / (2 * thickness * thickness))
+    # A belly near the hinge and a ripple towards the tip: no leaflet is a stick.
+    off = across - bend * 4 * u * (1 - u) - p["leaflet_billow"] * length * torch.sin(2 * math.pi * u) * 0.5
+    thickness = p["valve_thickness"] * (1 + p["leaflet_tip"] * u * u)
+    leaflet = torch.exp(-(off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
+    # Cords go on from the tip towards the papillary muscles, ever fainter.
+    beyond = (share - 1).clamp_min(0) * length
+    cords = torch.exp(-(off * off) / (2 * (0.6 * thickness) ** 2) - beyond / 0.7) * (share > 1)
+    return leaflet + 10 ** (p["chordae_db"] / 20) * cords
 
 
 def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:
@@ -45,7 +55,6 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     hinge_l = lateral * annulus * (1 - a * regional_pattern(p, one, one, late))
     width = hinge_l - hinge_s
     meet, tent = hinge_s + 0.60 * width, 0.30 + 0.10 * c
-    thick = p["valve_thickness"]
     front = (
         (length - tent) * (1 - o) + (length - 0.62 * width) * o,
         meet * (1 - o) + (hinge_s + 0.18 * width) * o,
@@ -54,8 +63,8 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
         (length - tent) * (1 - o) + (length - 0.40 * width) * o,
         meet * (1 - o) + (hinge_l - 0.06 * width) * o,
     )
-    mitral = _leaflet(frame, (length, hinge_s), front, 0.06 - 0.20 * o, thick)
-    mitral = mitral + 0.8 * _leaflet(frame, (length, hinge_l), back, 0.13 * o - 0.05, thick)
+    mitral = _leaflet(frame, (length, hinge_s), front, 0.06 - 0.20 * o, p)
+    mitral = mitral + 0.8 * _leaflet(frame, (length, hinge_l), back, 0.13 * o - 0.05, p)
 
     tv_s = length * (1 - p["tricuspid_offset"])
     near = hinge_s - p["wall"] * 1.1
@@ -70,7 +79,7 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
         (tv_s - 0.35) * (1 - o) + (tv_s - 0.50 * tv_width) * o,
         middle * (1 - o) + (far + 0.08 * tv_width) * o,
     )
-    tricuspid = _leaflet(frame, (tv_s, near), septal_tip, 0.15 * o - 0.05, thick)
-    tricuspid = tricuspid + _leaflet(frame, (tv_s, far), front_tip, 0.05 - 0.15 * o, thick)
+    tricuspid = _leaflet(frame, (tv_s, near), septal_tip, 0.15 * o - 0.05, p)
+    tricuspid = tricuspid + _leaflet(frame, (tv_s, far), front_tip, 0.05 - 0.15 * o, p)
     level = 10 ** (p["valve_db"] / 20)
     return level * (mitral + 0.5 * tricuspid)

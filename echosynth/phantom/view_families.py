@@ -26,10 +26,10 @@ WIDE: dict[str, Range] = {
     "dynamic_range": (40.0, 60.0),
     "gain": (-12.0, 7.0),
     "gamma": (1.1, 2.2),
-    "s_curve": (0.0, 1.0),
-    "second_look": (0.1, 0.5),
-    "speckle_reduction": (0.0, 0.3),
-    "p_speckle_reduction": (0.6, 0.6),
+    "s_curve": (0.0, 0.8),
+    "second_look": (0.2, 0.5),
+    "speckle_reduction": (0.0, 0.66),
+    "p_speckle_reduction": (0.7, 0.7),
     "persistence": (0.0, 0.35),
     "p_persistence": (0.5, 0.5),
     "clutter_db": (-50.0, -22.0),
@@ -42,7 +42,7 @@ WIDE: dict[str, Range] = {
     "drop_angle_2": (8.0, 36.0),
     "drop_width": (3.0, 11.0),
     "drop_depth": (2.5, 9.0),
-    "p_shadow": (0.3, 0.3),
+    "p_shadow_db": (0.3, 0.3),
     "shadow_db": (8.0, 26.0),
     "shadow_angle": (-44.0, 44.0),
     "shadow_width": (3.0, 11.0),
@@ -53,11 +53,12 @@ WIDE: dict[str, Range] = {
     "far_db": (0.0, 12.0),
     "reverb_db": (-55.0, -22.0),
     "reverb_depth": (1.0, 5.0),
-    "blur": (-0.6, 0.35),
+    "blur": (-0.8, 0.35),
     "p_corner_cut": (0.6, 0.6),
     "marks": (0.3, 1.0),
     "p_marks": (0.35, 0.35),
     "codec_noise": (0.0, 2.5),
+    "second_trip_db": (-42.0, -14.0),
 }
 VIEW_FAMILIES: dict[str, dict[str, Range]] = {
     "wide": WIDE,
@@ -74,22 +75,26 @@ VIEW_FAMILIES: dict[str, dict[str, Range]] = {
         "radius": (0.92, 1.02),
         "lateral_fwhm": (0.9, 1.9),
         "dynamic_range": (46.0, 58.0),
-        "gain": (-9.0, 3.0),
-        "gamma": (1.3, 2.1),
+        "gain": (-4.5, 1.5),
+        "gamma": (1.45, 2.0),
+        "axial_blur": (0.0, 0.1),
+        "second_look": (0.3, 0.5),
+        "blur": (-0.8, 0.1),
         "clutter_db": (-50.0, -32.0),
         "haze_db": (-62.0, -46.0),
         "noise_db": (-68.0, -52.0),
         "gain_spread": (1.0, 4.0),
         "wall_drop_db": (0.0, 14.0),
-        "p_shadow": (0.2, 0.2),
+        "p_shadow_db": (0.2, 0.2),
         "shadow_db": (8.0, 20.0),
         "edge_left_db": (4.0, 18.0),
         "edge_right_db": (4.0, 16.0),
-        "speckle_reduction": (0.1, 0.3),
+        "speckle_reduction": (0.1, 0.6),
         "p_speckle_reduction": (0.8, 0.8),
         "near_db": (0.0, 8.0),
         "far_db": (0.0, 8.0),
         "reverb_db": (-55.0, -32.0),
+        "second_trip_db": (-42.0, -20.0),
         "p_corner_cut": (0.9, 0.9),
     },
     # One vendor, whole sectors, no marks: CAMUS.
@@ -125,3 +130,10 @@ VIEW_FAMILIES: dict[str, dict[str, Range]] = {
         "p_corner_cut": (0.2, 0.2),
     },
 }
+
+# What makes a picture worse the higher it is, and the part of these ranges that each level of quality takes.
+HARMFUL = frozenset(
+    "lateral_fwhm clutter_db haze_db noise_db gain_spread wall_drop_db shadow_db edge_left_db edge_right_db near_db"
+    " far_db reverb_db second_trip_db".split()
+)
+QUALITIES: dict[str, Range] = {"excellent": (0.0, 0.2), "good": (0.15, 0.45), "medium": (0.4, 0.75), "poor": (0.7, 1.0)}

@@ -15,12 +15,15 @@ from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
 from echosynth.diffusion.calibration import check_calibration
 from echosynth.diffusion.cascade import check_chain
+from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.guidance import guided_denoiser
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.guide_task import GuideConfig, GuideTask
+from echosynth.training.loop import Task
 from echosynth.training.phantom_set import render_phantom_set
 from echosynth.training.run import Pace, Report, run_training
 from echosynth.training.sources import DatasetSource, DatasetSourceConfig, SourceConfig, open_source
@@ -38,8 +41,9 @@ class CascadeConfig(StrictModel):
         data: training clips.
         validation: held-out clips.
         stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
+        ef_guide: what steers stages with a steering_scale; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
-        only: train just these stages; None for all.
+        only: train just these stages, or "ef_guide"; None for all.
         pace: how often to log, validate and save.
     """
 
@@ -49,6 +53,7 @@ class CascadeConfig(StrictModel):
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
     stages: dict[str, StageConfig]
+    ef_guide: GuideConfig | None = None
     ef_calibration: list[list[float]] | None = None
     only: list[str] | None = None
     pace: Pace = Pace()
@@ -58,11 +63,18 @@ class CascadeConfig(StrictModel):
         names = ["base", *(f"sr{k}" for k in range(1, len(self.stages)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
-        if unknown := set(self.only or []) - set(names):
+        if self.ef_guide is None and any(stage.steering_scale for stage in self.stages.values()):
+            raise ValueError("a stage has a steering_scale, but there is no ef_guide to steer it")
+        if unknown := set(self.only or []) - set(self.networks):
             raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
         check_chain([stage.spec(name) for name, stage in self.stages.items()])
         check_calibration(self.ef_calibration)
         return self
+
+    @property
+    def networks(self) -> list[str]:
+        """Names of everything that is trained, in order."""
+        return [*self.stages, *(["ef_guide"] if self.ef_guide else [])]
 
 
 def prepare_source(config: SourceConfig, report: Report) -> None:
@@ -101,33 +113,46 @@ def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable
 
 
 def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> Path | None:
-    """Train every stage that is not finished; returns the pipeline's folder, or None while stages are missing.
+    """Train every stage, and the guide, that is not finished; returns the pipeline's folder, or None while some miss.
 
     Running it again continues where it stopped.
     """
     prepare_source(config.data, report)
     prepare_source(config.validation, report)
     source, held_out = open_source(config.data), open_source(config.validation)
+
+    def train(name: str, part: StageConfig | GuideConfig, network: ModelMixin, tasks: list[Task]) -> None:
+        task, validation = tasks
+        preview = None
+        if isinstance(validation, DiffusionTask):
+            preview = _preview(validation, validation.config, out / name / "previews")
+        run_training(
+            name,
+            task,
+            network,
+            part.optim,
+            out,
+            config.seed,
+            config.pace,
+            fingerprint=f"{config.seed} {config.data.model_dump_json()} {part.model_dump_json()}",
+            validation=validation,
+            preview=preview,
+            report=report,
+        )
+
+    wanted = config.networks if config.only is None else config.only
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
-        if config.only is None or name in config.only:
+        if name in wanted:
             torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
-            validation = DiffusionTask(stage, previous, held_out)
-            run_training(
-                name,
-                DiffusionTask(stage, previous, source),
-                stage.network(),
-                stage.optim,
-                out,
-                config.seed,
-                config.pace,
-                fingerprint=f"{config.seed} {config.data.model_dump_json()} {stage.model_dump_json()}",
-                validation=validation,
-                preview=_preview(validation, stage, out / name / "previews"),
-                report=report,
-            )
+            train(name, stage, stage.network(), [DiffusionTask(stage, previous, clips) for clips in (source, held_out)])
         previous = stage
-    if not all((out / name / "model").is_dir() for name in config.stages):
+    if config.ef_guide is not None and "ef_guide" in wanted:
+        torch.manual_seed(config.seed)
+        guide, base = config.ef_guide, config.stages["base"]
+        tasks: list[Task] = [GuideTask(guide, base, clips) for clips in (source, held_out)]
+        train("ef_guide", guide, guide.network(base.size), tasks)
+    if not all((out / name / "model").is_dir() for name in config.networks):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
     if processes.is_main_process:
@@ -137,13 +162,13 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
 
 
 def bundle(config: CascadeConfig, out: Path) -> Path:
-    """Join the finished stages to a pipeline in half precision at OUT/pipeline."""
-    networks = {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages}
+    """Join the finished parts to a pipeline in half precision at OUT/pipeline."""
     pipeline = EchoCascadePipeline.from_stages(
         [stage.spec(name) for name, stage in config.stages.items()],
-        networks,
+        {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages},
         {name: stage.scheduler() for name, stage in config.stages.items()},
         config.ef_calibration,
+        EFGuide.from_pretrained(out / "ef_guide" / "model") if config.ef_guide else None,
     )
     target = out / "pipeline"
     part = out / ".pipeline.tmp"

@@ -15,8 +15,6 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -25,7 +23,7 @@ from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
-from echosynth.errors import CheckpointError
+from echosynth.training.checkpoint import load_weights
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 from echosynth.training.sources import ClipDraw
@@ -71,6 +69,9 @@ class StageConfig(StrictModel):
     guidance_scale: float = 1.0
     guidance_low: float = 0.0
     guidance_high: float = 1e9
+    steering_scale: float = 0.0
+    steering_low: float = 0.0
+    steering_high: float = 1e9
     lowres_sigma: float = 0.0
     solver: Literal["dpmpp_2m", "heun", "euler"] = "dpmpp_2m"
     S_churn: float = 0.0
@@ -108,13 +109,7 @@ class StageConfig(StrictModel):
         """
         fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
         if self.init is not None:
-            try:
-                found = load_file(self.init / "diffusion_pytorch_model.safetensors")
-                new = {k: v for k, v in fresh.state_dict().items() if k.startswith("embed.scalars.") and k not in found}
-                fresh.load_state_dict(found | new)
-            except (OSError, RuntimeError, SafetensorError) as error:
-                reason = str(error).partition("\n")[0]
-                raise CheckpointError(f"cannot start from {self.init}: {reason}") from error
+            load_weights(fresh, self.init, may_lack="embed.scalars.")
         return fresh
 
 
@@ -199,6 +194,7 @@ class DiffusionTask:
             "frame": frame,
             "frame_given": frame_given,
             "shown": drawn.shown[:, window],
+            "curve": drawn.curve[:, window],
             "reference": reference.contiguous(),
         }
 

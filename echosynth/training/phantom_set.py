@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class PhantomSetConfig(StrictModel):
         fps: Hz.
         size: side of the picture, pixels.
         frames_per_clip: frames at other EFs.
+        views: family of views, see `sample_view`.
         workers: processes that render.
     """
 
@@ -53,6 +55,7 @@ class PhantomSetConfig(StrictModel):
     fps: float = 32.0
     size: int = 112
     frames_per_clip: int = 3
+    views: Literal["wide", "echonet", "camus", "point-of-care"] = "wide"
     workers: int = 2
 
     def folder(self) -> Path:
@@ -80,7 +83,7 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
         targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(config.frames_per_clip + 1)] for d in draws])
         phases = [float(d.uniform(0, 1)) for d in draws]
         patients = [sample_patient(seed) for seed in some]
-        views = [sample_view(seed, p.long_axis) for seed, p in zip(some, patients, strict=True)]
+        views = [sample_view(seed, p.long_axis, config.views) for seed, p in zip(some, patients, strict=True)]
         phantom = Phantom(patients, views, some, config.size, device)
         pixels, truth = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
         cut = slice(begin, begin + len(some))

@@ -16,6 +16,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.seeding import make_generator
 from echosynth.training.cascade_run import prepare_source
+from echosynth.training.checkpoint import load_weights
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_task import AugmentConfig, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
@@ -35,6 +36,7 @@ class RegressorConfig(StrictModel):
         validation: held-out clips.
         network: class, e.g. "R2Plus1D".
         arguments: of that class.
+        init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         augmentation: random changes of training clips.
         curve_weight: of the volume curve in the loss; 0 for a network that gives none.
         optim: optimiser.
@@ -48,14 +50,22 @@ class RegressorConfig(StrictModel):
     validation: SourceConfig = Field(discriminator="source")
     network: Literal["R2Plus1D", "FrameTransformer"]
     arguments: dict[str, Any] = Field(default_factory=dict)
+    init: Path | None = None
     augmentation: AugmentConfig = AugmentConfig()
     curve_weight: float = 0.0
     optim: OptimConfig
     pace: Pace = Pace()
 
     def build(self) -> EFRegressor:
-        """A regressor with fresh weights."""
-        return REGRESSORS[self.network](**self.arguments)
+        """A regressor with fresh weights, or with those of `init`.
+
+        Raises:
+            CheckpointError: `init` holds no weights, or weights of another shape.
+        """
+        fresh = REGRESSORS[self.network](**self.arguments)
+        if self.init is not None:
+            load_weights(fresh, self.init)
+        return fresh
 
 
 def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
@@ -99,7 +109,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         config.seed,
         config.pace,
         fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.curve_weight}",
+        f" {config.augmentation} {config.curve_weight} {config.init}",
         validation=validation,
         report=report,
     )

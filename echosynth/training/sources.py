@@ -52,12 +52,14 @@ class ClipDraw:
         frames: a conditioning frame uint8 (S, S) for each, of the moment that the clip's first frame shows.
         known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
         shown: bool (count, T): frames that the clip really has; the others do not count.
+        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
     """
 
     clips: Sequence[np.ndarray]
     frames: Sequence[np.ndarray]
     known: dict[str, torch.Tensor]
     shown: torch.Tensor
+    curve: torch.Tensor
 
 
 class PhantomSource:
@@ -87,7 +89,8 @@ class PhantomSource:
             for clip, i, mine, k in zip(clips, indices, own, which, strict=True)
         ]
         known = {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
-        return ClipDraw(clips, frames, known, torch.ones(count, len(clips[0]), dtype=torch.bool))
+        curve = torch.from_numpy(self.set.curve[indices])
+        return ClipDraw(clips, frames, known, torch.ones(curve.shape, dtype=torch.bool), curve)
 
     def draw_measured(
         self, count: int, generator: torch.Generator
@@ -139,7 +142,8 @@ class DatasetSource:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         windows, ef = self._draw(count, generator, play_back=False)
         clips = list(windows.clips.numpy())
-        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": ef}, windows.shown)
+        unknown = torch.full(windows.shown.shape, torch.nan)
+        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": ef}, windows.shown, unknown)
 
     def draw_measured(
         self, count: int, generator: torch.Generator

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
-from echosynth.phantom.patient import HEARTS, HIGHEST_EF, RHYTHMS, remodel, sample_patient
+from echosynth.phantom.patient import HEARTS, HIGHEST_EF, RHYTHMS, foreshorten, remodel, sample_patient
 from echosynth.phantom.plan import SimulateConfig, plan_patient
 
 SEEDS = range(100, 130)
@@ -83,6 +83,18 @@ def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_hea
     patient = sample_patient(1)
     assert remodel(patient, 55.7).edv == pytest.approx(patient.edv)
     assert remodel(patient, 25.7).edv == pytest.approx(patient.edv * np.exp(0.6))
+
+
+def test_a_foreshortened_heart_is_shorter_rounder_and_calmer_at_its_apex() -> None:
+    patient = replace(sample_patient(3), foreshortening=0.0)
+    seen = foreshorten(patient, 0.15)
+    assert seen.long_axis == pytest.approx(0.85 * patient.long_axis, rel=0.05)
+    assert seen.sphericity > patient.sphericity
+    assert seen.long_axis_share < patient.long_axis_share
+    assert seen.edv == pytest.approx(0.85 * patient.edv)
+    drawn = np.array([sample_patient(seed).foreshortening for seed in range(200)])
+    assert 0.25 < (drawn > 0).mean() < 0.55
+    assert drawn.max() <= 0.2
 
 
 def test_unknown_kinds_are_refused() -> None:

@@ -13,7 +13,7 @@ from echosynth.phantom.plan import SimulateConfig, split_of
 from echosynth.phantom.simulate import simulate, traced_ef
 from echosynth.video.files import load_video
 
-CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, size=56)
+CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, fps=32.0, size=56)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_clips_too_short_to_label_are_refused_before_anything_is_written(tmp_pat
 
 
 def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
-    config = SimulateConfig(patients=1, seed=RESERVED_PATIENT_SEEDS, frames=44, size=28)
+    config = SimulateConfig(patients=1, seed=RESERVED_PATIENT_SEEDS, frames=44, fps=32.0, size=28)
     assert simulate(config, tmp_path)["clips"] == 1
 
 

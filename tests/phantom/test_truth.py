@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
 from echosynth.phantom.patient import HIGHEST_EF, RESERVED_PATIENT_SEEDS, sample_ef, sample_patient
-from echosynth.phantom.plan import SimulateConfig, choose_phase, find_traceable_frames, plan_patient, split_of
+from echosynth.phantom.plan import (
+    SimulateConfig,
+    choose_phase,
+    draw_timing,
+    find_traceable_frames,
+    plan_patient,
+    split_of,
+)
 from echosynth.phantom.scanner import sample_view
 
 SEEDS = st.integers(0, RESERVED_PATIENT_SEEDS - 1)
@@ -95,6 +103,15 @@ def test_a_plan_pairs_counterfactuals_with_their_patient() -> None:
     same = ("patient_seed", "view_seed", "noise_seed", "start_phase", "ed_frame", "es_frame", "split", "edv", "factual")
     assert len({tuple(getattr(row, name) for name in same) for row in rows}) == 1
     assert rows[0].ef == sample_ef(12)
+
+
+def test_length_and_rate_are_drawn_like_echonets_unless_given() -> None:
+    config = SimulateConfig(patients=1)
+    drawn = np.array([draw_timing(config, sample_patient(seed)) for seed in range(400)])
+    assert drawn.mean(0) == pytest.approx([175, 50.9], rel=0.05)
+    assert drawn.std(0) == pytest.approx([57, 6.8], rel=0.2)
+    fixed = SimulateConfig(patients=1, frames=40, fps=30.0)
+    assert draw_timing(fixed, sample_patient(0)) == (40, 30.0)
 
 
 def test_splits_have_their_shares() -> None:

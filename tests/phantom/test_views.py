@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from echosynth.phantom.scanner import sample_view
-from echosynth.phantom.view_families import VIEW_FAMILIES, WIDE
+from echosynth.phantom.view_families import HARMFUL, QUALITIES, VIEW_FAMILIES, WIDE
 
 COUNT = 300
 
@@ -33,6 +33,19 @@ def test_families_are_what_their_names_say() -> None:
     assert spread["wide"] > max(spread["echonet"], spread["camus"])
 
 
-def test_an_unknown_family_is_refused() -> None:
+def test_quality_goes_from_excellent_to_poor() -> None:
+    means = []
+    for quality in QUALITIES:
+        views = [sample_view(seed, 8.5, "wide", quality) for seed in range(COUNT)]
+        means.append([float(np.mean([getattr(view, name) for view in views])) for name in sorted(HARMFUL)])
+    assert bool((np.diff(means, axis=0) > 0).all())
+    for seed in range(20):
+        good, any_quality = sample_view(seed, 8.5, "echonet", "good"), sample_view(seed, 8.5, "echonet")
+        assert (good.depth, good.gain, good.tilt) == (any_quality.depth, any_quality.gain, any_quality.tilt)
+
+
+def test_an_unknown_family_or_quality_is_refused() -> None:
     with pytest.raises(ValueError, match="point-of-care"):
         sample_view(0, 8.5, "butterfly")
+    with pytest.raises(ValueError, match="excellent"):
+        sample_view(0, 8.5, "echonet", "superb")

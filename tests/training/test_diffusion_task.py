@@ -31,7 +31,7 @@ class Noise:
     def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
         clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
         shown = torch.ones(count, 16, dtype=torch.bool)
-        return ClipDraw([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown)
+        return ClipDraw([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown, shown.float())
 
 
 BASE = make_stage("base", 4, 8.0, 16)

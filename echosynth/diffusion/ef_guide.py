@@ -1,0 +1,103 @@
+"""EFGuide: reads EF off a clip that is still noise, so that sampling can be steered towards the EF that was asked for.
+
+    mu, s = guide(x, sigma)                  EF of the clip hidden in x ~ N(mu, s^2), per cent
+    score(x | EF) = score(x) + w grad_x log N(EF; mu(x), s(x)^2)              Dhariwal & Nichol 2021, section 4
+    D(x | EF)     = D(x) + w sigma^2 grad_x log N(EF; mu(x), s(x)^2)          because score = (D - x) / sigma^2
+
+It shares nothing with the gate or the judge: what steers may not check.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+from echosynth.diffusion.attention import Attention
+from echosynth.diffusion.blocks import SpaceTimeBlock
+from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
+
+LEAST_SPREAD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
+
+
+class EFReading(NamedTuple):
+    """What the guide sees in a batch of noisy clips.
+
+    Attributes:
+        ef: (B,), per cent.
+        spread: (B,), its standard deviation, per cent.
+        curve: (B, T), volume of every frame as a share of EDV.
+    """
+
+    ef: torch.Tensor
+    spread: torch.Tensor
+    curve: torch.Tensor
+
+
+class EFGuide(ModelMixin, ConfigMixin):
+    """A small space-time network over the noisy clip and the frame that it is told to differ from.
+
+    Args:
+        size: side of the clips, a multiple of patch * 2^(levels - 1), pixels.
+        patch: side of a patch, pixels.
+        widths: channels per level, multiples of 32.
+        blocks: space-time blocks per level.
+        emb_dim: width of the noise-level vector.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        size: int = 28,
+        patch: int = 2,
+        widths: Sequence[int] = (64, 128),
+        blocks: Sequence[int] = (1, 2),
+        emb_dim: int = 128,
+    ) -> None:
+        super().__init__()
+        self.noise = nn.Linear(2 * NUM_OCTAVES + 1, emb_dim)
+        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(emb_dim, emb_dim), nn.SiLU())
+        self.first = nn.Conv2d(2 * patch * patch, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.levels = nn.ModuleList(
+            nn.ModuleList(SpaceTimeBlock(width, emb_dim, False, False) for _ in range(count))
+            for width, count in zip(widths, blocks, strict=True)
+        )
+        top, side = widths[-1], size // (patch * 2 ** (len(widths) - 1))
+        self.squeeze = nn.Conv2d(top, top // 2, 1)
+        self.frame = nn.Linear(top // 2 * side * side, top)
+        self.time = nn.ModuleList(Attention(top, "time") for _ in range(2))
+        self.curve = nn.Linear(top, 1)
+        self.head = nn.Sequential(nn.LayerNorm(2 * top), nn.Linear(2 * top, 64), nn.SiLU(), nn.Linear(64, 2))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
+        """Read EF.
+
+        Args:
+            x: noisy difference to the reference, scaled to unit variance, (B, 1, T, H, W).
+            c_noise: (B,), ln(sigma) / 4.
+            reference: what x differs from, (B, 1, T, H, W) in [-1, 1].
+        """
+        batch, _, frames, _, _ = x.shape
+        both = torch.cat([x, reference.expand_as(x)], dim=1).transpose(1, 2).flatten(0, 1)
+        h = F.pixel_unshuffle(both, self.config.patch).contiguous(memory_format=torch.channels_last)
+        h = self.first(h)
+        emb = self.mix(self.noise(fourier_features(c_noise / 2)))
+        for k, blocks in enumerate(self.levels):
+            if k:
+                h = self.down[k - 1](h)
+            assert isinstance(blocks, nn.ModuleList)
+            for block in blocks:
+                h = block(h, emb, frames)
+        h = self.frame(F.silu(self.squeeze(h)).flatten(1))[:, :, None, None]
+        for attention in self.time:
+            h = attention(h, frames)
+        tokens = h[:, :, 0, 0].unflatten(0, (batch, frames)).float()
+        curve = torch.sigmoid(self.curve(tokens)[..., 0])
+        mean, spread = self.head(torch.cat([tokens.mean(1), tokens.amax(1)], 1)).unbind(1)
+        return EFReading(50 + 20 * mean, LEAST_SPREAD + 10 * F.softplus(spread), curve)
