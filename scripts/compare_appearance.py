@@ -7,16 +7,26 @@ The real numbers are published aggregates over 100 A4C clips of EchoNet-Dynamic'
 
 import argparse
 
+import numpy as np
 import torch
 
 from echosynth.evaluation.appearance import measure_appearance, percentiles
 from echosynth.phantom.patient import sample_ef, sample_patient
+from echosynth.phantom.plan import SimulateConfig, plan_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 
+POPULATION = {  # EchoNet-Dynamic; heart rate: adults at rest
+    "ef": "55.7 (12.5)",
+    "edv": "91.0 (45.7)",
+    "esv": "43.3 (34.5)",
+    "fps": "50.9 (6.8)",
+    "frames": "175 (57)",
+    "heart_rate": "70 (13)",
+}
 FIRST_SEED = 1_500_000  # neither trained on nor evaluated on
 REAL = {  # percentiles 5, 25, 50, 75, 95
     "mean": (25.4, 28.7, 33.4, 38.2, 46.3),
@@ -53,9 +63,23 @@ def main() -> None:
         [measure_appearance(render(seed, args.views)) for seed in range(FIRST_SEED, FIRST_SEED + args.patients)]
     )
     print(f"| 5 / 25 / 50 / 75 / 95 % | real | phantom, {args.views} views |\n|---|---|---|")
+    _print_appearance(found)
+    _print_population()
+
+
+def _print_appearance(found: dict[str, list[float]]) -> None:
     for name, real in REAL.items():
         shown = (" / ".join(f"{value:.3g}" for value in values) for values in (real, found[name]))
         print(f"| {name} | {' | '.join(shown)} |")
+
+
+def _print_population(patients: int = 1000) -> None:
+    """What `simulate` draws by default."""
+    plans = [plan_patient(SimulateConfig(patients=1), FIRST_SEED + k)[0] for k in range(patients)]
+    print(f"\n| mean (standard deviation) | published | {patients} simulated patients |\n|---|---|---|")
+    for name, published in POPULATION.items():
+        values = np.array([getattr(row, name) for row in plans])
+        print(f"| {name} | {published} | {values.mean():.1f} ({values.std():.1f}) |")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         found = measure_data(choose_device(args.device))
         for row in found["rates"]:
             print(f"{row['name']:40} {row['clips_per_s']:10.1f} clips/s")
+        for codec in found["codecs"]:
+            loss = "lossless" if codec["psnr_db"] is None else f"PSNR {codec['psnr_db']:.1f} dB"
+            print(f"{codec['name']:40} {codec['kilobytes']:10.0f} kB a clip, {loss}")
         print(f"clips of 64 frames of 112x112; one process, {found['threads']} threads, {found['device']}")
         return found
     name = args.model or DEFAULT_CASCADE

@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hearts",
-        choices=("any", "normal", "dilated", "hypertrophic", "regional"),
+        choices=("any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global"),
         default="any",
-        help="kind of hearts (default any)",
+        help="kind of hearts; apical, septal, lateral: that wall is dead; global: all are weak (default any)",
     )
     parser.add_argument(
         "--rhythm",
@@ -86,8 +86,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        option = "--" + str(fault["loc"][0]).replace("_", "-")
         message = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            raise ConfigError(message) from None
+        option = "--" + str(fault["loc"][0]).replace("_", "-")
         raise ConfigError(f"{option}: {message}, got {fault['input']}") from None
     if args.workers < 1:
         raise ConfigError(f"--workers: must be at least 1, got {args.workers}")

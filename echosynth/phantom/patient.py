@@ -162,8 +162,21 @@ HEARTS: dict[str, dict[str, tuple[float, float]]] = {
     "normal": {"edv": (65.0, 140.0), "sphericity": (0.48, 0.6), "wall": (0.6, 1.0), "regional": (0.0, 0.0)},
     "dilated": {"edv": (170.0, 280.0), "sphericity": (0.62, 0.8), "wall": (0.6, 0.9), "regional": (0.0, 0.3)},
     "hypertrophic": {"edv": (50.0, 100.0), "sphericity": (0.46, 0.58), "wall": (1.3, 1.7), "regional": (0.0, 0.0)},
-    "regional": {"regional": (0.5, 1.0)},  # a segment that hardly moves, or moves the wrong way
+    "regional": {"regional": (0.5, 1.0)},  # a segment somewhere that moves less
+    # A wall that does not move at all (1) or moves the wrong way (above 1).
+    "apical": {"regional": (0.9, 1.35), "regional_z": (0.0, 0.2), "regional_side": (0.0, 0.0)},
+    "septal": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (-1.0, -1.0)},
+    "lateral": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (1.0, 1.0)},
+    # All walls alike, and the base hardly comes down.
+    "global": {
+        "regional": (0.0, 0.0),
+        "asynchrony": (0.0, 0.0),
+        "gradient": (0.0, 0.0),
+        "long_axis_share": (0.06, 0.12),
+    },
 }
+HIGHEST_INFARCT_EF = 70.0
+"""No heart with a dead wall ejects more; beyond it the living walls would have to meet."""
 RHYTHMS: dict[str, dict[str, float]] = {
     "sinus": {},
     "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
@@ -191,7 +204,12 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
     place = np.random.default_rng(derive_seed(seed, "heart"))
     changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
     seen = foreshorten(replace(drawn, **changes | RHYTHMS[rhythm]), drawn.foreshortening)
-    return _weaken_until_able(seen)
+    return _weaken_until_able(seen, highest_ef(heart))
+
+
+def highest_ef(heart: str) -> float:
+    """Every patient with this heart can be rendered at any EF up to this, per cent."""
+    return HIGHEST_INFARCT_EF if heart in ("apical", "septal", "lateral") else HIGHEST_EF
 
 
 def foreshorten(patient: Patient, share: float) -> Patient:
@@ -217,9 +235,9 @@ def remodel(patient: Patient, ef: float) -> Patient:
     return replace(patient, edv=edv)
 
 
-def _weaken_until_able(patient: Patient) -> Patient:
+def _weaken_until_able(patient: Patient, highest: float) -> Patient:
     """Weaken the regional pattern until the heart can show every EF that may be asked of it."""
-    while not patient.can_reach(HIGHEST_EF):
+    while not patient.can_reach(highest):
         patient = replace(
             patient,
             regional=patient.regional * 0.7,
@@ -300,18 +318,18 @@ def _draw_patient(seed: int) -> Patient:
     )
 
 
-def sample_ef(seed: int, distribution: str = "echonet") -> float:
-    """Draw an EF in per cent: `echonet` like EchoNet-Dynamic's histogram, `uniform` on 10-85.
+def sample_ef(seed: int, distribution: str = "echonet", highest: float = 85.0) -> float:
+    """Draw an EF in per cent, at most `highest`: `echonet` like EchoNet-Dynamic's histogram, `uniform` from 10 up.
 
     The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and spread 12.0
     (published: 55.7 and 12.5).
     """
     rng = np.random.default_rng(derive_seed(seed, "ef", distribution))
     if distribution == "uniform":
-        return float(rng.uniform(10.0, 85.0))
+        return float(rng.uniform(10.0, min(highest, 85.0)))
     if distribution != "echonet":
         raise ValueError(f"distribution must be 'echonet' or 'uniform', got {distribution!r}")
     while True:
         ef = rng.normal(60.8, 5.6) if rng.uniform() < 0.78 else rng.normal(37.5, 11.5)
-        if 7.0 <= ef <= 85.0:
+        if 7.0 <= ef <= min(highest, 85.0):
             return float(ef)

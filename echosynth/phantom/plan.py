@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from echosynth.config import StrictModel
 from echosynth.errors import DatasetError
 from echosynth.phantom.motion import compute_cycle
-from echosynth.phantom.patient import HIGHEST_EF, Patient, remodel, sample_ef, sample_patient
+from echosynth.phantom.patient import HIGHEST_EF, Patient, highest_ef, remodel, sample_ef, sample_patient
 from echosynth.phantom.scanner import View, sample_view
 from echosynth.seeding import derive_seed
 
@@ -56,7 +56,9 @@ class SimulateConfig(StrictModel):
     lossless: bool = False
     views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
     quality: Literal["excellent", "good", "medium", "poor"] | None = None
-    hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional"] = "any"
+    hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global"] = (
+        "any"
+    )
     rhythm: Literal["sinus", "atrial fibrillation", "premature beats"] = "sinus"
     remodel: bool = False
     masks: bool = False
@@ -69,6 +71,14 @@ class SimulateConfig(StrictModel):
         if len(set(efs)) != len(efs):
             raise ValueError("a counterfactual EF is given twice")
         return efs
+
+    @model_validator(mode="after")
+    def _hearts_can(self) -> "SimulateConfig":
+        if any(ef > highest_ef(self.hearts) for ef in self.counterfactual):
+            raise ValueError(
+                f"hearts with a dead {self.hearts} wall reach an EF of {highest_ef(self.hearts):g} %; ask for less"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,12 @@ def choose_phase(patient: Patient, view: View, frames: int, fps: float) -> tuple
 def make_patient(config: SimulateConfig, seed: int) -> Patient:
     """The patient that this simulation makes of a seed."""
     patient = sample_patient(seed, config.hearts, config.rhythm)
-    return remodel(patient, sample_ef(seed, config.ef_distribution)) if config.remodel else patient
+    return remodel(patient, factual_ef(config, seed)) if config.remodel else patient
+
+
+def factual_ef(config: SimulateConfig, seed: int) -> float:
+    """The EF of a patient's own clip, per cent."""
+    return sample_ef(seed, config.ef_distribution, highest_ef(config.hearts))
 
 
 def make_view(config: SimulateConfig, seed: int) -> View:
@@ -202,7 +217,7 @@ def plan_patient(config: SimulateConfig, seed: int) -> list[PhantomRow]:
     frames, fps = draw_timing(config, patient)
     phase, ed, es = choose_phase(patient, view, frames, fps)
     factual = f"P{seed:07d}"
-    names = {factual: sample_ef(seed, config.ef_distribution)}
+    names = {factual: factual_ef(config, seed)}
     names |= {f"{factual}_ef{ef:g}": ef for ef in config.counterfactual}
     return [
         PhantomRow(

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
-from echosynth.phantom.patient import HEARTS, HIGHEST_EF, RHYTHMS, foreshorten, remodel, sample_patient
+from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, regional_pattern, simpson_volume
+from echosynth.phantom.patient import HEARTS, RHYTHMS, foreshorten, highest_ef, remodel, sample_patient
 from echosynth.phantom.plan import SimulateConfig, plan_patient
 
 SEEDS = range(100, 130)
@@ -19,6 +19,7 @@ TIME = torch.arange(512, dtype=torch.float64) / 32.0
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(HEARTS)), st.sampled_from(sorted(RHYTHMS)), st.floats(5, 85))
 def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: str, ef: float) -> None:
+    ef = min(ef, highest_ef(heart))
     fields = sample_patient(seed, heart, rhythm).fields()
     cycle = compute_cycle(fields, TIME, torch.tensor([0.0]))
     motion = compute_motion(fields, cycle, torch.tensor([ef], dtype=torch.float64))
@@ -38,7 +39,7 @@ def test_hearts_are_what_their_names_say() -> None:
     assert wall["hypertrophic"] > 1.5 * wall["normal"]
     assert all(sample_patient(seed, "normal").regional == 0 for seed in SEEDS)
     assert np.mean([sample_patient(seed, "regional").regional for seed in SEEDS]) > 0.4
-    assert all(sample_patient(seed, heart).can_reach(HIGHEST_EF) for seed in (100, 101) for heart in HEARTS)
+    assert all(sample_patient(seed, heart).can_reach(highest_ef(heart)) for seed in (100, 101) for heart in HEARTS)
 
 
 def beat_lengths(rhythm: str) -> np.ndarray:
@@ -83,6 +84,29 @@ def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_hea
     patient = sample_patient(1)
     assert remodel(patient, 55.7).edv == pytest.approx(patient.edv)
     assert remodel(patient, 25.7).edv == pytest.approx(patient.edv * np.exp(0.6))
+
+
+@pytest.mark.parametrize(("heart", "side", "z"), [("apical", 1, 0.1), ("septal", -1, 0.4), ("lateral", 1, 0.4)])
+def test_a_dead_wall_does_not_move_in_and_the_other_makes_up_for_it(heart: str, side: int, z: float) -> None:
+    moved = {1: [], -1: []}
+    for seed in SEEDS:
+        fields = sample_patient(seed, heart).fields()
+        columns = {name: value[:, None] for name, value in fields.items()}
+        for wall in moved:
+            at = torch.tensor([[z]], dtype=torch.float64)
+            share = regional_pattern(columns, at, torch.full_like(at, wall), torch.zeros_like(at))
+            moved[wall].append(float(share))
+    assert np.median(moved[side]) < 0.35
+    assert np.min(moved[side]) < 0  # some move outwards
+    if heart != "apical":
+        assert np.median(moved[-side]) > 0.8
+
+
+def test_what_a_dead_wall_cannot_reach_is_refused() -> None:
+    with pytest.raises(ValueError, match="dead septal wall"):
+        SimulateConfig(patients=1, hearts="septal", counterfactual=(80.0,))
+    plan = [plan_patient(SimulateConfig(patients=1, hearts="septal"), seed)[0].ef for seed in range(40)]
+    assert max(plan) <= highest_ef("septal")
 
 
 def test_a_foreshortened_heart_is_shorter_rounder_and_calmer_at_its_apex() -> None:

@@ -1,0 +1,97 @@
+"""Try networks that learnt from one family of views on all of them and on a real clip: two tables for docs/data.md.
+
+    python scripts/ablate_views.py --regressors wide=DIR echonet=DIR --bases wide=DIR echonet=DIR
+
+Regressors read true clips of validation patients (seeds 1,000,000 and up). Bases make 28x28 clips from one frame of the
+same patients, and of the real clip, at EF 20-70; the gate reads those, so its own limits are part of the score.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from echosynth.commands.evaluation_cases import render_pair
+from echosynth.data.clip_files import load_clip_file
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.phantom.view_families import VIEW_FAMILIES
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.loading import DEFAULT_GATE, load_regressor
+from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.seeding import derive_seed
+from echosynth.video.clip import EchoClip, to_network
+
+FIRST_SEED = 1_000_000
+ASKED = (20.0, 30.0, 40.0, 50.0, 60.0, 70.0)
+
+
+def render_family(family: str, patients: int) -> tuple[list[np.ndarray], list[EchoClip], np.ndarray]:
+    """A frame of each patient, a clip of the same patient at another EF, and that EF, per cent."""
+    frames, clips, efs = [], [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + patients):
+        draw = np.random.default_rng(derive_seed(seed, "ablation"))
+        own, ef = (float(draw.uniform(10.0, 85.0)) for _ in range(2))
+        frame, clip = render_pair(seed, own, ef, 64, 32.0, float(draw.uniform(0, 1)), views=family)
+        frames.append(frame)
+        clips.append(clip)
+        efs.append(ef)
+    return frames, clips, np.array(efs)
+
+
+def follow(pipeline: EchoCascadePipeline, gate: EFRegressor, frames: Sequence[np.ndarray]) -> str:
+    """Slope and correlation of the EF that the gate reads on the EF that was asked for."""
+    asked = [ASKED[k % len(ASKED)] for k in range(len(frames))]
+    read: list[float] = []
+    for begin in range(0, len(frames), 8):
+        some = torch.stack([to_network(frame) for frame in frames[begin : begin + 8]])[:, None]
+        generators = [torch.Generator().manual_seed(begin + k) for k in range(len(some))]
+        made = pipeline(some, asked[begin : begin + 8], generator=generators, output_type="pt").clips
+        assert isinstance(made, torch.Tensor)
+        read += gate(made).tolist()
+    slope, _ = np.polyfit(asked, read, 1)
+    return f"{slope:.2f} / {np.corrcoef(asked, read)[0, 1]:.2f}"
+
+
+def named(pair: str) -> tuple[str, Path]:
+    """NAME=DIR."""
+    name, _, folder = pair.partition("=")
+    return name, Path(folder)
+
+
+def main() -> None:
+    """Render, read, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--regressors", type=named, nargs="+", required=True, metavar="NAME=DIR")
+    parser.add_argument("--bases", type=named, nargs="+", required=True, metavar="NAME=DIR")
+    parser.add_argument("--patients", type=int, default=96)
+    args = parser.parse_args()
+    from pydicom import examples
+
+    real = load_clip_file(examples.get_path("ybr_color"))
+    families = {family: render_family(family, args.patients) for family in VIEW_FAMILIES}
+    print("| regressor, learnt from | " + " | ".join(f"{family}: MAE / R2" for family in families) + " | real clip |")
+    print("|---|" + "---|" * (len(families) + 1))
+    for name, folder in args.regressors:
+        network = R2Plus1D.from_pretrained(folder)
+        cells = []
+        for _, clips, efs in families.values():
+            found = np.array([prediction.ef for prediction in network.predict(clips)])
+            r2 = 1 - ((found - efs) ** 2).mean() / efs.var()
+            cells.append(f"{np.abs(found - efs).mean():.1f} / {r2:.2f}")
+        print(f"| {name} | {' | '.join(cells)} | {network.predict([real])[0].ef:.0f} |")
+    gate = load_regressor(DEFAULT_GATE)
+    sources = {family: frames for family, (frames, _, _) in families.items()}
+    sources["real clip"] = [real.pixels[k % real.num_frames] for k in range(0, 5 * 36, 5)]
+    print("\n| base, learnt from | " + " | ".join(f"{source}: slope / r" for source in sources) + " |")
+    print("|---|" + "---|" * len(sources))
+    for name, folder in args.bases:
+        pipeline = EchoCascadePipeline.from_pretrained(folder, dtype=torch.float32)
+        pipeline.set_progress_bar_config(disable=True)
+        print(f"| {name} | {' | '.join(follow(pipeline, gate, frames) for frames in sources.values())} |")
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
