@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from echosynth.evaluation.appearance import measure_appearance, percentiles
-from echosynth.phantom.patient import sample_ef, sample_patient
 from echosynth.phantom.plan import SimulateConfig, plan_patient
+from echosynth.phantom.population import sample_ef, sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import VIEW_FAMILIES

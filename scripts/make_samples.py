@@ -17,7 +17,7 @@ from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEE
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.loading import load_cascade
 from echosynth.phantom.maps import label_pixels
-from echosynth.phantom.patient import sample_patient
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import VIEW_FAMILIES

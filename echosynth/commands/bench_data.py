@@ -27,7 +27,7 @@ def measure_data(device: str, seconds: float = 3.0) -> dict[str, Any]:
     from echosynth.data.clips import build_store
     from echosynth.data.echonet_format import EchoNetDataset
     from echosynth.evaluation.similarity import compare_clips
-    from echosynth.phantom.patient import sample_patient
+    from echosynth.phantom.population import sample_patient
     from echosynth.phantom.render import Phantom
     from echosynth.phantom.scanner import sample_view
     from echosynth.video.clip import EchoClip

@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from echosynth.config import StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError
-from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS, sample_patient
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import derive_seed

@@ -1,4 +1,4 @@
-"""The patient: anatomy, physiology and motion, drawn from one seed. EF is not here: it is the only function knob.
+"""The patient: anatomy, physiology and motion. EF is not here: it is the only function knob.
 
 Lengths in cm, volumes in ml, times in s, echogenicity in dB. LV frame: s runs along the long axis (0 apex, L
 annulus), q across it (+ lateral wall, to the right of the image; - septum). Ranges: ASE 2015 chamber quantification,
@@ -6,20 +6,14 @@ widened to what point-of-care pictures show (dilated, hypertrophic, foreshortene
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 
 from echosynth.phantom.motion import Cycle, compute_motion, compute_shape
-from echosynth.seeding import derive_seed
 
 RESERVED_PATIENT_SEEDS = 9_000_000
 """Patients from this seed up are for acceptance only: nothing trains, tunes or selects on them."""
-
-HIGHEST_EF = 88.0
-"""Every sampled patient can be rendered at any EF up to this, per cent."""
 
 
 @dataclass(frozen=True)
@@ -154,182 +148,3 @@ class Patient:
             except ValueError:
                 return False
         return True
-
-
-# Kinds of hearts: fields of a sampled patient that are drawn anew, from these ranges.
-HEARTS: dict[str, dict[str, tuple[float, float]]] = {
-    "any": {},
-    "normal": {"edv": (65.0, 140.0), "sphericity": (0.48, 0.6), "wall": (0.6, 1.0), "regional": (0.0, 0.0)},
-    "dilated": {"edv": (170.0, 280.0), "sphericity": (0.62, 0.8), "wall": (0.6, 0.9), "regional": (0.0, 0.3)},
-    "hypertrophic": {"edv": (50.0, 100.0), "sphericity": (0.46, 0.58), "wall": (1.3, 1.7), "regional": (0.0, 0.0)},
-    "regional": {"regional": (0.5, 1.0)},  # a segment somewhere that moves less
-    # A wall that does not move at all (1) or moves the wrong way (above 1).
-    "apical": {"regional": (0.9, 1.35), "regional_z": (0.0, 0.2), "regional_side": (0.0, 0.0)},
-    "septal": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (-1.0, -1.0)},
-    "lateral": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (1.0, 1.0)},
-    # All walls alike, and the base hardly comes down.
-    "global": {
-        "regional": (0.0, 0.0),
-        "asynchrony": (0.0, 0.0),
-        "gradient": (0.0, 0.0),
-        "long_axis_share": (0.06, 0.12),
-    },
-}
-HIGHEST_INFARCT_EF = 70.0
-"""No heart with a dead wall ejects more; beyond it the living walls would have to meet."""
-RHYTHMS: dict[str, dict[str, float]] = {
-    "sinus": {},
-    "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
-    "premature beats": {"premature": 0.2},
-}
-REMODELLING = -2.0  # change of ln EDV per unit of EF: what EchoNet-Dynamic's moments imply
-
-
-def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Patient:
-    """Draw a patient; the same arguments give the same patient for ever.
-
-    Args:
-        seed: who.
-        heart: of `HEARTS`.
-        rhythm: of `RHYTHMS`.
-
-    Raises:
-        ValueError: there is no such heart or rhythm.
-    """
-    if heart not in HEARTS or rhythm not in RHYTHMS:
-        raise ValueError(
-            f"heart must be one of {', '.join(HEARTS)}, rhythm of {', '.join(RHYTHMS)}; got {heart!r}, {rhythm!r}"
-        )
-    drawn = _draw_patient(seed)
-    place = np.random.default_rng(derive_seed(seed, "heart"))
-    changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
-    seen = foreshorten(replace(drawn, **changes | RHYTHMS[rhythm]), drawn.foreshortening)
-    return _weaken_until_able(seen, highest_ef(heart))
-
-
-def highest_ef(heart: str) -> float:
-    """Every patient with this heart can be rendered at any EF up to this, per cent."""
-    return HIGHEST_INFARCT_EF if heart in ("apical", "septal", "lateral") else HIGHEST_EF
-
-
-def foreshorten(patient: Patient, share: float) -> Patient:
-    """The heart as a plane shows it that misses the true apex by a share of the long axis.
-
-    What is cut is nearer the base: shorter, rounder, with a thicker and blunter false apex that hardly comes nearer.
-    EF and volumes are those of the outline that appears, which is all that a reader could trace.
-    """
-    return replace(
-        patient,
-        edv=patient.edv * (1 - share),
-        sphericity=min(0.85, patient.sphericity / (1 - share)),
-        apex_power=patient.apex_power * (1 + 2 * share),
-        wall_apex=patient.wall_apex * (1 + 2 * share),
-        long_axis_share=patient.long_axis_share * (1 - 2 * share),
-        foreshortening=share,
-    )
-
-
-def remodel(patient: Patient, ef: float) -> Patient:
-    """A heart with this EF, per cent, for years: weak ventricles dilate, EDV exp(-2 (EF - 55.7) / 100)."""
-    edv = float(np.clip(patient.edv * math.exp(REMODELLING * (ef - 55.7) / 100), 20.0, 550.0))
-    return replace(patient, edv=edv)
-
-
-def _weaken_until_able(patient: Patient, highest: float) -> Patient:
-    """Weaken the regional pattern until the heart can show every EF that may be asked of it."""
-    while not patient.can_reach(highest):
-        patient = replace(
-            patient,
-            regional=patient.regional * 0.7,
-            asynchrony=patient.asynchrony * 0.7,
-            gradient=patient.gradient * 0.7,
-        )
-    return patient
-
-
-def _draw_patient(seed: int) -> Patient:
-    rng = np.random.default_rng(derive_seed(seed, "patient"))
-
-    def u(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
-
-    def sometimes(probability: float, low: float, high: float) -> float:
-        draw, value = rng.uniform(), u(low, high)
-        return value if draw < probability else 0.0
-
-    # What came later has a stream of its own, so that it moves no earlier draw.
-    late = np.random.default_rng(derive_seed(seed, "detail"))
-
-    def more(low: float, high: float) -> float:
-        return float(late.uniform(low, high))
-
-    edv = float(np.clip(np.exp(rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
-    large = float(np.clip(np.log(edv / 95.0), -1.0, 1.0))  # large ventricles are rounder
-    return Patient(
-        seed=seed,
-        edv=edv,
-        sphericity=float(np.clip(u(0.46, 0.68) + 0.08 * large, 0.42, 0.82)),
-        z_max=u(0.52, 0.72),
-        base_taper=u(0.12, 0.38),
-        apex_power=u(1.8, 3.2),
-        septal_share=u(0.43, 0.57),
-        bow=u(-0.5, 0.5),
-        wall=u(0.6, 1.35) if rng.uniform() < 0.8 else u(1.1, 1.7),
-        wall_apex=u(0.4, 1.0),
-        rv_width=u(1.6, 4.2),
-        rv_apex=u(0.08, 0.4),
-        rv_shortening=u(0.1, 0.4),
-        la_length=u(3.2, 6.6),
-        la_width=u(1.4, 3.0),
-        ra_width=u(1.3, 2.9),
-        tricuspid_offset=u(0.02, 0.11),
-        heart_rate=float(np.clip(rng.normal(74.0, 17.0), 45.0, 120.0)),
-        rr_jitter=u(0.0, 0.06),
-        early_filling=u(0.5, 0.8),
-        long_axis_share=u(0.12, 0.3),
-        regional=sometimes(0.4, 0.2, 1.0),
-        regional_z=u(0.0, 0.9),
-        regional_side=float(rng.choice([-1.0, 0.0, 1.0])),
-        gradient=u(-0.3, 0.3),
-        asynchrony=sometimes(0.6, -0.35, 0.35),
-        decorrelation=u(0.6, 2.8),
-        swing=u(0.0, 0.35),
-        respiration=sometimes(0.8, 0.0, 0.25),
-        tissue_db=u(-24.0, -9.0),
-        lateral_db=u(-10.0, 3.0),
-        apex_drop_db=u(-2.0, 18.0),
-        background_db=u(-46.0, -27.0),
-        posterior_db=u(4.0, 28.0),
-        blood_db=u(-62.0, -38.0),
-        texture=u(0.1, 0.75),
-        valve_db=u(-24.0, -9.0),
-        valve_thickness=u(0.03, 0.09),
-        trabeculation=u(0.02, 0.16),
-        papillary_db=u(-30.0, -13.0),
-        outflow=sometimes(0.35, 0.2, 1.0),
-        warp=u(0.08, 0.4),
-        foreshortening=more(0.02, 0.2) * (late.uniform() < 0.4),
-        leaflet_tip=more(0.2, 2.0),
-        leaflet_billow=more(-0.12, 0.22),
-        chordae_db=more(-18.0, -4.0),
-        rv_trabeculation=more(0.05, 0.45),
-        veins=more(0.2, 1.0) * (late.uniform() < 0.6),
-        drift=more(0.1, 1.5),
-    )
-
-
-def sample_ef(seed: int, distribution: str = "echonet", highest: float = 85.0) -> float:
-    """Draw an EF in per cent, at most `highest`: `echonet` like EchoNet-Dynamic's histogram, `uniform` from 10 up.
-
-    The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and spread 12.0
-    (published: 55.7 and 12.5).
-    """
-    rng = np.random.default_rng(derive_seed(seed, "ef", distribution))
-    if distribution == "uniform":
-        return float(rng.uniform(10.0, min(highest, 85.0)))
-    if distribution != "echonet":
-        raise ValueError(f"distribution must be 'echonet' or 'uniform', got {distribution!r}")
-    while True:
-        ef = rng.normal(60.8, 5.6) if rng.uniform() < 0.78 else rng.normal(37.5, 11.5)
-        if 7.0 <= ef <= min(highest, 85.0):
-            return float(ef)

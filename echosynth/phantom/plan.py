@@ -15,7 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from echosynth.config import StrictModel
 from echosynth.errors import DatasetError
 from echosynth.phantom.motion import compute_cycle
-from echosynth.phantom.patient import HIGHEST_EF, Patient, highest_ef, remodel, sample_ef, sample_patient
+from echosynth.phantom.patient import Patient
+from echosynth.phantom.population import HIGHEST_EF, highest_ef, remodel, sample_ef, sample_patient
 from echosynth.phantom.scanner import View, sample_view
 from echosynth.seeding import derive_seed
 

@@ -23,7 +23,8 @@ import torch
 
 from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
-from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS, sample_patient
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import derive_seed

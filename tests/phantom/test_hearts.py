@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, regional_pattern, simpson_volume
-from echosynth.phantom.patient import HEARTS, RHYTHMS, foreshorten, highest_ef, remodel, sample_patient
 from echosynth.phantom.plan import SimulateConfig, plan_patient
+from echosynth.phantom.population import HEARTS, RHYTHMS, foreshorten, highest_ef, remodel, sample_patient
 
 SEEDS = range(100, 130)
 TIME = torch.arange(512, dtype=torch.float64) / 32.0

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, displace_pixels, label_pixels
-from echosynth.phantom.patient import sample_patient
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.scanner import sample_view
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.phantom.patient import sample_patient
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view, scan_grid
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
-from echosynth.phantom.patient import HIGHEST_EF, RESERVED_PATIENT_SEEDS, sample_ef, sample_patient
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import (
     SimulateConfig,
     choose_phase,
@@ -18,6 +18,7 @@ from echosynth.phantom.plan import (
     plan_patient,
     split_of,
 )
+from echosynth.phantom.population import HIGHEST_EF, sample_ef, sample_patient
 from echosynth.phantom.scanner import sample_view
 
 SEEDS = st.integers(0, RESERVED_PATIENT_SEEDS - 1)
