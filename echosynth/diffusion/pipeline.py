@@ -133,10 +133,9 @@ class EchoCascadePipeline(DiffusionPipeline):
     ) -> dict[str, int]:
         """Network evaluations per clip and stage; a guided step counts twice, and each reading of the EF guide once."""
         counts = {}
-        for spec in self._specs(guidance_scale, steering_scale):
-            steps = (num_inference_steps if spec.kind == "base" else None) or spec.num_inference_steps
+        for spec in self._specs(num_inference_steps, guidance_scale, steering_scale):
             scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
-            scheduler.set_timesteps(steps)
+            scheduler.set_timesteps(spec.num_inference_steps)
             listens = GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
             share = 1.0
             for on, low, high in (
@@ -145,12 +144,16 @@ class EchoCascadePipeline(DiffusionPipeline):
             ):
                 within = [low <= float(sigma) <= high for sigma in scheduler.sigmas[:-1]]
                 share += sum(within) / len(within) if on else 0.0
-            counts[spec.name] = round(scheduler.passes(steps) * share)
+            counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share)
         return counts
 
-    def _specs(self, guidance_scale: float | None, steering_scale: float | None) -> list[StageSpec]:
+    def _specs(
+        self, num_inference_steps: int | None, guidance_scale: float | None, steering_scale: float | None
+    ) -> list[StageSpec]:
         """The stages, with the caller's wishes for the base."""
         base, *rest = self.stages
+        if num_inference_steps is not None:
+            base = replace(base, num_inference_steps=num_inference_steps)
         if guidance_scale is not None:
             base = replace(base, guidance_scale=guidance_scale)
         if steering_scale is not None:
@@ -202,19 +205,17 @@ class EchoCascadePipeline(DiffusionPipeline):
         scalars = {"ef": calibrate_ef(wanted, config.ef_calibration)}
         scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
         scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
-        specs = self._specs(guidance_scale, steering_scale)
-        steps = [spec.num_inference_steps for spec in specs]
-        steps[0] = num_inference_steps or steps[0]
+        specs = self._specs(num_inference_steps, guidance_scale, steering_scale)
         clip: torch.Tensor | None = None
-        with self.progress_bar(total=sum(steps)) as bar:
-            for spec, count in zip(specs, steps, strict=True):
+        with self.progress_bar(total=sum(spec.num_inference_steps for spec in specs)) as bar:
+            for spec in specs:
 
                 def on_step(index: int, sigma: torch.Tensor, x: torch.Tensor) -> None:
                     bar.update()
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, sigma, {"latents": x})
 
-                clip = self._run_stage(spec, count, clip, frame, scalars, wanted, generator, on_step)
+                clip = self._run_stage(spec, clip, frame, scalars, wanted, generator, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
         clip = clip.clamp(-1, 1)
@@ -234,7 +235,6 @@ class EchoCascadePipeline(DiffusionPipeline):
     def _run_stage(
         self,
         spec: StageSpec,
-        steps: int,
         previous: torch.Tensor | None,
         frame: torch.Tensor,
         scalars: Mapping[str, torch.Tensor],
@@ -280,6 +280,6 @@ class EchoCascadePipeline(DiffusionPipeline):
                 spec.steering_low,
                 spec.steering_high,
             )
-        scheduler.set_timesteps(steps, device=frame.device)
+        scheduler.set_timesteps(spec.num_inference_steps, device=frame.device)
         start = draw_noise(reference, generator) * scheduler.init_noise_sigma
         return reference + scheduler.sample(denoise, start, generator, on_step)

@@ -39,7 +39,9 @@ def make_config(root: Path) -> dict[str, Any]:
         "sr1": {"kind": "both", "frames": 16, "fps": 32, "size": 32, "window": 8, "crop": 16} | shared,
     }
     stages["sr1"] |= {"unet": UNET | {"patch": 4}, "lowres_sigma_max": 0.1}
-    return {"kind": "cascade", "name": "tiny", "data": sets[0], "validation": sets[1], "stages": stages, "pace": PACE}
+    guide = {"widths": [32, 32], "blocks": [1, 1], "optim": OPTIM}
+    parts = {"stages": stages, "ef_guide": guide}
+    return {"kind": "cascade", "name": "tiny", "data": sets[0], "validation": sets[1], "pace": PACE} | parts
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -69,11 +71,12 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypa
 
         return report
 
+    assert (pipeline / "ef_guide").is_dir()
     for step in (3, 5):  # between checkpoints: the steps since the last one are done again
         with pytest.raises(Killed):
             train_cascade(config, cut, die_at(step))
     train_cascade(config, cut, lambda line: None)
-    for name in ("base", "sr1"):
+    for name in ("base", "sr1", "ef_guide"):
         one, two = weights(whole, name), weights(cut, name)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), name
@@ -88,8 +91,10 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     raw = make_config(tmp_path / "sets")
     for stage in raw["stages"].values():
         stage["optim"] = OPTIM | {"steps": 1}
-    first = CascadeConfig.model_validate(raw | {"only": ["sr1"]})
-    assert train_cascade(first, tmp_path / "run", lambda line: None) is None
+    raw["ef_guide"]["optim"] = OPTIM | {"steps": 1}
+    for name in ("sr1", "ef_guide"):
+        part = CascadeConfig.model_validate(raw | {"only": [name]})
+        assert train_cascade(part, tmp_path / "run", lambda line: None) is None
     assert not (tmp_path / "run" / "base").exists()
     second = CascadeConfig.model_validate(raw | {"only": ["base"]})
     assert train_cascade(second, tmp_path / "run", lambda line: None) == tmp_path / "run" / "pipeline"
@@ -100,11 +105,15 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     [
         ({"only": ["sr7"]}, "unknown stages"),
         ({"stages": {"first": None}}, "named base"),
+        ({"ef_guide": None, "stages": {"steered": None}}, "no ef_guide"),
     ],
 )
 def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     raw = make_config(tmp_path)
-    if "stages" in change:
+    if "steered" in change.get("stages", {}):
+        raw["stages"]["base"]["steering_scale"] = 1.0
+        change = {"ef_guide": None}
+    elif "stages" in change:
         change = {"stages": {"first": raw["stages"]["base"]}}
     with pytest.raises(ValueError, match=message):
         CascadeConfig.model_validate(raw | change)
@@ -147,7 +156,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
             [sys.executable, *start, *command, str(tmp_path / out)], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    for name in ("base", "sr1"):
+    for name in ("base", "sr1", "ef_guide"):
         logs = [read_log(tmp_path / out / name / "log.jsonl") for out in ("one", "two")]
         assert len(logs[0]) == len(logs[1]) == OPTIM["steps"]
         for one, two in zip(*logs, strict=True):
