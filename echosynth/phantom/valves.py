@@ -13,6 +13,8 @@ from echosynth.phantom.anatomy import rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern
 from echosynth.phantom.warp import LVFrame
 
+CORD, MARGIN = 2.5, 1.2  # cm: how long cords are, and how far from a leaflet nothing of it is left
+
 
 def _leaflet(
     frame: LVFrame,
@@ -36,12 +38,20 @@ def _leaflet(
     leaflet = torch.exp(-(off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
     # Cords go on from the tip towards the papillary muscles, ever fainter.
     beyond = (share - 1).clamp_min(0) * length
-    cords = torch.exp(-(off * off) / (2 * (0.6 * thickness) ** 2) - beyond / 0.7) * (share > 1)
+    cords = torch.exp(-(off * off) / (2 * (0.6 * thickness) ** 2) - beyond / 0.7)
+    cords = cords * ((share > 1) & (beyond < CORD))
     return leaflet + 10 ** (p["chordae_db"] / 20) * cords
 
 
-def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:
-    """Echo amplitude of all four leaflets, (B, T, R, A)."""
+def draw_valves(
+    patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion
+) -> tuple[torch.Tensor, tuple[slice, slice]]:
+    """Echo amplitude of all four leaflets, where there is any.
+
+    Returns:
+        Amplitude (B, T, R', A'), and the part of the polar grid that it belongs to: ranges and beams. Everywhere else
+        it is nothing, and leaflets take up a tenth of the picture.
+    """
     p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
     shape = compute_shape(patient)
     septal, lateral = (v.float()[:, None, None, None] for v in (shape.septal, shape.lateral))
@@ -54,6 +64,15 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     hinge_s = -septal * annulus * (1 - a * regional_pattern(p, one, -one, late))
     hinge_l = lateral * annulus * (1 - a * regional_pattern(p, one, one, late))
     width = hinge_l - hinge_s
+    tv_s = length * (1 - p["tricuspid_offset"])
+    near = hinge_s - p["wall"] * 1.1
+    far = near - rv_profile(0.93 * one, p) * (1 - p["rv_shortening"] * c)
+    tv_width = near - far
+    reach = torch.maximum(0.62 * width, 0.5 * tv_width + length - tv_s) + CORD + MARGIN
+    inside = (frame.s > length - reach) & (frame.s < length + MARGIN)
+    inside = inside & (frame.q > far - MARGIN) & (frame.q < hinge_l + MARGIN)
+    rows, columns = _span(inside.any(dim=3)), _span(inside.any(dim=2))
+    frame = LVFrame(frame.s[..., rows, columns], frame.q[..., rows, columns])
     meet, tent = hinge_s + 0.60 * width, 0.30 + 0.10 * c
     front = (
         (length - tent) * (1 - o) + (length - 0.62 * width) * o,
@@ -66,10 +85,6 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     mitral = _leaflet(frame, (length, hinge_s), front, 0.06 - 0.20 * o, p)
     mitral = mitral + 0.8 * _leaflet(frame, (length, hinge_l), back, 0.13 * o - 0.05, p)
 
-    tv_s = length * (1 - p["tricuspid_offset"])
-    near = hinge_s - p["wall"] * 1.1
-    far = near - rv_profile(0.93 * one, p) * (1 - p["rv_shortening"] * c)
-    tv_width = near - far
     middle = near - 0.5 * tv_width
     septal_tip = (
         (tv_s - 0.35) * (1 - o) + (tv_s - 0.45 * tv_width) * o,
@@ -82,4 +97,10 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     tricuspid = _leaflet(frame, (tv_s, near), septal_tip, 0.15 * o - 0.05, p)
     tricuspid = tricuspid + _leaflet(frame, (tv_s, far), front_tip, 0.05 - 0.15 * o, p)
     level = 10 ** (p["valve_db"] / 20)
-    return level * (mitral + 0.5 * tricuspid)
+    return level * (mitral + 0.5 * tricuspid), (rows, columns)
+
+
+def _span(inside: torch.Tensor) -> slice:
+    """From the first to the last place along the last axis that is inside anywhere: (B, T, N) bool."""
+    places = torch.nonzero(inside.flatten(0, 1).any(dim=0)).flatten()
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
