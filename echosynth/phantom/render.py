@@ -171,8 +171,8 @@ class Phantom:
         echoes = torch.cat(
             [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1
         )
-        valves, (rows, beams) = draw_valves(self.patient, lv, cycle, motion)
-        echoes[..., rows, beams] += valves[:, None] * self.valve_texture[..., rows, beams]
+        valves, (rows, columns) = draw_valves(self.patient, lv, cycle, motion)
+        echoes[..., rows, columns] += valves[:, None] * self.valve_texture[..., rows, columns]
         return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0], fps)
 
     def _scan_convert(self, polar: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
