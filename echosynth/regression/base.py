@@ -17,6 +17,8 @@ from torch import nn
 from echosynth.video.clip import EchoClip, to_network
 from echosynth.video.resample import resample_time, resize
 
+EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
+
 
 @dataclass(frozen=True)
 class EFPrediction:
@@ -47,7 +49,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
     `error90` is the half width of its 90 % interval, EF points, measured on held-out clips after training.
     """
 
-    head: nn.Module
+    head: nn.Linear
 
     @property
     def contract(self) -> Any:
@@ -60,8 +62,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """EF of clips in [-1, 1] that meet the contract: (B, 1, T, H, W) -> (B,), per cent."""
-        # The head works around 50 +- 20 so that its first guesses are sensible.
-        return 50.0 + 20.0 * self.head(self.embed(normalise(x)))[:, 0].float()
+        return EF_MIDDLE + EF_UNIT * self.head(self.embed(normalise(x)))[:, 0].float()
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""

@@ -14,7 +14,7 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.regression.base import EFRegressor, normalise
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFRegressor, normalise
 
 
 class ConvBlock(nn.Module):
@@ -95,7 +95,7 @@ class FrameTransformer(EFRegressor):
             EF (B,), per cent; with the curve, volume as a share of EDV (B, T).
         """
         tokens = self.tokens(normalise(x))
-        ef = 50.0 + 20.0 * self.head(self.pool(tokens))[:, 0].float()
+        ef = EF_MIDDLE + EF_UNIT * self.head(self.pool(tokens))[:, 0].float()
         return (ef, 0.7 + 0.2 * self.curve(tokens)[..., 0].float()) if with_curve else ef
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:

@@ -88,7 +88,7 @@ class R2Plus1D(EFRegressor):
         self.fc = nn.Linear(inside, 1)
 
     @property
-    def head(self) -> nn.Module:  # type: ignore[override]
+    def head(self) -> nn.Linear:  # type: ignore[override]
         """The last layer, under torchvision's name."""
         return self.fc
 

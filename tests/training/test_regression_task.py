@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from echosynth.regression.base import normalise
 from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
 from echosynth.training.optim import OptimConfig
-from echosynth.training.regression_run import RegressorConfig, refresh_batch_norm
+from echosynth.training.regression_run import RegressorConfig, centre, refresh_batch_norm
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, slow_down
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
@@ -105,3 +106,16 @@ def test_unknown_volumes_do_not_count(source: PhantomSource) -> None:
     without = RegressionTask(source, 16, 8, 16, None).compute_loss(model, batch)
     batch["curve"] = torch.full_like(batch["curve"], torch.nan)
     torch.testing.assert_close(task.compute_loss(model, batch), without)
+
+
+@torch.no_grad()
+def test_centring_moves_every_answer_by_the_error() -> None:
+    torch.manual_seed(0)
+    for model in (
+        R2Plus1D(frames=8, size=28, widths=[8] * 4, stem_width=8).eval(),
+        FrameTransformer(frames=8, size=56, widths=[8, 16], dim=16, depth=1, heads=2).eval(),
+    ):
+        x = torch.randn(2, 1, 8, model.contract.size, model.contract.size)
+        before = model(x)
+        centre(model, 2.5)
+        torch.testing.assert_close(model(x), before - 2.5)
