@@ -62,7 +62,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
         ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and constant
-            beyond; guided networks overdo EF a little, and the pairs, measured on held-out patients, take that back.
+            beyond; what networks overdo or miss, the pairs, measured on held-out patients, take back.
     """
 
     model_cpu_offload_seq = "ef_guide->base_unet->sr1_unet->sr2_unet->sr3_unet"
@@ -201,8 +201,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         device = self._execution_device
         frame = frame.to(device, torch.float32)
         config: Any = self.config
-        wanted = _scalar("ef", ef, 1, 95, "per cent", frame)
-        scalars = {"ef": calibrate_ef(wanted, config.ef_calibration)}
+        scalars = {"ef": calibrate_ef(_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
         scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
         scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
         specs = self._specs(num_inference_steps, guidance_scale, steering_scale)
@@ -215,7 +214,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, sigma, {"latents": x})
 
-                clip = self._run_stage(spec, clip, frame, scalars, wanted, generator, on_step)
+                clip = self._run_stage(spec, clip, frame, scalars, generator, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
         clip = clip.clamp(-1, 1)
@@ -238,7 +237,6 @@ class EchoCascadePipeline(DiffusionPipeline):
         previous: torch.Tensor | None,
         frame: torch.Tensor,
         scalars: Mapping[str, torch.Tensor],
-        ef: torch.Tensor,
         generator: Generators | None,
         on_step: Callable[[int, torch.Tensor, torch.Tensor], None],
     ) -> torch.Tensor:
@@ -253,7 +251,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             previous = previous + spec.lowres_sigma * draw_noise(previous, generator)
             reference = superres_reference(previous, spec.frames, spec.size)
             given |= {"lowres": reference, "lowres_sigma": level}
-        scalars = {name: value for name, value in scalars.items() if name in unet.config.scalars}
+        told = {name: value for name, value in scalars.items() if name in unet.config.scalars}
 
         def network(x: torch.Tensor, c_noise: torch.Tensor, **conditions: Any) -> torch.Tensor:
             # Native bf16 is two to four times faster and leaves the sampler's float32 state alone.
@@ -262,7 +260,7 @@ class EchoCascadePipeline(DiffusionPipeline):
 
         levels = scheduler.preconditioning
         denoise = guided_denoiser(
-            network, levels, scalars, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
+            network, levels, told, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
         )
         if self.ef_guide is not None and spec.steering_scale:
 
@@ -275,7 +273,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                 guide,
                 levels,
                 reference,
-                ef,
+                scalars["ef"],
                 spec.steering_scale,
                 spec.steering_low,
                 spec.steering_high,
