@@ -4,6 +4,7 @@ View seed and noise seed are the patient's. A counterfactual keeps patient, view
 Frames that are traced show end-diastole and end-systole exactly (contraction 0 and 1).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -179,6 +180,7 @@ def choose_phase(patient: Patient, view: View, frames: int, fps: float) -> tuple
     )
 
 
+@functools.lru_cache(maxsize=16)  # a patient is asked for by its plan, its view and its clips
 def make_patient(config: SimulateConfig, seed: int) -> Patient:
     """The patient that this simulation makes of a seed."""
     patient = sample_patient(seed, config.hearts, config.rhythm)

@@ -32,7 +32,7 @@ from echosynth.phantom.scanner import View, scan_grid, scanner_marks
 from echosynth.phantom.valves import draw_valves
 from echosynth.phantom.warp import Pose, atlas_grid, compute_pose, to_lv_frame
 
-FRAME_CHUNK = 16  # frames rendered at once; bounds memory, changes no pixel
+FRAME_CHUNK = 8  # frames rendered at once; what a core's cache holds, and bounded memory; changes no pixel
 
 
 def stack_fields(items: Sequence[Patient] | Sequence[View], device: torch.device | str = "cpu") -> Fields:
@@ -171,8 +171,8 @@ class Phantom:
         echoes = torch.cat(
             [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1
         )
-        valves, (rows, columns) = draw_valves(self.patient, lv, cycle, motion)
-        echoes[..., rows, columns] += valves[:, None] * self.valve_texture[..., rows, columns]
+        for valve, (rows, columns) in draw_valves(self.patient, lv, cycle, motion):
+            echoes[..., rows, columns] += valve[:, None] * self.valve_texture[..., rows, columns]
         return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0], fps)
 
     def _scan_convert(self, polar: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,10 @@ from echosynth.phantom.anatomy import rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern
 from echosynth.phantom.warp import LVFrame
 
-CORD, MARGIN = 2.5, 1.2  # cm: how long cords are, and how far from a leaflet nothing of it is left
+Patch = tuple[torch.Tensor, tuple[slice, slice]]
+"""Amplitude (B, T, R', A'), and the ranges and beams that it belongs to; everywhere else there is nothing."""
+
+CORD, MARGIN = 2.5, 1.0  # cm: how long cords are, and how far from a leaflet nothing of it is left
 
 
 def _leaflet(
@@ -43,15 +46,8 @@ def _leaflet(
     return leaflet + 10 ** (p["chordae_db"] / 20) * cords
 
 
-def draw_valves(
-    patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion
-) -> tuple[torch.Tensor, tuple[slice, slice]]:
-    """Echo amplitude of all four leaflets, where there is any.
-
-    Returns:
-        Amplitude (B, T, R', A'), and the part of the polar grid that it belongs to: ranges and beams. Everywhere else
-        it is nothing, and leaflets take up a tenth of the picture.
-    """
+def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> list[Patch]:
+    """Echo amplitude of the mitral and of the tricuspid valve, each in the part of the picture where it is."""
     p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
     shape = compute_shape(patient)
     septal, lateral = (v.float()[:, None, None, None] for v in (shape.septal, shape.lateral))
@@ -68,11 +64,6 @@ def draw_valves(
     near = hinge_s - p["wall"] * 1.1
     far = near - rv_profile(0.93 * one, p) * (1 - p["rv_shortening"] * c)
     tv_width = near - far
-    reach = torch.maximum(0.62 * width, 0.5 * tv_width + length - tv_s) + CORD + MARGIN
-    inside = (frame.s > length - reach) & (frame.s < length + MARGIN)
-    inside = inside & (frame.q > far - MARGIN) & (frame.q < hinge_l + MARGIN)
-    rows, columns = _span(inside.any(dim=3)), _span(inside.any(dim=2))
-    frame = LVFrame(frame.s[..., rows, columns], frame.q[..., rows, columns])
     meet, tent = hinge_s + 0.60 * width, 0.30 + 0.10 * c
     front = (
         (length - tent) * (1 - o) + (length - 0.62 * width) * o,
@@ -82,8 +73,12 @@ def draw_valves(
         (length - tent) * (1 - o) + (length - 0.40 * width) * o,
         meet * (1 - o) + (hinge_l - 0.06 * width) * o,
     )
-    mitral = _leaflet(frame, (length, hinge_s), front, 0.06 - 0.20 * o, p)
-    mitral = mitral + 0.8 * _leaflet(frame, (length, hinge_l), back, 0.13 * o - 0.05, p)
+    valve, place = _cut(frame, (length - 0.62 * width, length), (hinge_s, hinge_l))
+    mitral = _leaflet(valve, (length, hinge_s), front, 0.06 - 0.20 * o, p)
+    mitral = mitral + 0.8 * _leaflet(valve, (length, hinge_l), back, 0.13 * o - 0.05, p)
+
+    level = 10 ** (p["valve_db"] / 20)
+    patches = [(level * mitral, place)]
 
     middle = near - 0.5 * tv_width
     septal_tip = (
@@ -94,10 +89,20 @@ def draw_valves(
         (tv_s - 0.35) * (1 - o) + (tv_s - 0.50 * tv_width) * o,
         middle * (1 - o) + (far + 0.08 * tv_width) * o,
     )
-    tricuspid = _leaflet(frame, (tv_s, near), septal_tip, 0.15 * o - 0.05, p)
-    tricuspid = tricuspid + _leaflet(frame, (tv_s, far), front_tip, 0.05 - 0.15 * o, p)
-    level = 10 ** (p["valve_db"] / 20)
-    return level * (mitral + 0.5 * tricuspid), (rows, columns)
+    valve, place = _cut(frame, (tv_s - 0.5 * tv_width, tv_s), (far, near))
+    tricuspid = _leaflet(valve, (tv_s, near), septal_tip, 0.15 * o - 0.05, p)
+    tricuspid = tricuspid + _leaflet(valve, (tv_s, far), front_tip, 0.05 - 0.15 * o, p)
+    return [*patches, (0.5 * level * tricuspid, place)]
+
+
+def _cut(
+    frame: LVFrame, along: tuple[torch.Tensor, torch.Tensor], across: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[LVFrame, tuple[slice, slice]]:
+    """The ranges and beams in which a valve within these limits, its cords included, leaves an echo."""
+    inside = (frame.s > along[0] - CORD - MARGIN) & (frame.s < along[1] + MARGIN)
+    inside = inside & (frame.q > across[0] - MARGIN) & (frame.q < across[1] + MARGIN)
+    place = _span(inside.any(dim=3)), _span(inside.any(dim=2))
+    return LVFrame(frame.s[..., place[0], place[1]], frame.q[..., place[0], place[1]]), place
 
 
 def _span(inside: torch.Tensor) -> slice:
