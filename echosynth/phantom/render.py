@@ -165,8 +165,7 @@ class Phantom:
         # here than there, because the heart also turns.
         turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
         breath = self.patient["drift"].float()[:, None] * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
-        turn = (turn + breath)[:, :, None, None] * self.turning[:, None]
-        turn = turn[:, None]
+        turn = (turn + breath)[:, None, :, None, None] * self.turning[:, None, None]
         one, two = tissue[:, :2], tissue[:, 2:]
         echoes = torch.cat(
             [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1

@@ -1,6 +1,6 @@
 """The EF guide as a training task: read EF off clips that are as noisy as the sampler's are on its way.
 
-    loss = (mu - EF)^2 / (2 s^2) + ln s  +  curve_weight * smooth L1 of (predicted - true volume / EDV)
+    loss = (mu - EF)^2 / (2 s^2) + ln s  +  10 * smooth L1 of (predicted - true volume / EDV)
 
 The first part is the negative log likelihood, so the spread s comes out as wide as the noise makes EF uncertain. The
 batches are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
@@ -8,7 +8,6 @@ batches are those of the base stage, with EF, frame and a noise level that lies 
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -16,6 +15,9 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.diffusion_task import ClipSource, DiffusionTask, StageConfig
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
+
+CURVE_WEIGHT = 10.0
+MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
 
 
 class GuideConfig(StrictModel):
@@ -27,8 +29,6 @@ class GuideConfig(StrictModel):
         blocks: space-time blocks per level.
         P_mean: mean of ln sigma in training.
         P_std: its spread.
-        curve_weight: of the volume curve in the loss.
-        mirror: share of clips that are mirrored left to right.
         optim: optimiser.
     """
 
@@ -37,8 +37,6 @@ class GuideConfig(StrictModel):
     blocks: list[int]
     P_mean: float = 0.0
     P_std: float = 1.5
-    curve_weight: float = 10.0
-    mirror: float = Field(default=0.5, ge=0, le=1)
     optim: OptimConfig
 
     def network(self, size: int) -> EFGuide:
@@ -56,14 +54,13 @@ class GuideTask:
     """
 
     def __init__(self, config: GuideConfig, base: StageConfig, source: ClipSource) -> None:
-        self.config = config
         changes = {"P_mean": config.P_mean, "P_std": config.P_std, "scalar_dropout": {}, "frame_dropout": 0.0}
         self.base = DiffusionTask(base.model_copy(update=changes), None, source)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         batch = self.base.make_batch(size, generator)
-        turned = (torch.rand(size, generator=generator) < self.config.mirror)[:, None, None, None, None]
+        turned = (torch.rand(size, generator=generator) < MIRRORED)[:, None, None, None, None]
         for name in ("residual", "reference"):
             batch[name] = torch.where(turned, batch[name].flip(-1), batch[name])
         return batch
@@ -77,4 +74,4 @@ class GuideTask:
         likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.spread**2) + read.spread.log()).mean()
         known = ~batch["curve"].isnan()
         miss = F.smooth_l1_loss(read.curve, batch["curve"].nan_to_num(), reduction="none", beta=0.1)
-        return likelihood + self.config.curve_weight * (miss * known).sum() / known.sum().clamp_min(1)
+        return likelihood + CURVE_WEIGHT * (miss * known).sum() / known.sum().clamp_min(1)
