@@ -1,8 +1,8 @@
 """`echosynth bench generate`: counted work, measured time and memory of one clip, per stage. `bench data`: clips read.
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
-passes it is, and the EF guide's readings and gradients count with the stage that they steer (2 operations per
-multiply-add). Time is the fastest of the repeats after one warm-up.
+passes it is; the EF guide's readings and gradients, and the tissue tracker, count with the stage that they serve (2
+operations per multiply-add). Time is the fastest of the repeats after one warm-up.
 """
 
 import argparse
@@ -75,7 +75,6 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
     """
     import torch
 
-    names = [spec.name for spec in pipeline.stages]
     work, passes = _count(pipeline)
     runs: list[dict[str, tuple[float, float]]] = []
     for _ in range(repeat + 1):
@@ -90,14 +89,16 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
 
     stages: list[dict[str, Any]] = [
         {
-            "name": name,
-            "parameters": parameters(f"{name}_unet") + (parameters("ef_guide") if name == "base" else 0),
-            "passes": passes[name],
-            "tflop": work[name] / 1e12,
-            "seconds": timed[name][0],
-            "peak_mb": max(run[name][1] for run in runs),
+            "name": spec.name,
+            "parameters": parameters(f"{spec.name}_unet")
+            + (parameters("ef_guide") if spec.steering_scale else 0)
+            + (parameters("tissue_tracker") if spec.tracked else 0),
+            "passes": passes[spec.name],
+            "tflop": work[spec.name] / 1e12,
+            "seconds": timed[spec.name][0],
+            "peak_mb": max(run[spec.name][1] for run in runs),
         }
-        for name in names
+        for spec in pipeline.stages
     ]
     total: dict[str, Any] = {
         key: sum(stage[key] for stage in stages) for key in ("parameters", "passes", "tflop", "seconds")
@@ -126,7 +127,7 @@ def _count(pipeline: "EchoCascadePipeline") -> tuple[dict[str, int], dict[str, i
     handles: list[Any] = []
     running: list[str] = []
 
-    def count_guide(module: Any, given: tuple[Any, ...]) -> None:
+    def count_helper(module: Any, given: tuple[Any, ...]) -> None:
         passes[running[-1]] += len(given[0])
 
     for name in passes:
@@ -135,9 +136,8 @@ def _count(pipeline: "EchoCascadePipeline") -> tuple[dict[str, int], dict[str, i
             passes[stage] += len(given[0])
 
         handles.append(getattr(pipeline, f"{name}_unet").register_forward_pre_hook(count))
-    guide: Any = pipeline.ef_guide
-    if guide is not None:
-        handles.append(guide.register_forward_pre_hook(count_guide))
+    helpers: list[Any] = [part for part in (pipeline.ef_guide, pipeline.tissue_tracker) if part is not None]
+    handles += [part.register_forward_pre_hook(count_helper) for part in helpers]
     original = pipeline._run_stage
 
     def counted(spec: Any, *rest: Any) -> Any:

@@ -5,6 +5,9 @@
     spatial    reference = the previous clip, bicubic in space
     both       reference = both
 
+Where a tissue tracker says how the tissue has moved, a spatial reference also has the conditioning frame's detail,
+carried along (tissue_tracker.py).
+
 Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks
 included, is then right by construction, and the network spends itself on what moves. Frame 0 of a clip has the
 cardiac phase of the conditioning frame.
@@ -38,6 +41,7 @@ class StageSpec:
         steering_low: steer only at sigma >= this.
         steering_high: steer only at sigma <= this.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
+        tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
 
     Raises:
         ValueError: a field is outside its range.
@@ -56,10 +60,13 @@ class StageSpec:
     steering_low: float = 0.0
     steering_high: float = 1e9
     lowres_sigma: float = 0.0
+    tracked: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"stage {self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.tracked and self.kind not in ("spatial", "both"):
+            raise ValueError(f"stage {self.name}: only a stage that adds detail can be tracked")
         if min(self.frames, self.size, self.num_inference_steps) < 1 or self.fps <= 0:
             raise ValueError(f"stage {self.name}: frames, size, num_inference_steps and fps must be positive")
 

@@ -16,11 +16,12 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
-from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference
+from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference, upsample_time
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
 from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import Generators, draw_noise
 from echosynth.video.clip import from_network
@@ -59,15 +60,17 @@ class EchoCascadePipeline(DiffusionPipeline):
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
         ef_guide: reads EF off noisy clips, for stages with a steering_scale; None for none.
+        tissue_tracker: follows the conditioning frame's tissue, for stages that are tracked; None for none.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
         ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and constant
             beyond; what networks overdo or miss, the pairs, measured on held-out patients, take back.
     """
 
-    model_cpu_offload_seq = "ef_guide->base_unet->sr1_unet->sr2_unet->sr3_unet"
+    model_cpu_offload_seq = "ef_guide->tissue_tracker->base_unet->sr1_unet->sr2_unet->sr3_unet"
     _optional_components = [  # noqa: RUF012
         "ef_guide",
+        "tissue_tracker",
         *(f"sr{k}_{part}" for k in range(1, MAX_STAGES) for part in ("unet", "scheduler")),
     ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
@@ -83,12 +86,15 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr3_unet: UNet3D | None = None,
         sr3_scheduler: EDMScheduler | None = None,
         ef_guide: EFGuide | None = None,
+        tissue_tracker: TissueTracker | None = None,
         stages: list[dict[str, Any]] | None = None,
         ef_calibration: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
         specs = [StageSpec(**stage) for stage in stages or []]
         check_chain(specs)
+        if tissue_tracker is None and any(spec.tracked for spec in specs):
+            raise ValueError("a stage is tracked, but there is no tissue_tracker")
         check_calibration(ef_calibration)
         self.register_modules(
             base_unet=base_unet,
@@ -100,6 +106,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             sr3_unet=sr3_unet,
             sr3_scheduler=sr3_scheduler,
             ef_guide=ef_guide,
+            tissue_tracker=tissue_tracker,
         )
         self.register_to_config(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration)
 
@@ -111,11 +118,13 @@ class EchoCascadePipeline(DiffusionPipeline):
         schedulers: Mapping[str, EDMScheduler],
         ef_calibration: list[list[float]] | None = None,
         ef_guide: EFGuide | None = None,
+        tissue_tracker: TissueTracker | None = None,
     ) -> "EchoCascadePipeline":
         """Build from parts named after the stages."""
         parts: dict[str, Any] = {f"{spec.name}_unet": networks[spec.name] for spec in specs}
         parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs}
-        return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, ef_guide=ef_guide, **parts)
+        parts |= {"ef_guide": ef_guide, "tissue_tracker": tissue_tracker}
+        return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, **parts)
 
     @property
     def stages(self) -> list[StageSpec]:
@@ -131,7 +140,10 @@ class EchoCascadePipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         steering_scale: float | None = None,
     ) -> dict[str, int]:
-        """Network evaluations per clip and stage; a guided step counts twice, and each reading of the EF guide once."""
+        """Network evaluations per clip and stage.
+
+        A guided step counts twice, each reading of the EF guide or the tissue tracker once.
+        """
         counts = {}
         for spec in self._specs(num_inference_steps, guidance_scale, steering_scale):
             scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
@@ -144,7 +156,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             ):
                 within = [low <= float(sigma) <= high for sigma in scheduler.sigmas[:-1]]
                 share += sum(within) / len(within) if on else 0.0
-            counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share)
+            counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
         return counts
 
     def _specs(
@@ -250,6 +262,8 @@ class EchoCascadePipeline(DiffusionPipeline):
             level = torch.full((len(frame),), spec.lowres_sigma, device=frame.device)
             previous = previous + spec.lowres_sigma * draw_noise(previous, generator)
             reference = superres_reference(previous, spec.frames, spec.size)
+            if spec.tracked:
+                reference = reference + self._carry(previous, frame, level, spec)
             given |= {"lowres": reference, "lowres_sigma": level}
         told = {name: value for name, value in scalars.items() if name in unet.config.scalars}
 
@@ -281,3 +295,12 @@ class EchoCascadePipeline(DiffusionPipeline):
         scheduler.set_timesteps(spec.num_inference_steps, device=frame.device)
         start = draw_noise(reference, generator) * scheduler.init_noise_sigma
         return reference + scheduler.sample(denoise, start, generator, on_step)
+
+    def _carry(self, previous: torch.Tensor, frame: torch.Tensor, level: torch.Tensor, spec: StageSpec) -> torch.Tensor:
+        """The conditioning frame's detail where the tracker sees its tissue in the previous clip."""
+        assert self.tissue_tracker is not None
+        if spec.frames != previous.shape[2]:
+            previous = upsample_time(previous, spec.frames // previous.shape[2])
+        with torch.autocast(frame.device.type, torch.bfloat16, enabled=has_fast_bf16(frame.device)):
+            displacement = self.tissue_tracker(previous, level, frame)
+        return carry_detail(frame, displacement, spec.size)

@@ -15,7 +15,15 @@ from echosynth.phantom.anatomy import left_atrium_map
 from echosynth.phantom.motion import compute_shape
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.scanner import pixel_positions
-from echosynth.phantom.warp import LVFrame, Pose, Tissue, find_tissue, to_atlas, to_lv_frame
+from echosynth.phantom.warp import (
+    LVFrame,
+    Tissue,
+    find_tissue,
+    from_lv_frame,
+    place_tissue,
+    to_atlas,
+    to_lv_frame,
+)
 
 CAVITY, MYOCARDIUM, LEFT_ATRIUM = 1, 2, 3
 LABEL_NAMES = {CAVITY: "left-ventricular cavity", MYOCARDIUM: "myocardium", LEFT_ATRIUM: "left atrium"}
@@ -47,34 +55,21 @@ def label_pixels(phantom: Phantom, truth: Truth) -> torch.Tensor:
     return (labels * (phantom.mask[:, None] > 0)).to(torch.uint8)
 
 
-def displace_pixels(phantom: Phantom, truth: Truth, reference: int) -> torch.Tensor:
-    """Where the tissue at every pixel of every frame was in an end-diastolic frame.
+def displace_pixels(phantom: Phantom, truth: Truth, reference: Truth) -> torch.Tensor:
+    """Where the tissue at every pixel of every frame is in a frame of reference.
 
     Args:
         phantom: the patients.
         truth: of their clip.
-        reference: index of a frame at end-diastole (contraction 0) in every clip.
+        reference: of one frame per patient, (B, 1), at the same EF or another one; `truth.at(k)` for frame k.
 
     Returns:
         Float32 (B, T, 2, S, S), x then y, pixels; NaN outside of the sector.
-
-    Raises:
-        ValueError: the reference frame of some clip is not end-diastolic.
     """
-    if bool((truth.cycle.contraction[:, reference] > 1e-9).any()):
-        raise ValueError(f"frame {reference} is not end-diastolic in every clip")
     frame, tissue = _look(phantom, truth)
-    patient, pose = phantom.patient, truth.pose
-    z01 = (tissue.s / compute_shape(patient).length.float()[:, None, None, None]).clamp(0, 1)
-    s, q = tissue.s, tissue.q + patient["bow"].float()[:, None, None, None] * 4 * z01 * (1 - z01)
-
-    def place(s: torch.Tensor, q: torch.Tensor, at: Pose) -> tuple[torch.Tensor, torch.Tensor]:
-        ax, az, tilt = (v.float()[:, :, None, None] for v in (at.x, at.z, at.tilt))
-        return ax + s * torch.sin(tilt) + q * torch.cos(tilt), az + s * torch.cos(tilt) - q * torch.sin(tilt)
-
-    then = Pose(*(v[:, reference : reference + 1] for v in (pose.x, pose.z, pose.tilt)))
-    before, now = place(s, q, then), place(frame.s, frame.q, pose)
+    there = place_tissue(phantom.patient, tissue.s, tissue.q, reference.cycle, reference.motion)
+    then, now = from_lv_frame(there, reference.pose), from_lv_frame(frame, truth.pose)
     view = phantom.columns
     pixels_per_cm = (phantom.size * view["radius"] / view["depth"])[:, None]
-    moved = torch.stack([(a - b) * pixels_per_cm for a, b in zip(before, now, strict=True)], dim=2)
+    moved = torch.stack([(a - b) * pixels_per_cm for a, b in zip(then, now, strict=True)], dim=2)
     return torch.where(phantom.mask[:, None, None] > 0, moved, torch.nan)

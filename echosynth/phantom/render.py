@@ -10,6 +10,8 @@ bit for bit, at every EF.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +62,18 @@ class Truth:
     motion: Motion
     pose: Pose
 
+    def cut(self, frames: slice) -> "Truth":
+        """The truth of some frames."""
+
+        def shorten(part: Any) -> Any:
+            return replace(part, **{name: v[:, frames] for name, v in vars(part).items() if v.ndim > 1})
+
+        return Truth(shorten(self.cycle), shorten(self.motion), shorten(self.pose))
+
+    def at(self, frame: int) -> "Truth":
+        """The truth of one frame, (B, 1)."""
+        return self.cut(slice(frame, frame + 1))
+
     def ed_frame(self, item: int) -> int:
         """First frame of the fullest ventricle."""
         return int(self.cycle.contraction[item].argmin())
@@ -97,14 +111,35 @@ class Phantom:
         self.patient, self.view = stack_fields(patients, device), stack_fields(views, device)
         self.noise_seeds = torch.tensor(list(noise_seeds), dtype=torch.int64, device=device)
         self.size = size
-        self.atlas = build_atlas(self.patient)
-        self.machine = Machine(self.view, self.noise_seeds)
-        columns = {k: v.float()[:, None, None] for k, v in self.view.items() if k != "seed"}
-        self.columns = columns
-        self.grid, self.mask = scan_grid(columns, size)
-        self.marks = scanner_marks(columns, size) * (1 - self.mask)
-        self.turning = 1 + 0.4 * smooth_field(self.view["seed"], 401, (NUM_RANGES, NUM_BEAMS), (36, 26))
-        self.valve_texture = 0.5 + 0.9 * counter_normal(self.view["seed"], 400, (4, 1, NUM_RANGES, NUM_BEAMS))
+        self.columns = {k: v.float()[:, None, None] for k, v in self.view.items() if k != "seed"}
+        self.grid, self.mask = scan_grid(self.columns, size)
+
+    # What only pictures need is made for the first one: the truth of many patients is asked for without.
+
+    @cached_property
+    def atlas(self) -> torch.Tensor:
+        """End-diastolic echoes, see `build_atlas`."""
+        return build_atlas(self.patient)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machines."""
+        return Machine(self.view, self.noise_seeds)
+
+    @cached_property
+    def marks(self) -> torch.Tensor:
+        """What the machine shows beside the sector, (B, S, S)."""
+        return scanner_marks(self.columns, self.size) * (1 - self.mask)
+
+    @cached_property
+    def turning(self) -> torch.Tensor:
+        """How much the scatterers change from place to place as the heart turns, (B, R, A), mean 1."""
+        return 1 + 0.4 * smooth_field(self.view["seed"], 401, (NUM_RANGES, NUM_BEAMS), (36, 26))
+
+    @cached_property
+    def valve_texture(self) -> torch.Tensor:
+        """Scatterers of the leaflets, (B, 4, 1, R, A)."""
+        return 0.5 + 0.9 * counter_normal(self.view["seed"], 400, (4, 1, NUM_RANGES, NUM_BEAMS))
 
     @torch.no_grad()
     def render(
@@ -128,15 +163,9 @@ class Phantom:
         Raises:
             ValueError: an EF is out of range or cannot be reached by this heart.
         """
-        device = self.atlas.device
-        ef = torch.as_tensor(ef, dtype=torch.float64, device=device)
-        if bool((ef <= 0).any()) or bool((ef >= 95).any()):
-            raise ValueError(f"EF is in per cent, above 0 and below 95, got {ef.tolist()}")
-        phase = torch.as_tensor(start_phase or [0.0] * len(ef), dtype=torch.float64, device=device)
-        time = torch.arange(num_frames, device=device, dtype=torch.float64) / fps
-        cycle = compute_cycle(self.patient, time, phase)
-        motion = compute_motion(self.patient, cycle, ef)
-        pose = compute_pose(self.patient, self.view, cycle, motion)
+        truth = self.move(ef, num_frames, fps, start_phase)
+        cycle, motion, pose = truth.cycle, truth.motion, truth.pose
+        device = self.mask.device
         persistence = self.columns["persistence"][:, None]
         polar: list[torch.Tensor] = []
         last: torch.Tensor | None = None
@@ -146,7 +175,26 @@ class Phantom:
             before = torch.cat([grey[:, :1] if last is None else last, grey[:, :-1]], dim=1)
             last = grey[:, -1:]
             polar.append(self._scan_convert((1 - persistence) * grey + persistence * before, frames))
-        return torch.cat(polar, dim=1), Truth(cycle, motion, pose)
+        return torch.cat(polar, dim=1), truth
+
+    @torch.no_grad()
+    def move(
+        self,
+        ef: Sequence[float] | torch.Tensor,
+        num_frames: int = 64,
+        fps: float = 32.0,
+        start_phase: Sequence[float] | None = None,
+    ) -> Truth:
+        """The truth of the clips that `render` would make, without the pictures; see there."""
+        device = self.mask.device
+        ef = torch.as_tensor(ef, dtype=torch.float64, device=device)
+        if bool((ef <= 0).any()) or bool((ef >= 95).any()):
+            raise ValueError(f"EF is in per cent, above 0 and below 95, got {ef.tolist()}")
+        phase = torch.as_tensor(start_phase or [0.0] * len(ef), dtype=torch.float64, device=device)
+        time = torch.arange(num_frames, device=device, dtype=torch.float64) / fps
+        cycle = compute_cycle(self.patient, time, phase)
+        motion = compute_motion(self.patient, cycle, ef)
+        return Truth(cycle, motion, compute_pose(self.patient, self.view, cycle, motion))
 
     def _polar(self, cycle: Cycle, motion: Motion, pose: Pose, frames: torch.Tensor, fps: float) -> torch.Tensor:
         """Grey levels on the polar grid of some frames, (B, T, R, A)."""

@@ -85,36 +85,98 @@ class Tissue:
     epi: torch.Tensor
 
 
+@dataclass(frozen=True)
+class _Layers:
+    """Half widths that bound the heart's layers at some places along the axis, at end-diastole (0) and now, cm."""
+
+    endo0: torch.Tensor
+    epi0: torch.Tensor
+    rv0: torch.Tensor
+    endo: torch.Tensor
+    epi: torch.Tensor
+    rv: torch.Tensor
+
+    def bounds(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Where the layers end, (now, then); what lies beyond moves as a whole."""
+        far = self.epi0 + self.rv0 + 3.0
+        now = [self.endo, self.epi, self.epi + self.rv + 0.02, far]
+        return now, [self.endo0, self.epi0, self.epi0 + self.rv0 + 0.02, far]
+
+
+class _Map:
+    """What the backward and the forward map share: a patient's shape and its state in every frame, (B, T, 1, 1)."""
+
+    def __init__(self, patient: Fields, cycle: Cycle, motion: Motion) -> None:
+        self.p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
+        shape = compute_shape(patient)
+        self.length0, self.septal, self.lateral = (
+            v.float()[:, None, None, None] for v in (shape.length, shape.septal, shape.lateral)
+        )
+        self.length, self.narrowing, self.contraction, self.late = (
+            v.float()[:, :, None, None] for v in (motion.length, motion.narrowing, cycle.contraction, cycle.ejecting)
+        )
+        # The back of the atria stays; they stretch as the annulus descends.
+        self.roof = self.length0 + self.p["la_length"] + 0.6
+
+    def bow(self, s0: torch.Tensor) -> torch.Tensor:
+        """How far the ventricle's axis is bent aside."""
+        z01 = (s0 / self.length0).clamp(0, 1)
+        return self.p["bow"] * 4 * z01 * (1 - z01)
+
+    def layers(self, s0: torch.Tensor, is_lateral: torch.Tensor) -> _Layers:
+        """The layers beside places s0 along the end-diastolic axis."""
+        p, zeta = self.p, s0 / self.length0
+        f = profile(zeta, p["z_max"], p["base_taper"], p["apex_power"])
+        fade = 1 - smoothstep((zeta - 1.0) / 0.35)
+        width = torch.where(is_lateral, self.lateral, self.septal)
+        endo0 = width * f
+        epi0 = torch.maximum(epicardium(s0, self.length0, width, p), endo0 + 0.25)
+        rho = regional_pattern(p, zeta.clamp(0, 1), torch.where(is_lateral, 1.0, -1.0), self.late)
+        endo = endo0 * (1 - self.narrowing * rho * fade)
+        stretch = 1 + (self.length0 / self.length - 1) * smoothstep(zeta / 0.3) * fade
+        epi = (endo * endo + (epi0 * epi0 - endo0 * endo0) * stretch).sqrt()
+        rv0 = torch.where(is_lateral, 0.0, rv_profile(zeta, p))
+        return _Layers(endo0, epi0, rv0, endo, epi, rv0 * (1 - p["rv_shortening"] * self.contraction * fade))
+
+
 def find_tissue(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> Tissue:
-    """The backward map."""
-    p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
-    shape = compute_shape(patient)
-    length0, septal, lateral = (v.float()[:, None, None, None] for v in (shape.length, shape.septal, shape.lateral))
-    length, a, c, late = (
-        v.float()[:, :, None, None] for v in (motion.length, motion.narrowing, cycle.contraction, cycle.ejecting)
-    )
-    s, q = frame.s, frame.q
-    roof = length0 + p["la_length"] + 0.6  # the back of the atria stays; they stretch as the annulus descends
+    """The backward map: which tissue is here now?"""
+    m = _Map(patient, cycle, motion)
+    s, length0, length, roof = frame.s, m.length0, m.length, m.roof
     below = length0 + (s - length) * ((roof - length0) / (roof - length))
     s0 = torch.where(s < 0, s, torch.where(s < length, s * (length0 / length), torch.where(s < roof, below, s)))
-    zeta = s0 / length0
-    z01 = zeta.clamp(0, 1)
-    q = q - p["bow"] * 4 * z01 * (1 - z01)
-    f = profile(zeta, p["z_max"], p["base_taper"], p["apex_power"])
-    fade = 1 - smoothstep((zeta - 1.0) / 0.35)
+    q = frame.q - m.bow(s0)
     is_lateral = q > 0
-    width = torch.where(is_lateral, lateral, septal)
-    endo0 = width * f
-    epi0 = torch.maximum(epicardium(s0, length0, width, p), endo0 + 0.25)
-    rho = regional_pattern(p, z01, torch.where(is_lateral, 1.0, -1.0), late)
-    endo = endo0 * (1 - a * rho * fade)
-    stretch = 1 + (length0 / length - 1) * smoothstep(zeta / 0.3) * fade
-    epi = (endo * endo + (epi0 * epi0 - endo0 * endo0) * stretch).sqrt()
-    rv0 = torch.where(is_lateral, 0.0, rv_profile(zeta, p))
-    rv = rv0 * (1 - p["rv_shortening"] * c * fade)
-    far = epi0 + rv0 + 3.0
-    q0 = _piecewise(q.abs(), [endo, epi, epi + rv + 0.02, far], [endo0, epi0, epi0 + rv0 + 0.02, far])
-    return Tissue(s0, torch.where(is_lateral, q0, -q0), q, endo, epi)
+    layers = m.layers(s0, is_lateral)
+    q0 = _piecewise(q.abs(), *layers.bounds())
+    return Tissue(s0, torch.where(is_lateral, q0, -q0), q, layers.endo, layers.epi)
+
+
+def place_tissue(patient: Fields, s0: torch.Tensor, q0: torch.Tensor, cycle: Cycle, motion: Motion) -> LVFrame:
+    """The forward map, inverse of `find_tissue`: where is this tissue now?
+
+    Args:
+        patient: fields as (B,).
+        s0: place at end-diastole along the axis, (B, T, H, W), cm.
+        q0: place at end-diastole across the straightened axis, (B, T, H, W), cm.
+        cycle: timing, (B, T) or (B, 1).
+        motion: shape, likewise.
+    """
+    m = _Map(patient, cycle, motion)
+    length0, length, roof = m.length0, m.length, m.roof
+    below = length + (s0 - length0) * ((roof - length) / (roof - length0))
+    s = torch.where(s0 < 0, s0, torch.where(s0 < length0, s0 * (length / length0), torch.where(s0 < roof, below, s0)))
+    is_lateral = q0 > 0
+    now, then = m.layers(s0, is_lateral).bounds()
+    q = _piecewise(q0.abs(), then, now)
+    return LVFrame(s=s, q=torch.where(is_lateral, q, -q) + m.bow(s0))
+
+
+def from_lv_frame(frame: LVFrame, pose: Pose) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probe coordinates x and z of points of the LV frame, (B, T, H, W) each, cm; inverse of `to_lv_frame`."""
+    ax, az, tilt = (v.float()[:, :, None, None] for v in (pose.x, pose.z, pose.tilt))
+    sine, cosine = torch.sin(tilt), torch.cos(tilt)
+    return ax + frame.s * sine + frame.q * cosine, az + frame.s * cosine - frame.q * sine
 
 
 def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +19,24 @@ from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.guidance import guided_denoiser
 from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.preconditioning import EDMPreconditioning
+from echosynth.errors import ConfigError
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask, StageConfig
 from echosynth.training.guide_task import GuideConfig, GuideTask
 from echosynth.training.loop import Task
 from echosynth.training.phantom_set import render_phantom_set
-from echosynth.training.run import Pace, Report, run_training
-from echosynth.training.sources import DatasetSource, DatasetSourceConfig, SourceConfig, open_source
+from echosynth.training.run import Pace, Report, export, run_training
+from echosynth.training.sources import (
+    DatasetSource,
+    DatasetSourceConfig,
+    PhantomSource,
+    SourceConfig,
+    open_source,
+)
+from echosynth.training.tracker_task import TrackerConfig, TrackerTask
 from echosynth.video.clip import from_network
 from echosynth.video.files import write_png
 
@@ -41,9 +51,10 @@ class CascadeConfig(StrictModel):
         data: training clips.
         validation: held-out clips.
         stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
+        tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
         ef_guide: what steers stages with a steering_scale; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
-        only: train just these stages, or "ef_guide"; None for all.
+        only: train just these of `networks`; None for all.
         pace: how often to log, validate and save.
     """
 
@@ -53,6 +64,7 @@ class CascadeConfig(StrictModel):
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
     stages: dict[str, StageConfig]
+    tissue_tracker: TrackerConfig | None = None
     ef_guide: GuideConfig | None = None
     ef_calibration: list[list[float]] | None = None
     only: list[str] | None = None
@@ -65,6 +77,8 @@ class CascadeConfig(StrictModel):
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
         if self.ef_guide is None and any(stage.steering_scale for stage in self.stages.values()):
             raise ValueError("a stage has a steering_scale, but there is no ef_guide to steer it")
+        if self.tissue_tracker is None and any(stage.tracked for stage in self.stages.values()):
+            raise ValueError("a stage is tracked, but there is no tissue_tracker")
         if unknown := set(self.only or []) - set(self.networks):
             raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
         check_chain([stage.spec(name) for name, stage in self.stages.items()])
@@ -74,7 +88,8 @@ class CascadeConfig(StrictModel):
     @property
     def networks(self) -> list[str]:
         """Names of everything that is trained, in order."""
-        return [*self.stages, *(["ef_guide"] if self.ef_guide else [])]
+        parts = {"tissue_tracker": self.tissue_tracker, **self.stages, "ef_guide": self.ef_guide}
+        return [name for name, part in parts.items() if part is not None]
 
 
 def prepare_source(config: SourceConfig, report: Report) -> None:
@@ -112,6 +127,13 @@ def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable
     return save
 
 
+def _finished_tracker(out: Path) -> TissueTracker:
+    folder = out / "tissue_tracker" / "model"
+    if not folder.is_dir():
+        raise ConfigError(f"there is no {folder}: train tissue_tracker before the stages that are tracked")
+    return TissueTracker.from_pretrained(folder).eval()
+
+
 def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> Path | None:
     """Train every stage, and the guide, that is not finished; returns the pipeline's folder, or None while some miss.
 
@@ -121,7 +143,9 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     prepare_source(config.validation, report)
     source, held_out = open_source(config.data), open_source(config.validation)
 
-    def train(name: str, part: StageConfig | GuideConfig, network: ModelMixin, tasks: list[Task]) -> None:
+    def train(
+        name: str, part: StageConfig | GuideConfig | TrackerConfig, network: ModelMixin, tasks: list[Task]
+    ) -> None:
         task, validation = tasks
         preview = None
         if isinstance(validation, DiffusionTask):
@@ -141,17 +165,30 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
         )
 
     wanted = config.networks if config.only is None else config.only
+    both = source, held_out
+    if config.tissue_tracker is not None and "tissue_tracker" in wanted:
+        tracker = config.tissue_tracker
+        torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
+        if isinstance(source, PhantomSource) and isinstance(held_out, PhantomSource):
+            before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].tracked)
+            tasks: list[Task] = [TrackerTask(tracker, stage, before, clips) for clips in (source, held_out)]
+            train("tissue_tracker", tracker, tracker.network(), tasks)
+        elif tracker.init is None:
+            raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
+        else:
+            (out / "tissue_tracker").mkdir(parents=True, exist_ok=True)
+            export(tracker.network(), out / "tissue_tracker" / "model")
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
         if name in wanted:
-            torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
-            train(name, stage, stage.network(), [DiffusionTask(stage, previous, clips) for clips in (source, held_out)])
+            torch.manual_seed(config.seed)
+            follow = _finished_tracker(out) if stage.tracked else None
+            train(name, stage, stage.network(), [DiffusionTask(stage, previous, clips, follow) for clips in both])
         previous = stage
     if config.ef_guide is not None and "ef_guide" in wanted:
         torch.manual_seed(config.seed)
         guide, base = config.ef_guide, config.stages["base"]
-        tasks: list[Task] = [GuideTask(guide, base, clips) for clips in (source, held_out)]
-        train("ef_guide", guide, guide.network(base.size), tasks)
+        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, clips) for clips in both])
     if not all((out / name / "model").is_dir() for name in config.networks):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -169,6 +206,7 @@ def bundle(config: CascadeConfig, out: Path) -> Path:
         {name: stage.scheduler() for name, stage in config.stages.items()},
         config.ef_calibration,
         EFGuide.from_pretrained(out / "ef_guide" / "model") if config.ef_guide else None,
+        _finished_tracker(out) if config.tissue_tracker else None,
     )
     target = out / "pipeline"
     part = out / ".pipeline.tmp"

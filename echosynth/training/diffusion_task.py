@@ -18,8 +18,9 @@ from pydantic import Field
 from torch import nn
 
 from echosynth.config import StrictModel
-from echosynth.diffusion.cascade import StageSpec, base_reference, resize_frame, superres_reference
+from echosynth.diffusion.cascade import StageSpec, base_reference, resize_frame, superres_reference, upsample_time
 from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
@@ -73,6 +74,7 @@ class StageConfig(StrictModel):
     steering_low: float = 0.0
     steering_high: float = 1e9
     lowres_sigma: float = 0.0
+    tracked: bool = False
     solver: Literal["dpmpp_2m", "heun", "euler"] = "dpmpp_2m"
     S_churn: float = 0.0
     sigma_data: float
@@ -136,10 +138,17 @@ class DiffusionTask:
         config: the stage.
         previous: the stage before it, None for the base.
         source: clips.
+        tracker: follows the tissue, for a tracked stage.
     """
 
-    def __init__(self, config: StageConfig, previous: StageConfig | None, source: ClipSource) -> None:
-        self.config, self.previous, self.source = config, previous, source
+    def __init__(
+        self,
+        config: StageConfig,
+        previous: StageConfig | None,
+        source: ClipSource,
+        tracker: TissueTracker | None = None,
+    ) -> None:
+        self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
         self.preconditioning = EDMPreconditioning(config.sigma_data)
         self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
 
@@ -164,12 +173,19 @@ class DiffusionTask:
         cut = [clip[window] for clip in clips]
         target = resize_frame(to_network(np.stack(cut)), config.size)[:, None]
         frame = to_network(np.stack(drawn.frames))[:, None]
+        frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
+        given = frame_given[:, None, None, None, None]
         batch: Batch = {}
-        if self.previous is None:
-            reference = base_reference(frame, config.frames, config.size)
+        if self.previous is None:  # without a frame there is nothing to hold still: start from black
+            reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
         else:
             level = torch.rand(size, generator=generator) * config.lowres_sigma_max
-            reference = self._reference(clips, start, count, level, generator)
+            lowres = self._lowres(clips, start, count, level, generator)
+            reference = superres_reference(lowres, count, config.size)
+            if self.tracker is not None and config.tracked:
+                with torch.no_grad():
+                    moved = self.tracker(lowres, level, frame)
+                reference = reference + given * carry_detail(frame, moved, config.size)
             batch["lowres_sigma"] = level
         if config.crop:
             unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
@@ -181,9 +197,6 @@ class DiffusionTask:
         for name in config.unet.scalars:
             hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
             batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
-        frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
-        if self.previous is None:  # without a frame there is nothing to hold still: start from black
-            reference = torch.where(frame_given[:, None, None, None, None], reference, -1.0)
         residual = target - reference
         sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
         noise = torch.randn(residual.shape, generator=generator)
@@ -198,10 +211,10 @@ class DiffusionTask:
             "reference": reference.contiguous(),
         }
 
-    def _reference(
+    def _lowres(
         self, clips: Sequence[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
-        """The previous stage's clip, from the truth, with noise, at this stage's shape (B, 1, count, size, size)."""
+        """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
         config, previous = self.config, self.previous
         assert previous is not None
         factor, stride = config.frames // previous.frames, round(self.source.fps / previous.fps)
@@ -211,7 +224,7 @@ class DiffusionTask:
         cut = [clip[first * stride : (stop - 1) * stride + 1 : stride] for clip in clips]
         lowres = resize_frame(to_network(np.stack(cut)), previous.size)[:, None]
         lowres = lowres + level[:, None, None, None, None] * torch.randn(lowres.shape, generator=generator)
-        return superres_reference(lowres, lowres.shape[2] * factor, config.size)[:, :, :count]
+        return upsample_time(lowres, factor)[:, :, :count] if factor > 1 else lowres
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""

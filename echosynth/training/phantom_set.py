@@ -13,7 +13,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ import torch
 
 from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
+from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
@@ -67,6 +68,19 @@ class PhantomSetConfig(StrictModel):
         return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _draw_targets(seeds: Sequence[int], frames_per_clip: int) -> tuple[np.ndarray, list[float]]:
+    """EF of each patient's clip and of its frames, (B, 1 + K) in per cent, and the phase at which all of them begin."""
+    draws = [np.random.default_rng(derive_seed(seed, "training clip")) for seed in seeds]
+    targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(frames_per_clip + 1)] for d in draws])
+    return targets, [float(d.uniform(0, 1)) for d in draws]
+
+
+def _look_at(seeds: Sequence[int], config: PhantomSetConfig, size: int, device: str = "cpu") -> Phantom:
+    patients = [sample_patient(seed) for seed in seeds]
+    views = [sample_view(seed, p.long_axis, config.views) for seed, p in zip(seeds, patients, strict=True)]
+    return Phantom(patients, views, seeds, size, device)
+
+
 def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> None:
     """Render one shard of patients; does nothing if it is already there."""
     target = config.folder() / f"{index:05d}"
@@ -80,16 +94,12 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
     step = 1 if device == "cpu" else 16
     for begin in range(0, SHARD, step):
         some = list(seeds[begin : begin + step])
-        draws = [np.random.default_rng(derive_seed(seed, "training clip")) for seed in some]
-        targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(config.frames_per_clip + 1)] for d in draws])
-        phases = [float(d.uniform(0, 1)) for d in draws]
-        patients = [sample_patient(seed) for seed in some]
-        views = [sample_view(seed, p.long_axis, config.views) for seed, p in zip(some, patients, strict=True)]
-        phantom = Phantom(patients, views, some, config.size, device)
+        targets, phases = _draw_targets(some, config.frames_per_clip)
+        phantom = _look_at(some, config, config.size, device)
         pixels, truth = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
         cut = slice(begin, begin + len(some))
         clips[cut], scalars["ef"][cut] = pixels.cpu().numpy(), targets[:, 0]
-        scalars["heart_rate"][cut], scalars["phase"][cut] = [patient.heart_rate for patient in patients], phases
+        scalars["heart_rate"][cut], scalars["phase"][cut] = phantom.patient["heart_rate"].cpu(), phases
         curve[cut] = (truth.motion.volume / phantom.patient["edv"][:, None]).cpu().numpy()
         for k in range(config.frames_per_clip):
             one, _ = phantom.render(targets[:, k + 1].tolist(), 1, config.fps, phases)
@@ -139,12 +149,14 @@ class PhantomSet:
     """A rendered set, memory-mapped.
 
     Attributes:
+        config: what was rendered.
         clips: per shard uint8 (64, T, S, S).
         frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
         scalars: name -> float32 (N,): `ef` per cent, `heart_rate` beats per minute, `phase` share of a beat at frame 0.
         curve: float32 (N, T), volume of every frame as a share of EDV.
     """
 
+    config: PhantomSetConfig
     clips: list[np.ndarray]
     frames: list[np.ndarray]
     scalars: dict[str, np.ndarray]
@@ -160,7 +172,7 @@ class PhantomSet:
         def join(name: str) -> np.ndarray:
             return np.concatenate([np.load(f / f"{name}.npy") for f in folders])[: config.patients]
 
-        return PhantomSet(clips, frames, {name: join(name) for name in SCALARS}, join("curve"))
+        return PhantomSet(config, clips, frames, {name: join(name) for name in SCALARS}, join("curve"))
 
     def __len__(self) -> int:
         return len(self.curve)
@@ -172,3 +184,22 @@ class PhantomSet:
     def frame(self, index: int, which: int) -> np.ndarray:
         """uint8 (S, S): the patient at another EF, at the phase of the clip's first frame."""
         return self.frames[index // SHARD][index % SHARD, which]
+
+    def displacement(self, indices: Sequence[int], which: Sequence[int | None], cut: slice, size: int) -> torch.Tensor:
+        """Where the tissue of some of the clips' frames is in frames of the same patients, from what is known of them.
+
+        Args:
+            indices: of the clips.
+            which: of `frame`, None for the clip's own first frame.
+            cut: the clips' frames.
+            size: side of the pictures in whose pixels it is given.
+
+        Returns:
+            Float32 (B, T, 2, size, size), see `displace_pixels`.
+        """
+        seeds = [self.config.first_seed + index for index in indices]
+        targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
+        phantom = _look_at(seeds, self.config, size)
+        shown = [row[0 if k is None else k + 1] for row, k in zip(targets, which, strict=True)]
+        truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
+        return displace_pixels(phantom, truth.cut(cut), phantom.move(shown, 1, self.config.fps, phases))

@@ -78,19 +78,45 @@ class PhantomSource:
     def __len__(self) -> int:
         return len(self.set)
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
-        """See `ClipSource.draw`."""
+    def _pick(self, count: int, generator: torch.Generator) -> tuple[list[int], list[int | None]]:
+        """Random clips, and for each which of its frames at other EFs; None for its own first one."""
         indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
         own = torch.rand(count, generator=generator) < self.OWN_FRAME
-        which = torch.randint(max(1, self.choices), (count,), generator=generator)
+        which = torch.randint(max(1, self.choices), (count,), generator=generator).tolist()
+        return indices, [None if mine or not self.choices else k for mine, k in zip(own.tolist(), which, strict=True)]
+
+    def _show(self, indices: list[int], which: list[int | None]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         clips = [self.set.clip(i) for i in indices]
         frames = [
-            clip[0] if mine or not self.choices else self.set.frame(i, int(k))
-            for clip, i, mine, k in zip(clips, indices, own, which, strict=True)
+            clip[0] if k is None else self.set.frame(i, k) for clip, i, k in zip(clips, indices, which, strict=True)
         ]
+        return clips, frames
+
+    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+        """See `ClipSource.draw`."""
+        indices, which = self._pick(count, generator)
+        clips, frames = self._show(indices, which)
         known = {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
         curve = torch.from_numpy(self.set.curve[indices])
         return ClipDraw(clips, frames, known, torch.ones(curve.shape, dtype=torch.bool), curve)
+
+    def draw_tracked(
+        self, count: int, cut: slice, size: int, generator: torch.Generator
+    ) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+        """Some frames of random clips, a conditioning frame for each, and where in it their tissue is.
+
+        Args:
+            count: how many clips.
+            cut: which frames of them.
+            size: side of the pictures in whose pixels the displacement is given.
+            generator: of the draw.
+
+        Returns:
+            Clips uint8 (T, S, S), frames uint8 (S, S), displacement (B, T, 2, size, size), see `displace_pixels`.
+        """
+        indices, which = self._pick(count, generator)
+        clips, frames = self._show(indices, which)
+        return [clip[cut] for clip in clips], frames, self.set.displacement(indices, which, cut, size)
 
     def draw_measured(
         self, count: int, generator: torch.Generator

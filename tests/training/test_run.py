@@ -12,6 +12,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from echosynth.errors import ConfigError
 from echosynth.training import cascade_run
 from echosynth.training.cascade_run import CascadeConfig, train_cascade
 from echosynth.training.regression_run import RegressorConfig, train_regressor
@@ -38,9 +39,10 @@ def make_config(root: Path) -> dict[str, Any]:
         "base": {"kind": "base", "frames": 4, "fps": 8, "size": 16, "unet": UNET} | shared,
         "sr1": {"kind": "both", "frames": 16, "fps": 32, "size": 32, "window": 8, "crop": 16} | shared,
     }
-    stages["sr1"] |= {"unet": UNET | {"patch": 4}, "lowres_sigma_max": 0.1}
+    stages["sr1"] |= {"unet": UNET | {"patch": 4}, "lowres_sigma_max": 0.1, "tracked": True}
     guide = {"widths": [32, 32], "blocks": [1, 1], "optim": OPTIM}
-    parts = {"stages": stages, "ef_guide": guide}
+    tracker = guide | {"frame_patch": 4, "window": 8}
+    parts = {"stages": stages, "tissue_tracker": tracker, "ef_guide": guide}
     return {"kind": "cascade", "name": "tiny", "data": sets[0], "validation": sets[1], "pace": PACE} | parts
 
 
@@ -72,11 +74,12 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypa
         return report
 
     assert (pipeline / "ef_guide").is_dir()
+    assert (pipeline / "tissue_tracker").is_dir()
     for step in (3, 5):  # between checkpoints: the steps since the last one are done again
         with pytest.raises(Killed):
             train_cascade(config, cut, die_at(step))
     train_cascade(config, cut, lambda line: None)
-    for name in ("base", "sr1", "ef_guide"):
+    for name in config.networks:
         one, two = weights(whole, name), weights(cut, name)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), name
@@ -91,8 +94,12 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     raw = make_config(tmp_path / "sets")
     for stage in raw["stages"].values():
         stage["optim"] = OPTIM | {"steps": 1}
-    raw["ef_guide"]["optim"] = OPTIM | {"steps": 1}
-    for name in ("sr1", "ef_guide"):
+    for name in ("tissue_tracker", "ef_guide"):
+        raw[name]["optim"] = OPTIM | {"steps": 1}
+    tracked = CascadeConfig.model_validate(raw | {"only": ["sr1"]})
+    with pytest.raises(ConfigError, match="train tissue_tracker before"):
+        train_cascade(tracked, tmp_path / "run", lambda line: None)
+    for name in ("tissue_tracker", "sr1", "ef_guide"):
         part = CascadeConfig.model_validate(raw | {"only": [name]})
         assert train_cascade(part, tmp_path / "run", lambda line: None) is None
     assert not (tmp_path / "run" / "base").exists()
@@ -106,6 +113,7 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
         ({"only": ["sr7"]}, "unknown stages"),
         ({"stages": {"first": None}}, "named base"),
         ({"ef_guide": None, "stages": {"steered": None}}, "no ef_guide"),
+        ({"tissue_tracker": None}, "no tissue_tracker"),
     ],
 )
 def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

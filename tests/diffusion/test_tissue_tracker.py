@@ -1,0 +1,73 @@
+"""Detail goes where its tissue goes; a cascade that carries it is saved, counted and checked."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from echosynth.diffusion.cascade import StageSpec, resize_frame, superres_reference
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
+from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
+
+PICTURE = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def make_tracker(frame_patch: int = 4) -> TissueTracker:
+    torch.manual_seed(4)
+    return TissueTracker(patch=1, widths=[32, 32], blocks=[1, 1], frame_patch=frame_patch, emb_dim=32)
+
+
+def test_where_nothing_moves_the_frame_comes_back_whole() -> None:
+    low = resize_frame(PICTURE, 8)[:, :, None].expand(-1, -1, 3, -1, -1)
+    made = superres_reference(low, 3, 32) + carry_detail(PICTURE, torch.zeros(2, 2, 3, 8, 8), 32)
+    torch.testing.assert_close(made, PICTURE[:, :, None].expand_as(made), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 1), (2, 0), (-1, 1)])
+def test_detail_is_fetched_from_where_the_tissue_was(right: int, down: int) -> None:
+    """One pixel of the clip is four of the picture."""
+    moved = torch.tensor([float(right), float(down)])[None, :, None, None, None].expand(2, -1, 1, 8, 8)
+    still = carry_detail(PICTURE, torch.zeros(2, 2, 1, 8, 8), 32)[:, 0, 0]
+    carried = carry_detail(PICTURE, moved, 32)[:, 0, 0]
+    expected = torch.zeros_like(still)
+    for y in range(32):
+        for x in range(32):
+            if 0 <= y + 4 * down < 32 and 0 <= x + 4 * right < 32:
+                expected[:, y, x] = still[:, y + 4 * down, x + 4 * right]
+    torch.testing.assert_close(carried, expected, atol=1e-4, rtol=0)
+
+
+def test_a_fresh_tracker_says_that_nothing_moves() -> None:
+    made = make_tracker()(torch.randn(2, 1, 5, 8, 8), torch.zeros(2), PICTURE)
+    assert made.shape == (2, 2, 5, 8, 8)
+    assert float(made.detach().abs().max()) == 0.0
+
+
+def test_a_tracked_cascade_is_saved_and_carries_the_frame(tmp_path: Path) -> None:
+    plain = make_pipeline()
+    stages = [spec.to_dict() for spec in plain.stages]
+    last = stages[-1]
+    assert last["kind"] == "spatial"
+    last["tracked"] = True
+    parts = {name: part for name, part in plain.components.items() if part is not None}
+    with pytest.raises(ValueError, match="no tissue_tracker"):
+        EchoCascadePipeline(**parts, stages=stages)
+    scale = FRAME.shape[-1] // stages[-2]["size"]
+    EchoCascadePipeline(**parts, tissue_tracker=make_tracker(scale), stages=stages).save_pretrained(tmp_path)
+    tracked = EchoCascadePipeline.from_pretrained(tmp_path)
+    tracked.set_progress_bar_config(disable=True)
+    plain.set_progress_bar_config(disable=True)
+    name = str(last["name"])
+    assert tracked.passes()[name] == plain.passes()[name] + 1
+    frame = FRAME[:1]
+    with torch.no_grad():
+        without, with_detail = (
+            pipe(frame, 40.0, generator=seeds(2), output_type="pt").clips for pipe in (plain, tracked)
+        )
+    assert float((without - with_detail).abs().max()) > 0.02
+
+
+def test_only_stages_that_add_detail_are_tracked() -> None:
+    with pytest.raises(ValueError, match="adds detail"):
+        StageSpec("sr1", "temporal", 16, 32.0, 28, 2, tracked=True)
