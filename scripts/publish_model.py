@@ -4,11 +4,13 @@
         --config configs/diffusion/phantom_small.yaml --logs runs/phantom_small_base runs/phantom_small \
         --scores runs/evaluation/evaluation.json --hardware "2 CPU cores"
 
-Steps, hours and the loss curve are read from the training logs, never typed.
+Steps, hours and the loss curve are read from the training logs, never typed. With --continue those that the present
+card of NAME holds come first: for weights that were trained on from it.
 """
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,10 +54,19 @@ def read_logs(folders: list[Path]) -> tuple[str, float, list[str]]:
     return ", ".join(steps), hours, rows
 
 
+def read_card(card: Path) -> tuple[str, float, list[str]]:
+    """The same, as an earlier card has it."""
+    text = card.read_text()
+    steps, hours = (re.findall(rf"^- \*\*{key}\*\*: (.+)$", text, re.MULTILINE)[0] for key in ("Steps", "Hours"))
+    rows = text.split("| network | step | loss on held-out phantoms |\n|---|---|---|\n")[1].splitlines()
+    return steps, float(hours), rows
+
+
 def publish(args: argparse.Namespace) -> Path:
     """Write checkpoints/NAME and return it."""
     config = yaml.safe_load(args.config.read_text())
     target = ROOT / "checkpoints" / args.name
+    earlier = read_card(target / "README.md") if args.goes_on else None
     shutil.rmtree(target, ignore_errors=True)
     if config["kind"] == "cascade":
         pipeline = EchoCascadePipeline.from_pretrained(args.folder)
@@ -68,6 +79,8 @@ def publish(args: argparse.Namespace) -> Path:
         class_name = f"{type(model).__module__}.{type(model).__name__}"
         what = "EF of an A4C clip. " + args.config.read_text().splitlines()[0].removeprefix("# ")
     steps, hours, curve = read_logs(args.logs)
+    if earlier is not None:
+        steps, hours, curve = f"{earlier[0]}, {steps}", earlier[1] + hours, earlier[2] + curve
     data, first = config["data"], config["data"]["first_seed"]
     card = render_model_card(
         {
@@ -100,6 +113,7 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, nargs="+", required=True, help="folders with the log.jsonl files")
     parser.add_argument("--scores", type=Path, required=True, help="JSON of `echosynth evaluate`")
     parser.add_argument("--hardware", required=True)
+    parser.add_argument("--continue", dest="goes_on", action="store_true", help="keep the history of the present card")
     print(publish(parser.parse_args()))
 
 

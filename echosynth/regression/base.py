@@ -44,16 +44,18 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
 
 
 class EFRegressor(ModelMixin, ConfigMixin):
-    """Base of all regressors: registers at least `fps`, `frames`, `size` and `error90`, defines `embed` and `head`.
+    """Base of all regressors: registers the contract below, defines `embed` and `head`.
 
-    `error90` is the half width of its 90 % interval, EF points, measured on held-out clips after training.
+    Contract: `fps` (Hz), `frames` and `size` (pixels) of the windows it is shown; `mirrored`, whether it also looks at
+    their mirror images, which it must have been trained on; `error90`, the half width of its 90 % interval, EF points,
+    measured on held-out clips after training.
     """
 
     head: nn.Linear
 
     @property
     def contract(self) -> Any:
-        """The registered config: fps, frames, size, error90."""
+        """The registered config: fps, frames, size, mirrored, error90."""
         return self.config
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,6 +90,11 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return torch.stack([to_network(pixels[s : s + c.frames]) for s in starts])[:, None]
 
     @torch.no_grad()
+    def read(self, x: torch.Tensor) -> torch.Tensor:
+        """EF of windows in [-1, 1], mean of both sides if the contract says so: (B, 1, T, H, W) -> (B,), per cent."""
+        return (self(x) + self(x.flip(-1))) / 2 if self.contract.mirrored else self(x)
+
+    @torch.no_grad()
     def predict(self, clips: Sequence[EchoClip]) -> list[EFPrediction]:
         """Measure EF clip by clip, with bounded memory.
 
@@ -102,7 +109,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
         for clip in clips:
             values: list[float] = []
             for part in self.windows(clip).split(8):
-                values += self(part.to(self.device)).clamp(0, 100).tolist()
+                values += self.read(part.to(self.device)).clamp(0, 100).tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values)))
         return answers

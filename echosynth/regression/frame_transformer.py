@@ -44,6 +44,7 @@ class FrameTransformer(EFRegressor):
         dim: width of the transformer.
         depth: transformer layers.
         heads: attention heads.
+        mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -58,6 +59,7 @@ class FrameTransformer(EFRegressor):
         dim: int = 128,
         depth: int = 3,
         heads: int = 4,
+        mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
         super().__init__()

@@ -57,6 +57,7 @@ class R2Plus1D(EFRegressor):
         widths: channels of the four layers.
         blocks: blocks of the four layers.
         stem_width: middle channels of the stem.
+        mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -69,6 +70,7 @@ class R2Plus1D(EFRegressor):
         widths: Sequence[int] = (16, 32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1, 1),
         stem_width: int = 16,
+        mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
         super().__init__()

@@ -84,7 +84,7 @@ def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSo
     predicted: list[float] = []
     for begin in range(0, len(source), 16):
         clips = [source.set.clip(i) for i in range(begin, min(begin + 16, len(source)))]
-        predicted += model(task.cut(clips).to(model.device)).tolist()
+        predicted += model.read(task.cut(clips).to(model.device)).tolist()
     return source.set.scalars["ef"].astype(float), np.array(predicted)
 
 

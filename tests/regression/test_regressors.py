@@ -74,6 +74,22 @@ def test_normalise_is_idempotent() -> None:
     torch.testing.assert_close(normalise(x), x, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("name", sorted(REGRESSORS))
+def test_a_regressor_that_reads_both_sides_answers_the_same_for_either(name: str, mirrored: bool) -> None:
+    torch.manual_seed(0)
+    regressor = REGRESSORS[name](**SMALL[name], mirrored=mirrored).eval()
+    clip = random_clip()
+    turned = EchoClip(clip.pixels[..., ::-1].copy(), clip.fps)
+    one, other = regressor.predict([clip, turned])
+    assert (abs(one.ef - other.ef) < 1e-4) == mirrored
+    x = torch.rand(1, 1, 8, 32, 32)
+    with torch.no_grad():
+        sides = [float(regressor(x)), float(regressor(x.flip(-1)))]
+        expected = sum(sides) / 2 if mirrored else sides[0]
+    assert float(regressor.read(x)) == pytest.approx(expected, abs=1e-4)
+
+
 def test_prediction_is_repeatable_and_in_range(regressor: EFRegressor) -> None:
     clips = [random_clip(seed=k) for k in range(3)]
     first, second = regressor.predict(clips), regressor.predict(clips[::-1])[::-1]
