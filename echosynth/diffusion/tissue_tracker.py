@@ -7,50 +7,90 @@ speckle in every frame. It learns from simulated hearts, whose motion is known (
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from torch import nn
 
+from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.cascade import resize_frame, upsample_space
-from echosynth.diffusion.unet3d import UNet3D
+from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
+
+NEIGHBOURHOOD = 5  # pixels: side of the squares that are compared
+CONTRAST = 0.02  # of a square, standard deviation in [-1, 1] units, below which its likeness means little
+
+
+def compare_squares(clip: torch.Tensor, still: torch.Tensor, reach: int) -> torch.Tensor:
+    """How alike the surroundings of each pixel are to those of a still picture's pixels nearby: their correlation.
+
+    Args:
+        clip: (B, 1, T, h, w).
+        still: (B, 1, h, w).
+        reach: how far to look, pixels.
+
+    Returns:
+        (B, (2 reach + 1)^2, T, h, w), about -1 to 1; shifts in rows, x fastest, from -reach on.
+    """
+    height, width = clip.shape[-2:]
+
+    def smooth(x: torch.Tensor) -> torch.Tensor:
+        edge = NEIGHBOURHOOD // 2
+        return F.avg_pool2d(F.pad(x, (edge,) * 4, mode="replicate"), NEIGHBOURHOOD, 1)
+
+    moving = clip[:, 0]
+    mean = smooth(moving)
+    spread = (smooth(moving**2) - mean**2).clamp_min(0).add(CONTRAST**2).sqrt()
+    padded = F.pad(still, (reach,) * 4, mode="replicate")
+    alike = []
+    for y in range(2 * reach + 1):
+        for x in range(2 * reach + 1):
+            other = padded[..., y : y + height, x : x + width]
+            there = smooth(other)
+            width_there = (smooth(other**2) - there**2).clamp_min(0).add(CONTRAST**2).sqrt()
+            alike.append((smooth(moving * other) - mean * there) / (spread * width_there))
+    return torch.stack(alike, dim=1)
 
 
 class TissueTracker(ModelMixin, ConfigMixin):
-    """A space-time U-Net that sees the clip beside the frame held still, and answers with a displacement per pixel.
+    """A space-time U-Net over the likeness of each pixel's surroundings to places nearby in the conditioning frame.
 
     Args:
+        reach: how far likeness is looked for, pixels of the clip.
         patch: side of a patch, pixels of the clip.
         widths: channels per level, multiples of 32.
-        blocks: space-time blocks per level.
-        frame_patch: side of a conditioning-frame patch: frame side * patch / clip side.
+        blocks: space-time blocks per level, on the way down and on the way up.
         emb_dim: width of the noise-level vector.
     """
 
     @register_to_config
     def __init__(
         self,
+        reach: int = 3,
         patch: int = 2,
         widths: Sequence[int] = (64, 128),
         blocks: Sequence[int] = (1, 1),
-        frame_patch: int = 8,
         emb_dim: int = 128,
     ) -> None:
         super().__init__()
-        nowhere = [False] * len(widths)
-        self.network = UNet3D(
-            patch=patch,
-            widths=widths,
-            blocks=blocks,
-            space_attention=nowhere,
-            time_attention=nowhere,
-            emb_dim=emb_dim,
-            scalars=(),
-            frame_patch=frame_patch,
-            lowres=True,
-            outputs=2,
-        )
+        self.noise = nn.Linear(2 * NUM_OCTAVES + 1, emb_dim)
+        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(emb_dim, emb_dim), nn.SiLU())
+        seen = (2 * reach + 1) ** 2 + 2
+        self.first = nn.Conv2d(seen * patch * patch, widths[0], 3, padding=1)
+
+        def level(k: int) -> nn.ModuleList:
+            return nn.ModuleList(SpaceTimeBlock(widths[k], emb_dim, False, False) for _ in range(blocks[k]))
+
+        self.down_blocks = nn.ModuleList(level(k) for k in range(len(widths)))
+        self.up_blocks = nn.ModuleList(level(k) for k in range(len(widths) - 1))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
+        self.last = nn.Conv2d(widths[0], 2 * patch * patch, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, clip: torch.Tensor, level: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
         """Track.
@@ -58,14 +98,36 @@ class TissueTracker(ModelMixin, ConfigMixin):
         Args:
             clip: (B, 1, T, h, w) in [-1, 1].
             level: (B,), standard deviation of the noise on the clip.
-            frame: conditioning frame (B, 1, S, S) in [-1, 1].
+            frame: conditioning frame (B, 1, S, S) in [-1, 1]; S a multiple of h.
 
         Returns:
             Displacement (B, 2, T, h, w), x then y, in pixels of the clip.
         """
-        still = resize_frame(frame, clip.shape[-1])[:, :, None].expand_as(clip)
-        seen = torch.ones(len(clip), dtype=torch.bool, device=clip.device)
-        return self.network(still, torch.zeros_like(level), {}, frame, seen, clip, level)
+        batch, _, frames, _, _ = clip.shape
+        still = resize_frame(frame, clip.shape[-1])
+        alike = compare_squares(clip, still, self.config.reach)
+        seen = torch.cat([clip, still[:, :, None].expand_as(clip), alike], dim=1)
+        h = F.pixel_unshuffle(seen.transpose(1, 2).flatten(0, 1), self.config.patch)
+        h = self.first(h.contiguous(memory_format=torch.channels_last))
+        emb = self.mix(self.noise(fourier_features(level)))
+        skips: list[torch.Tensor] = []
+        for k, blocks in enumerate(self.down_blocks):
+            if k:
+                skips.append(h)
+                h = self.down[k - 1](h)
+            h = self._run(blocks, h, emb, frames)
+        for k in reversed(range(len(self.up_blocks))):
+            h = skips[k] + F.pixel_shuffle(self.up[k](h), 2)
+            h = self._run(self.up_blocks[k], h.contiguous(memory_format=torch.channels_last), emb, frames)
+        moved = F.pixel_shuffle(self.last(F.silu(h)), self.config.patch)
+        return moved.unflatten(0, (batch, frames)).transpose(1, 2)
+
+    @staticmethod
+    def _run(blocks: nn.Module, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
+        assert isinstance(blocks, nn.ModuleList)
+        for block in blocks:
+            h = block(h, emb, frames)
+        return h
 
 
 def carry_detail(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> torch.Tensor:

@@ -32,7 +32,6 @@ class UNet3D(ModelMixin, ConfigMixin):
         scalars: names of the scalar conditions it listens to.
         frame_patch: side of a conditioning-frame patch: frame side * p / H.
         lowres: whether a low-resolution clip joins the input.
-        outputs: numbers per pixel that it answers with.
     """
 
     _supports_gradient_checkpointing = False
@@ -50,7 +49,6 @@ class UNet3D(ModelMixin, ConfigMixin):
         scalars: Sequence[str] = ("ef",),
         frame_patch: int = 8,
         lowres: bool = False,
-        outputs: int = 1,
     ) -> None:
         super().__init__()
         if not len(widths) == len(blocks) == len(space_attention) == len(time_attention):
@@ -71,7 +69,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         self.up = nn.ModuleList(nn.Conv2d(widths[k + 1], 4 * widths[k], 1) for k in range(top))
         self.join = nn.ModuleList(nn.Conv2d(2 * widths[k], widths[k], 1) for k in range(top))
         self.norm = nn.LayerNorm(widths[0])
-        self.last = nn.Conv2d(widths[0], patch * patch * outputs, 3, padding=1)
+        self.last = nn.Conv2d(widths[0], patch * patch, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +96,7 @@ class UNet3D(ModelMixin, ConfigMixin):
             lowres_sigma: (B,), standard deviation of the noise that was added to it.
 
         Returns:
-            (B, outputs, T, H, W).
+            (B, 1, T, H, W).
         """
         batch, _, frames, _, _ = x.shape
         p = self.config.patch

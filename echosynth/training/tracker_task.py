@@ -31,19 +31,19 @@ class TrackerConfig(StrictModel):
     """The tissue tracker of a cascade; see `TissueTracker`.
 
     Attributes:
+        reach: how far tissue is looked for, pixels of the clip.
         patch: side of a patch, pixels of the clip.
         widths: channels per level.
         blocks: space-time blocks per level.
-        frame_patch: side of a conditioning-frame patch.
         window: frames seen at once in training.
         init: folder of finished weights to start from; on clips whose motion nobody knows they stay as they are.
         optim: optimiser.
     """
 
+    reach: int = 3
     patch: int = 2
     widths: list[int]
     blocks: list[int]
-    frame_patch: int = 8
     window: int = 16
     init: Path | None = None
     optim: OptimConfig
@@ -54,7 +54,7 @@ class TrackerConfig(StrictModel):
         Raises:
             CheckpointError: `init` holds no weights, or weights of another shape.
         """
-        fresh = TissueTracker(self.patch, self.widths, self.blocks, self.frame_patch)
+        fresh = TissueTracker(self.reach, self.patch, self.widths, self.blocks)
         if self.init is not None:
             load_weights(fresh, self.init)
         return fresh

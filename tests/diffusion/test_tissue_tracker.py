@@ -7,15 +7,15 @@ import torch
 
 from echosynth.diffusion.cascade import StageSpec, resize_frame, superres_reference
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, compare_squares
 from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
 
 PICTURE = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def make_tracker(frame_patch: int = 4) -> TissueTracker:
+def make_tracker() -> TissueTracker:
     torch.manual_seed(4)
-    return TissueTracker(patch=1, widths=[32, 32], blocks=[1, 1], frame_patch=frame_patch, emb_dim=32)
+    return TissueTracker(reach=2, patch=1, widths=[32, 32], blocks=[1, 1], emb_dim=32)
 
 
 def test_where_nothing_moves_the_frame_comes_back_whole() -> None:
@@ -53,8 +53,7 @@ def test_a_tracked_cascade_is_saved_and_carries_the_frame(tmp_path: Path) -> Non
     parts = {name: part for name, part in plain.components.items() if part is not None}
     with pytest.raises(ValueError, match="no tissue_tracker"):
         EchoCascadePipeline(**parts, stages=stages)
-    scale = FRAME.shape[-1] // stages[-2]["size"]
-    EchoCascadePipeline(**parts, tissue_tracker=make_tracker(scale), stages=stages).save_pretrained(tmp_path)
+    EchoCascadePipeline(**parts, tissue_tracker=make_tracker(), stages=stages).save_pretrained(tmp_path)
     tracked = EchoCascadePipeline.from_pretrained(tmp_path)
     tracked.set_progress_bar_config(disable=True)
     plain.set_progress_bar_config(disable=True)
@@ -71,3 +70,17 @@ def test_a_tracked_cascade_is_saved_and_carries_the_frame(tmp_path: Path) -> Non
 def test_only_stages_that_add_detail_are_tracked() -> None:
     with pytest.raises(ValueError, match="adds detail"):
         StageSpec("sr1", "temporal", 16, 32.0, 28, 2, tracked=True)
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (2, 0), (-1, 1), (0, -2)])
+def test_squares_are_most_alike_where_the_tissue_is(right: int, down: int) -> None:
+    """And neither brightness nor contrast matters."""
+    still = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(1))
+    clip = 0.4 * still.roll((-down, -right), (-2, -1))[:, :, None] + 0.3
+    alike = compare_squares(clip, still, 2)[0, :, 0]
+    assert alike.shape == (25, 20, 20)
+    inside = (slice(4, 16), slice(4, 16))
+    best = alike.argmax(0)[inside]
+    assert bool((best == (down + 2) * 5 + right + 2).all())
+    assert float(alike.amax(0)[inside].min()) > 0.95
+    assert float(alike.abs().max()) <= 1 + 1e-4

@@ -41,7 +41,7 @@ def make_config(root: Path) -> dict[str, Any]:
     }
     stages["sr1"] |= {"unet": UNET | {"patch": 4}, "lowres_sigma_max": 0.1, "tracked": True}
     guide = {"widths": [32, 32], "blocks": [1, 1], "optim": OPTIM}
-    tracker = guide | {"frame_patch": 4, "window": 8}
+    tracker = guide | {"window": 8}
     parts = {"stages": stages, "tissue_tracker": tracker, "ef_guide": guide}
     return {"kind": "cascade", "name": "tiny", "data": sets[0], "validation": sets[1], "pace": PACE} | parts
 
