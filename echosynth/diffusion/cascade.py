@@ -125,8 +125,12 @@ def base_reference(frame: torch.Tensor, frames: int, size: int) -> torch.Tensor:
     return resize_frame(frame, size)[:, :, None].expand(-1, -1, frames, -1, -1)
 
 
+def match_frames(previous: torch.Tensor, frames: int) -> torch.Tensor:
+    """The previous stage's clip at this stage's frames: (B, 1, t, h, w) -> (B, 1, frames, h, w)."""
+    return previous if frames == previous.shape[2] else upsample_time(previous, frames // previous.shape[2])
+
+
 def superres_reference(previous: torch.Tensor, frames: int, size: int) -> torch.Tensor:
     """The previous stage's clip at this stage's frames and size: (B, 1, t, h, w) -> (B, 1, frames, size, size)."""
-    if frames != previous.shape[2]:
-        previous = upsample_time(previous, frames // previous.shape[2])
+    previous = match_frames(previous, frames)
     return previous if size == previous.shape[-1] else upsample_space(previous, size)

@@ -16,7 +16,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
-from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, superres_reference, upsample_time
+from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, match_frames, superres_reference
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
 from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
@@ -299,8 +299,6 @@ class EchoCascadePipeline(DiffusionPipeline):
     def _carry(self, previous: torch.Tensor, frame: torch.Tensor, level: torch.Tensor, spec: StageSpec) -> torch.Tensor:
         """The conditioning frame's detail where the tracker sees its tissue in the previous clip."""
         assert self.tissue_tracker is not None
-        if spec.frames != previous.shape[2]:
-            previous = upsample_time(previous, spec.frames // previous.shape[2])
         with torch.autocast(frame.device.type, torch.bfloat16, enabled=has_fast_bf16(frame.device)):
-            displacement = self.tissue_tracker(previous, level, frame)
+            displacement = self.tissue_tracker(match_frames(previous, spec.frames), level, frame)
         return carry_detail(frame, displacement, spec.size)

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import nn
 
 from echosynth.config import StrictModel
-from echosynth.diffusion.cascade import StageSpec, base_reference, resize_frame, superres_reference, upsample_time
+from echosynth.diffusion.cascade import StageSpec, base_reference, match_frames, resize_frame, superres_reference
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
 from echosynth.diffusion.unet3d import UNet3D
@@ -224,7 +224,7 @@ class DiffusionTask:
         cut = [clip[first * stride : (stop - 1) * stride + 1 : stride] for clip in clips]
         lowres = resize_frame(to_network(np.stack(cut)), previous.size)[:, None]
         lowres = lowres + level[:, None, None, None, None] * torch.randn(lowres.shape, generator=generator)
-        return upsample_time(lowres, factor)[:, :, :count] if factor > 1 else lowres
+        return match_frames(lowres, lowres.shape[2] * factor)[:, :, :count]
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""

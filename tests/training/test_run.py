@@ -107,6 +107,22 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     assert train_cascade(second, tmp_path / "run", lambda line: None) == tmp_path / "run" / "pipeline"
 
 
+def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = make_config(tmp_path / "sets") | {"only": ["tissue_tracker"]}
+    monkeypatch.setattr(cascade_run, "open_source", lambda config: object())
+    with pytest.raises(ConfigError, match="give the init"):
+        train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+    finished = CascadeConfig.model_validate(raw).tissue_tracker
+    assert finished is not None
+    finished.network().save_pretrained(tmp_path / "finished")
+    raw["tissue_tracker"]["init"] = str(tmp_path / "finished")
+    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+    given = load_file(next((tmp_path / "finished").glob("*.safetensors")))
+    assert all(torch.equal(value, given[name]) for name, value in weights(tmp_path / "run", "tissue_tracker").items())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
