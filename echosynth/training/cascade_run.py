@@ -28,7 +28,7 @@ from echosynth.training.diffusion_task import DiffusionTask, StageConfig
 from echosynth.training.guide_task import GuideConfig, GuideTask
 from echosynth.training.loop import Task
 from echosynth.training.phantom_set import render_phantom_set
-from echosynth.training.run import Pace, Report, export, run_training
+from echosynth.training.run import Pace, Report, run_training
 from echosynth.training.sources import (
     DatasetSource,
     DatasetSourceConfig,
@@ -77,8 +77,11 @@ class CascadeConfig(StrictModel):
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
         if self.ef_guide is None and any(stage.steering_scale for stage in self.stages.values()):
             raise ValueError("a stage has a steering_scale, but there is no ef_guide to steer it")
-        if self.tissue_tracker is None and any(stage.tracked for stage in self.stages.values()):
+        tracked = any(stage.tracked for stage in self.stages.values())
+        if tracked and self.tissue_tracker is None:
             raise ValueError("a stage is tracked, but there is no tissue_tracker")
+        if self.tissue_tracker is not None and not tracked:
+            raise ValueError("there is a tissue_tracker, but no stage is tracked")
         if unknown := set(self.only or []) - set(self.networks):
             raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
         check_chain([stage.spec(name) for name, stage in self.stages.items()])
@@ -168,16 +171,18 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     both = source, held_out
     if config.tissue_tracker is not None and "tissue_tracker" in wanted:
         tracker = config.tissue_tracker
+        if not all(isinstance(clips, PhantomSource) for clips in both):
+            if tracker.init is None:
+                raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
+            tracker = tracker.model_copy(update={"optim": tracker.optim.model_copy(update={"steps": 0})})
+        before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].tracked)
         torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
-        if isinstance(source, PhantomSource) and isinstance(held_out, PhantomSource):
-            before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].tracked)
-            tasks: list[Task] = [TrackerTask(tracker, stage, before, clips) for clips in (source, held_out)]
-            train("tissue_tracker", tracker, tracker.network(), tasks)
-        elif tracker.init is None:
-            raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
-        else:
-            (out / "tissue_tracker").mkdir(parents=True, exist_ok=True)
-            export(tracker.network(), out / "tissue_tracker" / "model")
+        train(
+            "tissue_tracker",
+            tracker,
+            tracker.network(),
+            [TrackerTask(stage, before, clips, tracker.window) for clips in both],
+        )
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
         if name in wanted:

@@ -20,7 +20,7 @@ from echosynth.training.checkpoint import load_weights
 from echosynth.training.diffusion_task import StageConfig
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
-from echosynth.training.sources import PhantomSource
+from echosynth.training.sources import DatasetSource, PhantomSource
 from echosynth.video.clip import to_network
 
 SOFTEST = 0.1  # pixels: errors below count by their square
@@ -64,19 +64,22 @@ class TrackerTask:
     """Training of a tracker.
 
     Args:
-        config: the tracker.
         stage: the tracked stage.
         previous: the stage before it, whose clips are tracked.
-        source: clips of known motion.
+        source: clips; only those of phantoms can be drawn, nobody knows how others move.
+        window: frames seen at once.
     """
 
-    def __init__(self, config: TrackerConfig, stage: StageConfig, previous: StageConfig, source: PhantomSource) -> None:
+    def __init__(
+        self, stage: StageConfig, previous: StageConfig, source: PhantomSource | DatasetSource, window: int
+    ) -> None:
         self.stage, self.size, self.source = stage, previous.size, source
         self.stride = round(source.fps / stage.fps)
-        self.window = min(config.window, stage.frames)
+        self.window = min(window, stage.frames)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
+        assert isinstance(self.source, PhantomSource)
         start = int(torch.randint(self.stage.frames - self.window + 1, (1,), generator=generator))
         cut = slice(start * self.stride, (start + self.window - 1) * self.stride + 1, self.stride)
         clips, frames, displacement = self.source.draw_tracked(size, cut, self.size, generator)

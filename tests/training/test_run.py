@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = make_config(tmp_path / "sets") | {"only": ["tissue_tracker"]}
-    monkeypatch.setattr(cascade_run, "open_source", lambda config: object())
+    monkeypatch.setattr(cascade_run, "open_source", lambda config: SimpleNamespace(fps=32.0))
     with pytest.raises(ConfigError, match="give the init"):
         train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
     finished = CascadeConfig.model_validate(raw).tissue_tracker
@@ -130,6 +131,7 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
         ({"stages": {"first": None}}, "named base"),
         ({"ef_guide": None, "stages": {"steered": None}}, "no ef_guide"),
         ({"tissue_tracker": None}, "no tissue_tracker"),
+        ({"untracked": None}, "no stage is tracked"),
     ],
 )
 def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -137,6 +139,9 @@ def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, 
     if "steered" in change.get("stages", {}):
         raw["stages"]["base"]["steering_scale"] = 1.0
         change = {"ef_guide": None}
+    elif "untracked" in change:
+        raw["stages"]["sr1"]["tracked"] = False
+        change = {}
     elif "stages" in change:
         change = {"stages": {"first": raw["stages"]["base"]}}
     with pytest.raises(ValueError, match=message):

@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> PhantomSource:
 
 def make_task(source: PhantomSource) -> TrackerTask:
     previous, stage = make_stage("base", 8, 16.0, 28), make_stage("spatial", 8, 16.0, 112)
-    return TrackerTask(CONFIG, stage, previous, source)
+    return TrackerTask(stage, previous, source, CONFIG.window)
 
 
 def test_the_truth_carries_the_frame_s_detail_to_the_clip(source: PhantomSource) -> None:
