@@ -80,7 +80,7 @@ def publish(args: argparse.Namespace) -> Path:
         what = "EF of an A4C clip. " + args.config.read_text().splitlines()[0].removeprefix("# ")
     steps, hours, curve = read_logs(args.logs)
     if earlier is not None:
-        steps, hours, curve = f"{earlier[0]}, {steps}", earlier[1] + hours, earlier[2] + curve
+        steps, hours, curve = ", ".join(filter(None, (earlier[0], steps))), earlier[1] + hours, earlier[2] + curve
     data, first = config["data"], config["data"]["first_seed"]
     card = render_model_card(
         {
