@@ -263,7 +263,10 @@ class EchoCascadePipeline(DiffusionPipeline):
             previous = previous + spec.lowres_sigma * draw_noise(previous, generator)
             reference = superres_reference(previous, spec.frames, spec.size)
             if spec.tracked:
-                reference = reference + self._carry(previous, frame, level, spec)
+                assert self.tissue_tracker is not None
+                with torch.autocast(frame.device.type, torch.bfloat16, enabled=has_fast_bf16(frame.device)):
+                    moved = self.tissue_tracker(match_frames(previous, spec.frames), level, frame)
+                reference = reference + carry_detail(frame, moved, spec.size)
             given |= {"lowres": reference, "lowres_sigma": level}
         told = {name: value for name, value in scalars.items() if name in unet.config.scalars}
 
@@ -295,10 +298,3 @@ class EchoCascadePipeline(DiffusionPipeline):
         scheduler.set_timesteps(spec.num_inference_steps, device=frame.device)
         start = draw_noise(reference, generator) * scheduler.init_noise_sigma
         return reference + scheduler.sample(denoise, start, generator, on_step)
-
-    def _carry(self, previous: torch.Tensor, frame: torch.Tensor, level: torch.Tensor, spec: StageSpec) -> torch.Tensor:
-        """The conditioning frame's detail where the tracker sees its tissue in the previous clip."""
-        assert self.tissue_tracker is not None
-        with torch.autocast(frame.device.type, torch.bfloat16, enabled=has_fast_bf16(frame.device)):
-            displacement = self.tissue_tracker(match_frames(previous, spec.frames), level, frame)
-        return carry_detail(frame, displacement, spec.size)
