@@ -138,7 +138,10 @@ class DiffusionTask:
         config: the stage.
         previous: the stage before it, None for the base.
         source: clips.
-        tracker: follows the tissue, for a tracked stage.
+        tracker: follows the tissue; for a tracked stage, and for no other.
+
+    Raises:
+        ValueError: the stage is tracked and has no tracker, or the other way round.
     """
 
     def __init__(
@@ -148,6 +151,8 @@ class DiffusionTask:
         source: ClipSource,
         tracker: TissueTracker | None = None,
     ) -> None:
+        if config.tracked != (tracker is not None):
+            raise ValueError("a tracked stage, and no other, is trained with a tracker")
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
         self.preconditioning = EDMPreconditioning(config.sigma_data)
         self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
@@ -182,7 +187,7 @@ class DiffusionTask:
             level = torch.rand(size, generator=generator) * config.lowres_sigma_max
             lowres = self._lowres(clips, start, count, level, generator)
             reference = superres_reference(lowres, count, config.size)
-            if self.tracker is not None and config.tracked:
+            if self.tracker is not None:
                 with torch.no_grad():
                     moved = self.tracker(lowres, level, frame)
                 reference = reference + given * carry_detail(frame, moved, config.size)

@@ -146,3 +146,8 @@ def test_frames_that_are_not_shown_teach_nothing(stage: StageConfig, previous: S
     miss = pre.c_skip(level) * (batch["residual"] + level * batch["noise"]) - batch["residual"]
     per_frame = (pre.loss_weight(level) * miss**2).mean(dim=(1, 3, 4))
     torch.testing.assert_close(task.compute_loss(stage.network(), batch), per_frame[batch["shown"]].mean())
+
+
+def test_a_tracked_stage_needs_its_tracker() -> None:
+    with pytest.raises(ValueError, match="with a tracker"):
+        DiffusionTask(SPACE.model_copy(update={"tracked": True}), TIME, Noise())
