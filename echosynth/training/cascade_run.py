@@ -188,12 +188,14 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
         if name in wanted:
             torch.manual_seed(config.seed)
             follow = _finished_tracker(out) if stage.tracked else None
-            train(name, stage, stage.network(), [DiffusionTask(stage, previous, clips, follow) for clips in both])
+            views = zip(both, (stage.jitter, None), strict=True)
+            train(name, stage, stage.network(), [DiffusionTask(stage, previous, c, follow, j) for c, j in views])
         previous = stage
     if config.ef_guide is not None and "ef_guide" in wanted:
         torch.manual_seed(config.seed)
         guide, base = config.ef_guide, config.stages["base"]
-        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, clips) for clips in both])
+        views = zip(both, (base.jitter, None), strict=True)
+        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
     if not all((out / name / "model").is_dir() for name in config.networks):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())

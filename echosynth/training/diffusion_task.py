@@ -25,6 +25,7 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.checkpoint import load_weights
+from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 from echosynth.training.sources import ClipDraw
@@ -56,6 +57,7 @@ class StageConfig(StrictModel):
         lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
+        jitter: views to train on beside those of the clips, None for no others.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
             Scalars that those weights do not listen to start fresh.
         unet: network.
@@ -88,6 +90,7 @@ class StageConfig(StrictModel):
     lowres_sigma_max: float = 0.0
     window: int | None = None
     crop: int | None = None
+    jitter: ViewJitter | None = None
     init: Path | None = None
     unet: UNetConfig
     optim: OptimConfig
@@ -139,6 +142,7 @@ class DiffusionTask:
         previous: the stage before it, None for the base.
         source: clips.
         tracker: follows the tissue; for a tracked stage, and for no other.
+        jitter: None on held-out data.
 
     Raises:
         ValueError: the stage is tracked and has no tracker, or the other way round.
@@ -150,10 +154,12 @@ class DiffusionTask:
         previous: StageConfig | None,
         source: ClipSource,
         tracker: TissueTracker | None = None,
+        jitter: ViewJitter | None = None,
     ) -> None:
         if config.tracked != (tracker is not None):
             raise ValueError("a tracked stage, and no other, is trained with a tracker")
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
+        self.jitter = jitter
         self.preconditioning = EDMPreconditioning(config.sigma_data)
         self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
 
@@ -167,6 +173,12 @@ class DiffusionTask:
         config = self.config
         drawn = self.source.draw(size, generator)
         clips = drawn.clips
+        views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator)
+
+        def see(pictures: Sequence[np.ndarray]) -> torch.Tensor:
+            seen = to_network(np.stack(pictures))
+            return seen if views is None else views.show(seen)
+
         stride = round(self.source.fps / config.fps)
         start, count = 0, config.frames
         if config.window and self.previous:
@@ -176,8 +188,8 @@ class DiffusionTask:
             start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
         window = slice(start * stride, (start + count - 1) * stride + 1, stride)
         cut = [clip[window] for clip in clips]
-        target = resize_frame(to_network(np.stack(cut)), config.size)[:, None]
-        frame = to_network(np.stack(drawn.frames))[:, None]
+        target = resize_frame(see(cut), config.size)[:, None]
+        frame = see([picture[None] for picture in drawn.frames])
         frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
         given = frame_given[:, None, None, None, None]
         batch: Batch = {}
@@ -185,7 +197,8 @@ class DiffusionTask:
             reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
         else:
             level = torch.rand(size, generator=generator) * config.lowres_sigma_max
-            lowres = self._lowres(clips, start, count, level, generator)
+            earlier = see([clip[self._earlier(start, count)] for clip in clips])
+            lowres = self._lowres(earlier, count, level, generator)
             reference = superres_reference(lowres, count, config.size)
             if self.tracker is not None:
                 with torch.no_grad():
@@ -216,20 +229,25 @@ class DiffusionTask:
             "reference": reference.contiguous(),
         }
 
-    def _lowres(
-        self, clips: Sequence[np.ndarray], start: int, count: int, level: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
-        config, previous = self.config, self.previous
-        assert previous is not None
-        factor, stride = config.frames // previous.frames, round(self.source.fps / previous.fps)
+    def _earlier(self, start: int, count: int) -> slice:
+        """Those of the source's frames that the previous stage has, for some frames of this one."""
+        assert self.previous is not None
+        factor = self.config.frames // self.previous.frames
+        stride = round(self.source.fps / self.previous.fps)
         first, last = start // factor, (start + count - 1) // factor
         # One frame more than the window needs, where there is one: interpolation looks ahead.
-        stop = min(last + 2, previous.frames) if factor > 1 else last + 1
-        cut = [clip[first * stride : (stop - 1) * stride + 1 : stride] for clip in clips]
-        lowres = resize_frame(to_network(np.stack(cut)), previous.size)[:, None]
+        stop = min(last + 2, self.previous.frames) if factor > 1 else last + 1
+        return slice(first * stride, (stop - 1) * stride + 1, stride)
+
+    def _lowres(
+        self, earlier: torch.Tensor, count: int, level: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
+        assert self.previous is not None
+        lowres = resize_frame(earlier, self.previous.size)[:, None]
         lowres = lowres + level[:, None, None, None, None] * torch.randn(lowres.shape, generator=generator)
-        return match_frames(lowres, lowres.shape[2] * factor)[:, :, :count]
+        frames = lowres.shape[2] * self.config.frames // self.previous.frames
+        return match_frames(lowres, frames)[:, :, :count]
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""

@@ -6,13 +6,17 @@ The first part is the negative log likelihood, so the spread s comes out as wide
 batches are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from echosynth.config import StrictModel
 from echosynth.diffusion.ef_guide import EFGuide
+from echosynth.training.checkpoint import load_weights
 from echosynth.training.diffusion_task import ClipSource, DiffusionTask, StageConfig
+from echosynth.training.jitter import ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 
@@ -29,6 +33,7 @@ class GuideConfig(StrictModel):
         blocks: space-time blocks per level.
         P_mean: mean of ln sigma in training.
         P_std: its spread.
+        init: folder of finished weights to start from, None for fresh ones.
         optim: optimiser.
     """
 
@@ -37,11 +42,19 @@ class GuideConfig(StrictModel):
     blocks: list[int]
     P_mean: float = 0.0
     P_std: float = 1.5
+    init: Path | None = None
     optim: OptimConfig
 
     def network(self, size: int) -> EFGuide:
-        """A guide for clips of this side, with fresh weights."""
-        return EFGuide(size=size, patch=self.patch, widths=self.widths, blocks=self.blocks)
+        """A guide for clips of this side, with fresh weights, or with those of `init`.
+
+        Raises:
+            CheckpointError: `init` holds no weights, or weights of another shape.
+        """
+        fresh = EFGuide(size=size, patch=self.patch, widths=self.widths, blocks=self.blocks)
+        if self.init is not None:
+            load_weights(fresh, self.init)
+        return fresh
 
 
 class GuideTask:
@@ -51,11 +64,14 @@ class GuideTask:
         config: the guide.
         base: the stage that it will steer.
         source: clips with EF.
+        jitter: None on held-out data.
     """
 
-    def __init__(self, config: GuideConfig, base: StageConfig, source: ClipSource) -> None:
+    def __init__(
+        self, config: GuideConfig, base: StageConfig, source: ClipSource, jitter: ViewJitter | None = None
+    ) -> None:
         changes = {"P_mean": config.P_mean, "P_std": config.P_std, "scalar_dropout": {}, "frame_dropout": 0.0}
-        self.base = DiffusionTask(base.model_copy(update=changes), None, source)
+        self.base = DiffusionTask(base.model_copy(update=changes), None, source, jitter=jitter)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""

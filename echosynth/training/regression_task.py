@@ -3,7 +3,6 @@
 loss = smooth L1 of (predicted - true EF) / 10  +  curve_weight * smooth L1 of 10 (predicted - true volume / EDV)
 """
 
-import math
 from typing import Protocol
 
 import numpy as np
@@ -12,52 +11,32 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from echosynth.config import StrictModel
+from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.video.clip import to_network
 
 
-class AugmentConfig(StrictModel):
+class AugmentConfig(ViewJitter):
     """Random changes of a training clip, the same for all its frames; 0 turns one off.
 
     Attributes:
-        rotate: largest angle, degrees.
-        scale: largest relative change of size.
-        shift: largest shift, share of the side.
-        gamma: largest relative change of the grey map's exponent.
         noise: largest spread of added noise, in [-1, 1] units.
         slow: largest share of the window that is left out by showing the rest in slow motion, from a random moment on.
         mirror: share of clips that are mirrored left to right.
     """
 
-    rotate: float = 12.0
-    scale: float = 0.15
-    shift: float = 0.08
-    gamma: float = 0.4
     noise: float = 0.15
     slow: float = Field(default=0.25, ge=0, lt=1)
     mirror: float = Field(default=0.5, ge=0, le=1)
 
 
 def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Change clips (B, 1, T, H, W) in [-1, 1] at random; black stays black beyond the picture."""
-    batch = len(clip)
-
-    def draw(reach: float) -> torch.Tensor:
-        return reach * (2 * torch.rand(batch, generator=generator) - 1)
-
-    angle, scale = draw(math.radians(config.rotate)), 1 + draw(config.scale)
-    cosine, sine = angle.cos() / scale, angle.sin() / scale
-    side = torch.where(torch.rand(batch, generator=generator) < config.mirror, -1.0, 1.0)
-    # affine_grid's unit is half a side.
-    first = torch.stack([side * cosine, -side * sine, draw(2 * config.shift)], 1)
-    second = torch.stack([sine, cosine, draw(2 * config.shift)], 1)
-    grid = F.affine_grid(torch.stack([first, second], 1), [batch, 1, *clip.shape[-2:]], align_corners=False)
-    light = (clip[:, 0] + 1) / 2
-    light = F.grid_sample(light, grid, align_corners=False).clamp(0, 1)
-    light = light ** torch.exp(draw(config.gamma))[:, None, None, None]
-    noise = torch.randn(light.shape, generator=generator) * draw(config.noise).abs()[:, None, None, None]
-    return (2 * light - 1 + noise)[:, None]
+    """Change clips (B, 1, T, H, W) in [-1, 1] at random."""
+    count = len(clip)
+    turned = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
+    shown = JitteredViews.draw(count, config, generator).show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
+    spread = config.noise * torch.rand(count, generator=generator)[:, None, None, None]
+    return (shown + spread * torch.randn(shown.shape, generator=generator))[:, None]
 
 
 def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) -> torch.Tensor:
