@@ -36,7 +36,7 @@ class Machine:
         half = torch.deg2rad(v["half_angle"])
         beam = (torch.arange(NUM_BEAMS, device=device) + 0.5) / NUM_BEAMS
         self.angle = (2 * beam - 1)[None, None] * half  # (B, 1, A)
-        self.x, self.z = self.range * torch.sin(self.angle), self.range * torch.cos(self.angle)
+        self.x, self.z = self.places(NUM_RANGES, NUM_BEAMS)
         self.kernel = self._lateral_kernel(half)
         self.gain = 10 ** ((self._gain_db(seeds, shape) + v["gain"]) / 20)
         self.clutter = self._clutter(seeds, shape)
@@ -48,6 +48,13 @@ class Machine:
         tiles = counter_normal(noise_seeds, 330, (NOISE_TILES, 2, *shape))
         self.noise = tiles * level[:, None, None]
         self.noise_seeds = noise_seeds
+
+    def places(self, ranges: int, beams: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """x and z in cm of a net over the sector, (B, ranges, beams) each; its ends lie on the polar grid's ends."""
+        down, along = (torch.linspace(0, 1, count, device=self.range.device) for count in (ranges, beams))
+        depth = torch.lerp(self.range[:, :1], self.range[:, -1:], down[None, :, None])
+        angle = torch.lerp(self.angle[:, :, :1], self.angle[:, :, -1:], along[None, None])
+        return depth * torch.sin(angle), depth * torch.cos(angle)
 
     def _lateral_kernel(self, half: torch.Tensor, reach: int = 6) -> torch.Tensor:
         """(B, R, 2 reach + 1) taps of unit energy."""
