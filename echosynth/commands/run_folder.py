@@ -5,7 +5,6 @@ OUT/.lock      held while a process works, so that two do not write the same sam
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from echosynth.config import collect_provenance, write_atomic
 from echosynth.errors import OutputError
+from echosynth.video.lock import hold
 
 RUN_FILE = "run.json"
 
@@ -31,13 +31,7 @@ def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path
     """
     settings = json.loads(json.dumps(settings))
     _refuse_other_run(out, command, settings)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
-    try:
-        _lock(lock, out)
+    with hold(out):
         starts = []
         if (out / RUN_FILE).is_file():
             _refuse_other_run(out, command, settings)  # another process may have taken it meanwhile
@@ -45,8 +39,6 @@ def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path
         record = {"command": command, "settings": settings, "starts": [*starts, collect_provenance()]}
         write_atomic(out / RUN_FILE, json.dumps(record, indent=2) + "\n")
         yield out
-    finally:
-        os.close(lock)
 
 
 def _refuse_other_run(out: Path, command: str, settings: Mapping[str, Any]) -> None:
@@ -77,14 +69,3 @@ def _read(out: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise OutputError(f"{out / RUN_FILE} cannot be read ({error}); choose another folder with --out") from None
     return record if isinstance(record, dict) else {}
-
-
-def _lock(descriptor: int, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows: the run goes on without
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise OutputError(f"another process is working in {out}; wait for it or choose another --out") from None

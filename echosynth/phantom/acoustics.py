@@ -50,7 +50,7 @@ class Machine:
         self.noise_seeds = noise_seeds
 
     def places(self, ranges: int, beams: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """x and z in cm of a net over the sector, (B, ranges, beams) each; its ends lie on the polar grid's ends."""
+        """Coordinates x and z, cm, of a net as wide as the polar grid: (B, ranges, beams) each."""
         down, along = (torch.linspace(0, 1, count, device=self.range.device) for count in (ranges, beams))
         depth = torch.lerp(self.range[:, :1], self.range[:, -1:], down[None, :, None])
         angle = torch.lerp(self.angle[:, :, :1], self.angle[:, :, -1:], along[None, None])

@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.loop import Task, train
 from echosynth.training.optim import OptimConfig, make_optimizer
+from echosynth.video.lock import hold
 
 Report = Callable[[str], None]
 
@@ -111,6 +113,10 @@ def run_training(
         validation: the same task on held-out data.
         preview: called with the averaged model now and then, on the main process.
         report: takes one line of progress.
+
+    Raises:
+        CheckpointError: a checkpoint is of another config.
+        OutputError: another process trains the same network in the same folder.
     """
     folder = out / name
     final = folder / "model"
@@ -127,52 +133,52 @@ def run_training(
     AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[several])
     main = accelerator.is_main_process
-    folder.mkdir(parents=True, exist_ok=True)
-    model.to(accelerator.device)  # type: ignore[arg-type]
-    optimizer = make_optimizer(model, optim)
-    ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75)
-    fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
-    start = load_checkpoint(folder / "checkpoints", model, ema, optimizer, fingerprint)
-    bare = model
-    model, optimizer = accelerator.prepare(model, optimizer)
-    log = folder / "log.jsonl"
-    if main:
-        _trim_log(log, start)
-        parameters = sum(p.numel() for p in bare.parameters())
-        report(f"{name}: {parameters / 1e6:.2f} M parameters, steps {start} -> {optim.steps}, {accelerator.device}")
-    began, window = time.perf_counter(), []
-    for step in train(task, model, ema, optimizer, accelerator, optim, seed, start):
-        window.append(step)
-        line: dict[str, float] = {}
-        if step.step % pace.log_every == 0 or step.step == optim.steps:
-            line = {
-                "step": step.step,
-                "loss": sum(s.loss for s in window) / len(window),
-                "grad_norm": step.grad_norm,
-                "lr": step.lr,
-                "seconds": sum(s.seconds for s in window) / len(window),
-            }
-            window = []
-        if pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps) and main:
-            ema.store(bare.parameters())
+    with hold(folder) if main else nullcontext():
+        model.to(accelerator.device)  # type: ignore[arg-type]
+        optimizer = make_optimizer(model, optim)
+        ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75)
+        fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+        start = load_checkpoint(folder / "checkpoints", model, ema, optimizer, fingerprint)
+        bare = model
+        model, optimizer = accelerator.prepare(model, optimizer)
+        log = folder / "log.jsonl"
+        if main:
+            _trim_log(log, start)
+            parameters = sum(p.numel() for p in bare.parameters())
+            report(f"{name}: {parameters / 1e6:.2f} M parameters, steps {start} -> {optim.steps}, {accelerator.device}")
+        began, window = time.perf_counter(), []
+        for step in train(task, model, ema, optimizer, accelerator, optim, seed, start):
+            window.append(step)
+            line: dict[str, float] = {}
+            if step.step % pace.log_every == 0 or step.step == optim.steps:
+                line = {
+                    "step": step.step,
+                    "loss": sum(s.loss for s in window) / len(window),
+                    "grad_norm": step.grad_norm,
+                    "lr": step.lr,
+                    "seconds": sum(s.seconds for s in window) / len(window),
+                }
+                window = []
+            if pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps) and main:
+                ema.store(bare.parameters())
+                ema.copy_to(bare.parameters())
+                if validation is not None:
+                    line |= {"step": step.step}
+                    line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
+                if preview is not None:
+                    preview(bare, step.step)
+                ema.restore(bare.parameters())
+            if line and main:
+                with log.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
+                report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
+            if step.step % pace.save_every == 0 and main:
+                save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint)
+            if step.step % pace.save_every == 0:
+                accelerator.wait_for_everyone()
+        if main:
             ema.copy_to(bare.parameters())
-            if validation is not None:
-                line |= {"step": step.step}
-                line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
-            if preview is not None:
-                preview(bare, step.step)
-            ema.restore(bare.parameters())
-        if line and main:
-            with log.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
-            report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
-        if step.step % pace.save_every == 0 and main:
-            save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint)
-        if step.step % pace.save_every == 0:
-            accelerator.wait_for_everyone()
-    if main:
-        ema.copy_to(bare.parameters())
-        export(bare, final)
-    accelerator.wait_for_everyone()
-    return final
+            export(bare, final)
+        accelerator.wait_for_everyone()
+        return final

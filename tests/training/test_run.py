@@ -13,10 +13,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from echosynth.errors import ConfigError
+from echosynth.errors import ConfigError, OutputError
 from echosynth.training import cascade_run
 from echosynth.training.cascade_run import CascadeConfig, train_cascade
 from echosynth.training.regression_run import RegressorConfig, train_regressor
+from echosynth.video.lock import hold
 from tests.fake_set import write_fake_set
 
 UNET = {"patch": 2, "widths": [32, 32], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
@@ -54,6 +55,14 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 def weights(out: Path, name: str) -> dict[str, torch.Tensor]:
     return load_file(next((out / name / "model").glob("*.safetensors")))
+
+
+def test_two_processes_do_not_train_one_network(tmp_path: Path) -> None:
+    config = CascadeConfig.model_validate(make_config(tmp_path / "sets") | {"only": ["base"]})
+    with hold(tmp_path / "run" / "base"), pytest.raises(OutputError, match="another process is working in"):
+        train_cascade(config, tmp_path / "run", lambda line: None)
+    train_cascade(config, tmp_path / "run", lambda line: None)
+    assert (tmp_path / "run" / "base" / "model").is_dir()
 
 
 def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
