@@ -24,7 +24,6 @@ from echosynth.phantom.motion import (
     Motion,
     compute_cycle,
     compute_motion,
-    disc_centres,
     disc_widths,
     simpson_volume,
 )
@@ -249,34 +248,6 @@ class Phantom:
         codec = torch.stack([codec[:, int(i) % NOISE_CODEC] for i in frames], 1) * self.columns["codec_noise"][:, None]
         near = F.max_pool2d(self.mask, 5, 1, 2)[:, None]  # blocks of the codec leak a little beyond the sector's edge
         return (picture * 255 + codec * near).round().clamp(0, 255).to(torch.uint8)
-
-    def contour(self, truth: Truth, item: int, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Exact tracing of one frame in pixels.
-
-        Returns:
-            Long axis (2, 2), apex then base, as (x, y); chords (20, 2, 2), from apex to base, septal end then lateral
-            end.
-        """
-        septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
-        length = truth.motion.length[item, frame]
-        z = disc_centres(length)
-        bow = self.patient["bow"][item] * 4 * z * (1 - z)
-
-        def to_pixels(s: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-            tilt, x0, z0 = (v[item, frame] for v in (truth.pose.tilt, truth.pose.x, truth.pose.z))
-            x = x0 + s * torch.sin(tilt) + q * torch.cos(tilt)
-            y = z0 + s * torch.cos(tilt) - q * torch.sin(tilt)
-            pixels_per_cm = self.size / self.pitch_side_cm(item)
-            corner = torch.tensor([float(self.view["apex_x"][item]), float(self.view["apex_y"][item])]) * self.size
-            # The mask's pixel centres are at (i + 0.5) * 112 / size - 0.5 in 112-pixel units.
-            shift = 0.5 * self.size / 112.0 - 0.5
-            return torch.stack([x, y], -1) * pixels_per_cm + corner.to(x) + shift
-
-        axis = to_pixels(torch.stack([torch.zeros_like(length), length]), torch.zeros(2, dtype=torch.float64))
-        chords = torch.stack(
-            [to_pixels(z * length, bow - septal[item, frame]), to_pixels(z * length, bow + lateral[item, frame])], 1
-        )
-        return axis, chords
 
     def pitch_side_cm(self, item: int) -> float:
         """Side of the picture in cm: depth over the share of the side that it takes."""

@@ -22,6 +22,7 @@ from echosynth.config import save_resolved, write_atomic
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
+from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, make_view, plan_patient
 from echosynth.phantom.render import Phantom, Truth
@@ -31,8 +32,8 @@ from echosynth.video.files import write_npz
 
 def trace(phantom: Phantom, truth: Truth, item: int, frame: int) -> Tracing:
     """The exact tracing of one frame, as EchoNet's tables hold it."""
-    axis, chords = phantom.contour(truth, item, frame)
-    return Tracing(frame, axis.cpu().numpy(), chords.reshape(-1, 4).cpu().numpy())
+    axis, chords = (v[item, 0].cpu().numpy() for v in trace_contours(phantom, truth.at(frame)))
+    return Tracing(frame, axis, chords.reshape(-1, 4))
 
 
 def traced_ef(ed: Tracing, es: Tracing) -> float:

@@ -37,6 +37,21 @@ class EFPrediction:
     windows: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class EFDetails:
+    """What a regressor says of windows beside their EF, as far as it says it.
+
+    Attributes:
+        ef: (B,), per cent.
+        curve: (B, T), volume of every frame as a share of EDV.
+        landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
+    """
+
+    ef: torch.Tensor
+    curve: torch.Tensor | None = None
+    landmarks: torch.Tensor | None = None
+
+
 def normalise(x: torch.Tensor) -> torch.Tensor:
     """Zero mean and unit spread per clip: (B, 1, T, H, W) -> the same."""
     mean = x.mean(dim=(1, 2, 3, 4), keepdim=True)
@@ -62,9 +77,18 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """Features of normalised clips: (B, 1, T, H, W) -> (B, D)."""
         raise NotImplementedError
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """EF of clips in [-1, 1] that meet the contract: (B, 1, T, H, W) -> (B,), per cent."""
-        return EF_MIDDLE + EF_UNIT * self.head(self.embed(normalise(x)))[:, 0].float()
+    def forward(self, x: torch.Tensor, details: bool = False) -> Any:
+        """EF of clips in [-1, 1] that meet the contract.
+
+        Args:
+            x: (B, 1, T, H, W).
+            details: say everything that this regressor knows.
+
+        Returns:
+            EF (B,), per cent; with details an `EFDetails`.
+        """
+        ef = EF_MIDDLE + EF_UNIT * self.head(self.embed(normalise(x)))[:, 0].float()
+        return EFDetails(ef) if details else ef
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""

@@ -14,7 +14,7 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFRegressor, normalise
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
 
 
 class ConvBlock(nn.Module):
@@ -86,19 +86,11 @@ class FrameTransformer(EFRegressor):
         angle = torch.arange(frames, device=device)[:, None] * rate
         return torch.cat([angle.sin(), angle.cos()], dim=1)
 
-    def forward(self, x: torch.Tensor, with_curve: bool = False) -> Any:  # type: ignore[override]
-        """EF of clips in [-1, 1]; on request with the volume of every frame.
-
-        Args:
-            x: (B, 1, T, H, W).
-            with_curve: also return the volume curve.
-
-        Returns:
-            EF (B,), per cent; with the curve, volume as a share of EDV (B, T).
-        """
+    def forward(self, x: torch.Tensor, details: bool = False) -> Any:
+        """See `EFRegressor.forward`; details hold the volume curve."""
         tokens = self.tokens(normalise(x))
         ef = EF_MIDDLE + EF_UNIT * self.head(self.pool(tokens))[:, 0].float()
-        return (ef, 0.7 + 0.2 * self.curve(tokens)[..., 0].float()) if with_curve else ef
+        return EFDetails(ef, curve=0.7 + 0.2 * self.curve(tokens)[..., 0].float()) if details else ef
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`; mean and spread over time of the transformer's tokens."""

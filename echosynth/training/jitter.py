@@ -59,3 +59,9 @@ class JitteredViews:
         grid = F.affine_grid(self.affine, [len(pictures), 1, *pictures.shape[-2:]], align_corners=False)
         light = F.grid_sample((pictures + 1) / 2, grid, align_corners=False).clamp(0, 1)
         return 2 * light ** self.exponent[:, None, None, None] - 1
+
+    def carry(self, places: torch.Tensor) -> torch.Tensor:
+        """Where places of the old pictures are in the new ones: (B, ..., 2), x and y in shares of the side."""
+        matrix, shift = self.affine[..., :2], self.affine[..., 2]
+        flat = (2 * places - 1).flatten(1, -2) - shift[:, None]
+        return ((torch.linalg.solve(matrix, flat.mT).mT + 1) / 2).view_as(places)

@@ -23,6 +23,7 @@ import torch
 
 from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
+from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
@@ -203,3 +204,18 @@ class PhantomSet:
         shown = [row[0 if k is None else k + 1] for row, k in zip(targets, which, strict=True)]
         truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
         return displace_pixels(phantom, truth.cut(cut), phantom.move(shown, 1, self.config.fps, phases))
+
+    def trace(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The endocardium in the fullest and in the emptiest frame of some clips, from what is known of them.
+
+        Returns:
+            Landmarks float32 (B, 2, 21, 2, 2), see regression/volumes.py, and their frames int64 (B, 2).
+        """
+        seeds = [self.config.first_seed + index for index in indices]
+        targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
+        phantom = _look_at(seeds, self.config, self.config.size)
+        truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
+        axis, chords = trace_contours(phantom, truth)
+        places = (torch.cat([axis[:, :, None], chords], dim=2) + 0.5) / self.config.size
+        frames = torch.stack([truth.motion.volume.argmax(1), truth.motion.volume.argmin(1)], dim=1)
+        return places[torch.arange(len(seeds))[:, None], frames].float(), frames

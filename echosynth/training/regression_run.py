@@ -17,6 +17,7 @@ from echosynth.regression.loading import REGRESSORS
 from echosynth.seeding import make_generator
 from echosynth.training.cascade_run import prepare_source
 from echosynth.training.checkpoint import load_weights
+from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_task import AugmentConfig, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
@@ -39,6 +40,7 @@ class RegressorConfig(StrictModel):
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         augmentation: random changes of training clips.
         curve_weight: of the volume curve in the loss; 0 for a network that gives none.
+        landmarks: weights of the landmarks in the loss; None for a network that gives none.
         optim: optimiser.
         pace: how often to log, validate and save.
     """
@@ -48,11 +50,12 @@ class RegressorConfig(StrictModel):
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
-    network: Literal["R2Plus1D", "FrameTransformer"]
+    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     augmentation: AugmentConfig = AugmentConfig()
     curve_weight: float = 0.0
+    landmarks: LandmarkWeights | None = None
     optim: OptimConfig
     pace: Pace = Pace()
 
@@ -102,10 +105,9 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     model = config.build()
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
     held_out = open_source(config.validation)
-    validation = RegressionTask(held_out, *shape, augmentation=None, curve_weight=config.curve_weight)
-    training = RegressionTask(
-        open_source(config.data), *shape, augmentation=config.augmentation, curve_weight=config.curve_weight
-    )
+    parts = config.curve_weight, config.landmarks
+    validation = RegressionTask(held_out, *shape, None, *parts)
+    training = RegressionTask(open_source(config.data), *shape, config.augmentation, *parts)
     final = run_training(
         config.name,
         training,
@@ -115,7 +117,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         config.seed,
         config.pace,
         fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.curve_weight} {config.init}",
+        f" {config.augmentation} {config.curve_weight} {config.landmarks} {config.init}",
         validation=validation,
         report=report,
     )

@@ -1,6 +1,7 @@
 """EF regression as a training task: clips cut to the regressor's contract, augmented, scored in EF points.
 
 loss = smooth L1 of (predicted - true EF) / 10  +  curve_weight * smooth L1 of 10 (predicted - true volume / EDV)
+     + what landmark_loss.py says of the endocardium
 """
 
 from typing import Protocol
@@ -11,8 +12,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
+from echosynth.regression.base import EFDetails
+from echosynth.regression.volumes import mirror_landmarks
 from echosynth.training.jitter import JitteredViews, ViewJitter
+from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.loop import Batch
+from echosynth.training.sources import MeasuredDraw
 from echosynth.video.clip import to_network
 
 
@@ -30,13 +35,18 @@ class AugmentConfig(ViewJitter):
     mirror: float = Field(default=0.5, ge=0, le=1)
 
 
-def augment(clip: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Change clips (B, 1, T, H, W) in [-1, 1] at random."""
+def augment(
+    clip: torch.Tensor, landmarks: torch.Tensor, config: AugmentConfig, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, ROWS, 2, 2) with them."""
     count = len(clip)
     turned = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
-    shown = JitteredViews.draw(count, config, generator).show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
+    views = JitteredViews.draw(count, config, generator)
+    shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
     spread = config.noise * torch.rand(count, generator=generator)[:, None, None, None]
-    return (shown + spread * torch.randn(shown.shape, generator=generator))[:, None]
+    shown = shown + spread * torch.randn(shown.shape, generator=generator)
+    landmarks = views.carry(torch.where(turned[..., None], mirror_landmarks(landmarks), landmarks))
+    return shown[:, None], landmarks
 
 
 def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) -> torch.Tensor:
@@ -56,10 +66,8 @@ class MeasuredSource(Protocol):
 
     fps: float
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
-        """Draw clips uint8 (T, S, S), EF (count,) in per cent, V / EDV of every frame (count, T), NaN if unknown."""
+    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
+        """Draw clips with their EF, and their landmarks if `traced`."""
         ...
 
 
@@ -73,6 +81,7 @@ class RegressionTask:
         size: side, pixels; divides the source's.
         augmentation: None on held-out data.
         curve_weight: of the volume curve; 0 for a regressor that gives none.
+        landmarks: weights of the landmarks' loss; None for a regressor that gives none.
     """
 
     def __init__(
@@ -83,9 +92,10 @@ class RegressionTask:
         size: int,
         augmentation: AugmentConfig | None,
         curve_weight: float = 0.0,
+        landmarks: LandmarkWeights | None = None,
     ) -> None:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
-        self.augmentation, self.curve_weight = augmentation, curve_weight
+        self.augmentation, self.curve_weight, self.landmarks = augmentation, curve_weight, landmarks
 
     def cut(self, clips: list[np.ndarray], moments: torch.Tensor | None = None) -> torch.Tensor:
         """Source clips to the contract: (B, 1, T, size, size) in [-1, 1].
@@ -101,21 +111,25 @@ class RegressionTask:
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
-        clips, ef, curve = self.source.draw_measured(size, generator)
+        drawn = self.source.draw_measured(size, generator, traced=self.landmarks is not None)
         moments = (self.stride * torch.arange(self.frames)).expand(size, -1)
         if self.augmentation is not None:
             moments = slow_down(moments, self.augmentation.slow, generator)
-        x = self.cut(clips, moments)
+        seen = (drawn.traced >= moments[:, :1]) & (drawn.traced <= moments[:, -1:])
+        landmarks = torch.where(seen[..., None, None, None], drawn.landmarks, torch.nan)
+        x = self.cut(drawn.clips, moments)
         if self.augmentation is not None:
-            x = augment(x, self.augmentation, generator)
-        return {"clip": x, "ef": ef.float(), "curve": curve.gather(1, moments)}
+            x, landmarks = augment(x, landmarks, self.augmentation, generator)
+        return {"clip": x, "ef": drawn.ef.float(), "curve": drawn.curve.gather(1, moments), "landmarks": landmarks}
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Smooth L1 in units of 10 EF points; a tenth of EDV counts as much as 10 EF points."""
-        if not self.curve_weight:
-            return F.smooth_l1_loss(model(batch["clip"]) / 10, batch["ef"] / 10)
-        ef, curve = model(batch["clip"], with_curve=True)
-        known = ~batch["curve"].isnan()
-        miss = F.smooth_l1_loss(10 * curve, 10 * batch["curve"].nan_to_num(), reduction="none")
-        followed = (miss * known).sum() / known.sum().clamp_min(1)
-        return F.smooth_l1_loss(ef / 10, batch["ef"] / 10) + self.curve_weight * followed
+        said: EFDetails = model(batch["clip"], details=True)
+        loss = F.smooth_l1_loss(said.ef / 10, batch["ef"] / 10)
+        if self.curve_weight and said.curve is not None:
+            known = ~batch["curve"].isnan()
+            miss = F.smooth_l1_loss(10 * said.curve, 10 * batch["curve"].nan_to_num(), reduction="none")
+            loss = loss + self.curve_weight * (miss * known).sum() / known.sum().clamp_min(1)
+        if self.landmarks is not None and said.landmarks is not None:
+            loss = loss + self.landmarks.compute_loss(said, batch["landmarks"], batch["ef"])
+        return loss

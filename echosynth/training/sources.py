@@ -13,6 +13,7 @@ from echosynth.data.clips import Windows, build_store, store_folder
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.regression.volumes import ROWS
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 
 
@@ -60,6 +61,33 @@ class ClipDraw:
     known: dict[str, torch.Tensor]
     shown: torch.Tensor
     curve: torch.Tensor
+
+
+@dataclass(frozen=True)
+class MeasuredDraw:
+    """Clips to train a regressor on.
+
+    Attributes:
+        clips: uint8 (T, S, S) each.
+        ef: (count,), per cent.
+        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
+        landmarks: (count, 2, 21, 2, 2), the endocardium at ED and ES, see regression/volumes.py; NaN where not known.
+        traced: int64 (count, 2), the frames that they belong to.
+    """
+
+    clips: list[np.ndarray]
+    ef: torch.Tensor
+    curve: torch.Tensor
+    landmarks: torch.Tensor
+    traced: torch.Tensor
+
+    @staticmethod
+    def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
+        """Clips whose endocardium nobody has traced."""
+        count = len(clips)
+        return MeasuredDraw(
+            clips, ef, curve, torch.full((count, 2, ROWS, 2, 2), torch.nan), torch.zeros(count, 2, dtype=torch.long)
+        )
 
 
 class PhantomSource:
@@ -118,13 +146,14 @@ class PhantomSource:
         clips, frames = self._show(indices, which)
         return [clip[cut] for clip in clips], frames, self.set.displacement(indices, which, cut, size)
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
         """See `MeasuredSource.draw_measured`."""
         indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
-        truth = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
-        return [self.set.clip(i) for i in indices], *truth
+        clips = [self.set.clip(i) for i in indices]
+        ef, curve = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
+        if not traced:
+            return MeasuredDraw.untraced(clips, ef, curve)
+        return MeasuredDraw(clips, ef, curve, *self.set.trace(indices))
 
 
 class DatasetSource:
@@ -171,15 +200,13 @@ class DatasetSource:
         unknown = torch.full(windows.shown.shape, torch.nan)
         return ClipDraw(clips, [clip[0] for clip in clips], {"ef": ef}, windows.shown, unknown)
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], torch.Tensor, torch.Tensor]:
+    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
         """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
 
-        The volume between end-diastole and end-systole is not known.
+        The volume between end-diastole and end-systole is not known, and tracings are not read yet.
         """
         windows, ef = self._draw(count, generator, play_back=True)
-        return list(windows.clips.numpy()), ef, torch.full(windows.shown.shape, torch.nan)
+        return MeasuredDraw.untraced(list(windows.clips.numpy()), ef, torch.full(windows.shown.shape, torch.nan))
 
 
 SourceConfig = PhantomSourceConfig | DatasetSourceConfig

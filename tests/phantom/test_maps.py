@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, displace_pixels, label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth
@@ -38,7 +39,7 @@ def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.
     labels = label_pixels(phantom, truth)
     for item in range(len(SEEDS)):
         for frame in (truth.ed_frame(item), truth.es_frame(item)):
-            axis, chords = (v.numpy() for v in phantom.contour(truth, item, frame))
+            axis, chords = (v[item, 0].numpy() for v in trace_contours(phantom, truth.at(frame)))
             corners = np.vstack([axis[:1], chords[:, 0], chords[::-1, 1]])
             traced = inside_polygon(corners, phantom.size) & (phantom.mask[item] > 0).numpy()
             cavity = (labels[item, frame] == CAVITY).numpy()

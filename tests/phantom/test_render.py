@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view, scan_grid
@@ -82,7 +83,7 @@ def test_contour_lies_in_the_dark_cavity() -> None:
     phantom = Phantom([patient], [view], [3])
     pixels, truth = phantom.render([60.0], 20)
     for frame in (truth.ed_frame(0), truth.es_frame(0)):
-        axis, chords = phantom.contour(truth, 0, frame)
+        axis, chords = (v[0, 0] for v in trace_contours(phantom, truth.at(frame)))
         middle = chords.mean(1)[4:16].round().long().numpy()
         wall = (chords[4:16, 0] - 4 * torch.tensor([1.0, 0.0])).round().long().numpy()  # four pixels into the septum
         picture = pixels[0, frame].numpy().astype(float)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from echosynth.checkpoints import write_sums
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor, normalise
+from echosynth.regression.echo_e3net import EchoE3Net
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
 from echosynth.regression.r2plus1d import R2Plus1D
@@ -15,6 +17,7 @@ from echosynth.video.clip import EchoClip
 SMALL = {
     "R2Plus1D": {"frames": 8, "size": 32, "widths": (4, 4, 8, 8), "stem_width": 4},
     "FrameTransformer": {"frames": 8, "size": 32, "widths": (8, 8, 16), "dim": 16, "depth": 1, "heads": 2},
+    "EchoE3Net": {"fps": 16.0, "frames": 8, "size": 32, "widths": (8, 8, 16), "blocks": (1, 1, 1), "dim": 12, "hidden": 16},
 }
 
 
@@ -127,18 +130,43 @@ def test_changed_byte_is_refused(regressor: EFRegressor, tmp_path) -> None:
         load_regressor(str(folder))
 
 
-def test_gradient_reaches_every_weight() -> None:
-    for cls, extra in ((R2Plus1D, {}), (FrameTransformer, {"with_curve": True})):
-        model = cls(**SMALL[cls.__name__]).train()
-        answers = model(torch.rand(2, 1, 8, 32, 32), **extra)
-        sum(a.sum() for a in (answers if isinstance(answers, tuple) else (answers,))).backward()
-        assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+def test_gradient_reaches_every_weight(regressor: EFRegressor) -> None:
+    said = regressor.train()(torch.rand(2, 1, 8, 32, 32), details=True)
+    sum(part.sum() for part in vars(said).values() if part is not None).backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in regressor.parameters())
 
 
-def test_volume_curve_has_one_value_per_frame() -> None:
-    model = FrameTransformer(**SMALL["FrameTransformer"]).eval()
-    with torch.no_grad():
-        clips = torch.rand(3, 1, 8, 32, 32)
-        ef, curve = model(clips, with_curve=True)
-        torch.testing.assert_close(ef, model(clips))
-    assert curve.shape == (3, 8)
+@torch.no_grad()
+def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegressor) -> None:
+    clips = torch.rand(3, 1, 8, 32, 32)
+    said = regressor(clips, details=True)
+    torch.testing.assert_close(said.ef, regressor(clips))
+    assert (said.curve is None) == (not isinstance(regressor, FrameTransformer))
+    assert (said.landmarks is None) == (not isinstance(regressor, EchoE3Net))
+    if said.curve is not None:
+        assert said.curve.shape == (3, 8)
+    if said.landmarks is not None:
+        assert said.landmarks.shape == (3, 2, 21, 2, 2)
+        assert ((said.landmarks > 0) & (said.landmarks < 1)).all()
+
+
+@pytest.mark.parametrize(("extra", "millions", "gflop"), [({}, 1.55, 8.05), ({"dim": 132, "hidden": 1744}, 6.8, 8.49)])
+def test_e3net_has_the_published_size(extra: dict[str, int], millions: float, gflop: float) -> None:
+    with torch.device("meta"):
+        model, clip = EchoE3Net(**extra), torch.empty(1, 1, 32, 112, 112)
+    with FlopCounterMode(display=False) as counter:
+        model(clip)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(millions * 1e6, rel=0.02)
+    assert counter.get_total_flops() == pytest.approx(gflop * 1e9, rel=0.02)
+
+
+@torch.no_grad()
+def test_e3net_sees_each_clip_on_its_own_and_every_frame() -> None:
+    torch.manual_seed(1)
+    model = EchoE3Net(**SMALL["EchoE3Net"]).eval()
+    clips = torch.rand(2, 1, 8, 32, 32)
+    torch.testing.assert_close(model(clips)[:1], model(clips[:1]), atol=1e-4, rtol=0)
+    for frame in range(8):
+        other = clips[:1].clone()
+        other[:, :, frame] = torch.rand(32, 32)
+        assert not torch.equal(model(other), model(clips[:1]))

@@ -17,6 +17,7 @@ from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
 
 STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
+NOWHERE = torch.full((2, 2, 21, 2, 2), torch.nan)
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def source(tmp_path) -> PhantomSource:
 
 
 def test_curve_belongs_to_its_clip(source: PhantomSource) -> None:
-    _, ef, curve = source.draw_measured(5, make_generator(0))
+    drawn = source.draw_measured(5, make_generator(0))
+    ef, curve = drawn.ef, drawn.curve
     assert curve.shape == (5, 16)
     # the fake heart starts full and empties to 1 - EF in the middle of its beat
     np.testing.assert_allclose(curve[:, 0], 1.0)
@@ -40,19 +42,22 @@ def test_batch_is_cut_to_the_contract(source: PhantomSource) -> None:
 
 def test_augmentation_of_nothing_changes_nothing() -> None:
     clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
-    torch.testing.assert_close(augment(clip, STILL, make_generator(0)), clip, atol=1e-5, rtol=0)
+    points = torch.rand(2, 2, 21, 2, 2)
+    same, there = augment(clip, points, STILL, make_generator(0))
+    torch.testing.assert_close(same, clip, atol=1e-5, rtol=0)
+    torch.testing.assert_close(there, points)
 
 
 def test_every_frame_of_a_clip_is_moved_alike() -> None:
     still = torch.rand(2, 1, 1, 16, 16).expand(-1, -1, 5, -1, -1) * 2 - 1
-    moved = augment(still, AugmentConfig(noise=0), make_generator(3))
+    moved, _ = augment(still, NOWHERE, AugmentConfig(noise=0), make_generator(3))
     torch.testing.assert_close(moved, moved[:, :, :1].expand_as(moved))
     assert not torch.allclose(moved, still, atol=0.05)
 
 
 def test_mirrored_clip_is_the_clip_from_the_other_side() -> None:
     clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
-    mirrored = augment(clip, STILL.model_copy(update={"mirror": 1.0}), make_generator(0))
+    mirrored, _ = augment(clip, NOWHERE, STILL.model_copy(update={"mirror": 1.0}), make_generator(0))
     torch.testing.assert_close(mirrored, clip.flip(-1), atol=1e-5, rtol=0)
 
 
@@ -69,8 +74,9 @@ def test_slow_motion_shows_part_of_the_window_in_order(slow: float, seed: int) -
 def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
     task = RegressionTask(source, 32, 8, 16, STILL.model_copy(update={"slow": 0.8}))
     batch = task.make_batch(8, make_generator(4))
-    clips, _, curve = source.draw_measured(8, make_generator(4))
-    every = RegressionTask(source, 32, 16, 16, None).cut(clips)
+    drawn = source.draw_measured(8, make_generator(4))
+    curve = drawn.curve
+    every = RegressionTask(source, 32, 16, 16, None).cut(drawn.clips)
     for k in range(8):
         # each frame shown is the source's frame whose volume stands beside it
         shown = (batch["clip"][k, 0, :, None] - every[k, 0, None]).abs().amax(dim=(2, 3)).argmin(dim=1)

@@ -1,0 +1,53 @@
+"""How a regressor's landmarks are scored: where they are, and whether the heart they draw pumps what it should.
+
+    loss = w_place * 10 |p - p*|                    mean over the points that are traced, shares of the side
+         + w_volume * h(EF_discs - EF*)             h: smooth L1 in units of 10 EF points
+         + w_agree * h(EF_discs - EF)
+         + w_order * max(0, V_ES / V_ED - 1)
+
+EF_discs follows from the landmarks by the method of discs (regression/volumes.py). The parts are those that Echo-E3Net
+names; their weights are ours.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from echosynth.config import StrictModel
+from echosynth.regression.base import EFDetails
+from echosynth.regression.volumes import disc_ef
+
+NONSENSE = 60.0  # EF points: landmarks that are still further off than this learn from their places alone
+
+
+class LandmarkWeights(StrictModel):
+    """Weights of the parts.
+
+    Attributes:
+        place: of the landmarks' distance from their true places.
+        volume: of the EF that they draw, against the true EF.
+        agree: of the EF that they draw, against the regressor's EF.
+        order: of a ventricle that is larger at end-systole than at end-diastole.
+    """
+
+    place: float = 1.0
+    volume: float = 0.5
+    agree: float = 0.25
+    order: float = 0.1
+
+    def compute_loss(self, said: EFDetails, landmarks: torch.Tensor, ef: torch.Tensor) -> torch.Tensor:
+        """Score what was said of clips whose landmarks (NaN where not known) and EF are these."""
+        assert said.landmarks is not None
+        known = ~landmarks.isnan()
+        miss = 10 * (said.landmarks - landmarks.nan_to_num()).abs()
+        drawn = disc_ef(said.landmarks)
+        sane = (drawn - ef).abs() < NONSENSE
+
+        def differ(other: torch.Tensor) -> torch.Tensor:
+            return (F.smooth_l1_loss(drawn / 10, other / 10, reduction="none") * sane).mean()
+
+        return (
+            self.place * (miss * known).sum() / known.sum().clamp_min(1)
+            + self.volume * differ(ef)
+            + self.agree * differ(said.ef)
+            + self.order * F.relu(-drawn.clamp_min(-200) / 100).mean()
+        )

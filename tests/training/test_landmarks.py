@@ -1,0 +1,100 @@
+"""Landmarks in training: exact where phantoms give them, carried along with the picture, unknown where they are."""
+
+import numpy as np
+import pytest
+import torch
+
+from echosynth.regression.base import EFDetails
+from echosynth.regression.volumes import disc_ef
+from echosynth.seeding import make_generator
+from echosynth.training.landmark_loss import LandmarkWeights
+from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, render_shard
+from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
+from echosynth.training.sources import PhantomSource, PhantomSourceConfig
+from tests.fake_set import write_fake_set
+
+PLACE = LandmarkWeights(place=1, volume=0, agree=0, order=0)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSourceConfig:
+    config = PhantomSourceConfig(
+        root=tmp_path_factory.mktemp("set"), patients=4, num_frames=32, fps=16, frames_per_clip=1, first_seed=300
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echosynth.training.phantom_set.SHARD", 4)
+        render_shard(PhantomSetConfig(**config.model_dump(exclude={"source"})), 0)
+    return config
+
+
+def test_landmarks_of_a_phantom_draw_its_ef(phantoms: PhantomSourceConfig) -> None:
+    known = PhantomSet.open(phantoms)
+    landmarks, frames = known.trace(range(4))
+    volume = known.curve[np.arange(4)[:, None], frames]
+    np.testing.assert_array_equal(volume[:, 0], known.curve.max(1))
+    np.testing.assert_allclose(disc_ef(landmarks), 100 * (1 - volume[:, 1] / volume[:, 0]), atol=0.02)
+
+
+def test_landmarks_lie_on_the_border_of_the_dark_cavity(phantoms: PhantomSourceConfig) -> None:
+    known = PhantomSet.open(phantoms)
+    landmarks, frames = known.trace(range(4))
+    inside, outside = [], []
+    for k in range(4):
+        picture = known.clip(k)[int(frames[k, 0])]
+        chords = landmarks[k, 0, 4:14]
+        middle, half = chords.mean(1), (chords[:, 1] - chords[:, 0]) / 2
+        for share, found in ((0.6, inside), (1.25, outside)):
+            x, y = ((middle + share * half) * 112).long().clamp(0, 111).unbind(-1)
+            found.append(float(picture[y, x].mean()))
+    assert np.mean(inside) < 0.7 * np.mean(outside)
+
+
+def test_landmarks_move_with_the_picture() -> None:
+    size = 64
+    places = torch.rand(3, 2, 21, 2, 2, generator=make_generator(1)) * 0.5 + 0.25
+    axis = (torch.arange(size) + 0.5) / size
+    clip = torch.zeros(3, 1, 1, size, size)
+    for k in range(3):  # a bright spot at one of the landmarks
+        x, y = places[k, 0, 5, 1]
+        clip[k] = torch.exp(-((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2) / 0.002) * 2 - 1
+    config = AugmentConfig(noise=0, gamma=0, mirror=0.5)
+    moved, there = augment(clip, places, config, make_generator(5))
+    light = (moved[:, 0, 0] + 1).clamp_min(0) ** 4
+    weight = light.sum((1, 2))
+    spot = torch.stack([(light.sum(1) * axis).sum(1) / weight, (light.sum(2) * axis).sum(1) / weight], 1)
+    either = there[:, 0, 5]  # a mirrored chord has its ends exchanged
+    distance = (either - spot[:, None]).norm(dim=-1)
+    assert (distance.amin(1) < 0.01).all()
+    assert (spot - places[:, 0, 5, 1]).norm(dim=-1).max() > 0.03
+
+
+def test_frames_that_a_window_leaves_out_are_not_traced(phantoms: PhantomSourceConfig) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echosynth.training.phantom_set.SHARD", 4)
+        source = PhantomSource(phantoms)
+        task = RegressionTask(source, 16, 12, 56, None, landmarks=LandmarkWeights())
+        batch = task.make_batch(16, make_generator(0))
+        drawn = source.draw_measured(16, make_generator(0), traced=True)
+    unknown = batch["landmarks"].isnan().flatten(2).all(2)
+    assert torch.equal(unknown, drawn.traced > 11)
+    assert unknown.any()
+    assert not unknown.all()
+
+
+def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
+    truth = torch.rand(2, 2, 21, 2, 2, generator=make_generator(3))
+    ef = disc_ef(truth)
+    exact = EFDetails(ef, landmarks=truth)
+    assert float(LandmarkWeights(order=0).compute_loss(exact, truth, ef)) == pytest.approx(0, abs=1e-6)
+    off = EFDetails(ef, landmarks=truth + 0.01)
+    assert float(PLACE.compute_loss(off, truth, ef)) == pytest.approx(0.1, abs=1e-5)
+    half = truth.clone()
+    half[:, 1] = torch.nan
+    wrong = truth.clone()
+    wrong[:, 1] += 0.3
+    assert float(PLACE.compute_loss(EFDetails(ef, landmarks=wrong), half, ef)) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path) -> None:
+    task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, AugmentConfig())
+    assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
