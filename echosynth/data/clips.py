@@ -48,10 +48,12 @@ class Windows:
     Attributes:
         clips: uint8 (B, T, S, S); frames that are not shown repeat the last one that is, or play the clip back.
         shown: bool (B, T), which frames the clip really has.
+        firsts: int64 (B,), the clip's frame that the window begins with.
     """
 
     clips: torch.Tensor
     shown: torch.Tensor
+    firsts: torch.Tensor
 
 
 class ClipStore:
@@ -102,26 +104,36 @@ class ClipStore:
             play_back: play clips that are too short forwards and backwards, instead of holding their last frame.
         """
 
-        def cut(pick: int, start: float) -> tuple[torch.Tensor, torch.Tensor]:
-            return cut_window(self.pixels(pick), self.clips[pick].fps, start, num_frames, fps, play_back)
+        def choose(pick: int, start: float) -> int:
+            clip = self.clips[pick]
+            return choose_first(clip.frames, clip.fps, start, num_frames, fps)
 
+        def cut(pick: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return cut_window(self.pixels(pick), self.clips[pick].fps, first, num_frames, fps, play_back)
+
+        firsts = list(map(choose, picks, starts))
         # Copying and mixing frames is torch's work and lets other threads run meanwhile.
-        made = list(self._threads.map(cut, picks, starts))
-        return Windows(torch.stack([clip for clip, _ in made]), torch.stack([shown for _, shown in made]))
+        made = list(self._threads.map(cut, picks, firsts))
+        clips, shown = (torch.stack(part) for part in zip(*made, strict=True))
+        return Windows(clips, shown, torch.tensor(firsts))
+
+
+def choose_first(frames: int, clip_fps: float, start: float, num_frames: int, fps: float) -> int:
+    """The frame of a clip that a window begins with; see `ClipStore.windows`. A clip that is too short begins it."""
+    spare = frames - 1 - (num_frames - 1) * clip_fps / fps
+    return int(start * (math.floor(spare + 1e-6) + 1) * (1 - 1e-9)) if spare >= 0 else 0
 
 
 def cut_window(
-    pixels: torch.Tensor, clip_fps: float, start: float, num_frames: int, fps: float, play_back: bool = False
+    pixels: torch.Tensor, clip_fps: float, first: int, num_frames: int, fps: float, play_back: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut one window from a clip uint8 (T', S, S); see `ClipStore.windows`.
+    """Cut one window that begins with frame `first` of a clip uint8 (T', S, S).
 
     Returns:
         uint8 (num_frames, S, S), and bool (num_frames,): which frames the clip really has.
     """
     last = len(pixels) - 1
     step = clip_fps / fps  # frames of the clip per frame of the window
-    spare = last - (num_frames - 1) * step
-    first = int(start * (math.floor(spare + 1e-6) + 1) * (1 - 1e-9)) if spare >= 0 else 0
     position = first + step * torch.arange(num_frames, dtype=torch.float64)
     nearest = position.round()
     position = torch.where((position - nearest).abs() < 1e-6, nearest, position)

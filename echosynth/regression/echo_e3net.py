@@ -1,6 +1,6 @@
 """Echo-E3Net: find the endocardium at end-diastole and end-systole, then read EF from it and from the whole clip.
 
-    clip -> encoder (residual space-time convolutions; attention in the two deepest levels)
+    clip -> encoder (residual space-time convolutions; attention in the deepest levels)
          -> phase-specific cross-attention: 42 learned queries for ED and 42 for ES look at the deepest two levels
          -> each query's place (a landmark) and, pooled by attention, one embedding per phase
     EF = MLP(mean, spread, largest and smallest value of every level, embedding ED, embedding ES, their difference)
@@ -147,8 +147,9 @@ class EchoE3Net(EFRegressor):
         fps: frame rate it is shown, Hz.
         frames: frames of a window, even.
         size: side of the picture, pixels; a multiple of 2^levels.
-        widths: channels per level, multiples of 8; the two deepest have attention.
+        widths: channels per level, multiples of 8.
         blocks: residual blocks per level.
+        attention: per level, whether its blocks attend over space and time.
         dim: width of the landmark queries, a multiple of 12.
         looks: rounds of cross-attention.
         hidden: width of the aggregator.
@@ -162,20 +163,20 @@ class EchoE3Net(EFRegressor):
         fps: float = 25.0,
         frames: int = 32,
         size: int = 112,
-        widths: Sequence[int] = (16, 32, 64, 128),
+        widths: Sequence[int] = (16, 32, 72, 128),
         blocks: Sequence[int] = (2, 2, 2, 2),
+        attention: Sequence[bool] = (False, False, True, True),
         dim: int = 108,
         looks: int = 2,
-        hidden: int = 224,
+        hidden: int = 176,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(1, widths[0], 3, stride=2, padding=1)
-        top = len(widths) - 1
         self.levels = nn.ModuleList(
-            nn.ModuleList(ResidualBlock(width, attention=k >= top - 1) for _ in range(blocks[k]))
-            for k, width in enumerate(widths)
+            nn.ModuleList(ResidualBlock(width, attend) for _ in range(count))
+            for width, count, attend in zip(widths, blocks, attention, strict=True)
         )
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.detector = BorderDetector(widths[-2:], dim, looks, heads=4)
@@ -198,7 +199,8 @@ class EchoE3Net(EFRegressor):
             for block in blocks:
                 h = block(h, frames)
             levels.append(h.unflatten(0, (-1, frames)))
-        landmarks, phases = self.detector(levels[-2:])
+        # The detector sees both of its levels at the deepest one's frame rate.
+        landmarks, phases = self.detector([levels[-2].unflatten(1, (-1, 2)).mean(2), levels[-1]])
         described = []
         for level in levels:
             values = level.transpose(1, 2).flatten(2).float()

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from echosynth.config import StrictModel
-from echosynth.data.clips import Windows, build_store, store_folder
+from echosynth.data.clips import build_store, store_folder
+from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.regression.volumes import ROWS
+from echosynth.regression.volumes import ROWS, order_landmarks
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 
 
@@ -180,6 +181,8 @@ class DatasetSource:
 
         self.store = build_store(dataset, folder, config.split, progress=progress)
         self.size = self.store.size
+        # The other layouts hold masks and polygons; EchoNet's tracings are the landmarks themselves.
+        self.dataset = dataset if isinstance(dataset, EchoNetDataset) else None
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
@@ -187,26 +190,43 @@ class DatasetSource:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _draw(self, count: int, generator: torch.Generator, play_back: bool) -> tuple[Windows, torch.Tensor]:
+    def _pick(self, count: int, generator: torch.Generator) -> tuple[list[int], list[float]]:
         picks = [self.rows[k] for k in torch.randint(len(self.rows), (count,), generator=generator).tolist()]
-        starts = torch.rand(count, generator=generator).tolist()
-        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back)
-        return windows, torch.tensor([self.store.clips[k].ef for k in picks])
+        return picks, torch.rand(count, generator=generator).tolist()
+
+    def _ef(self, picks: list[int]) -> torch.Tensor:
+        return torch.tensor([self.store.clips[k].ef for k in picks])
 
     def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
-        windows, ef = self._draw(count, generator, play_back=False)
+        picks, starts = self._pick(count, generator)
+        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
         clips = list(windows.clips.numpy())
         unknown = torch.full(windows.shown.shape, torch.nan)
-        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": ef}, windows.shown, unknown)
+        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": self._ef(picks)}, windows.shown, unknown)
 
     def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
         """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
 
-        The volume between end-diastole and end-systole is not known, and tracings are not read yet.
+        The volume between end-diastole and end-systole is not known.
         """
-        windows, ef = self._draw(count, generator, play_back=True)
-        return MeasuredDraw.untraced(list(windows.clips.numpy()), ef, torch.full(windows.shown.shape, torch.nan))
+        picks, starts = self._pick(count, generator)
+        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
+        unknown = torch.full(windows.shown.shape, torch.nan)
+        drawn = MeasuredDraw.untraced(list(windows.clips.numpy()), self._ef(picks), unknown)
+        if traced and self.dataset is not None:
+            for k, (pick, first) in enumerate(zip(picks, windows.firsts.tolist(), strict=True)):
+                clip = self.store.clips[pick]
+                tracings = self.dataset.tracings(clip.name)
+                if len(tracings) < 2:
+                    continue
+                for phase, tracing in enumerate((tracings[0], tracings[-1])):
+                    moment = round((tracing.frame - first) / clip.fps * self.fps)
+                    if 0 <= moment < self.config.num_frames and len(tracing.chords) == ROWS - 1:
+                        places = (torch.from_numpy(tracing.rows()).float() + 0.5) / self.size
+                        drawn.landmarks[k, phase] = order_landmarks(places.view(ROWS, 2, 2))
+                        drawn.traced[k, phase] = moment
+        return drawn
 
 
 SourceConfig = PhantomSourceConfig | DatasetSourceConfig

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echosynth.data.clips import ClipStore, build_store, cut_window, store_folder
+from echosynth.data.clips import ClipStore, build_store, choose_first, cut_window, store_folder
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
 from echosynth.errors import DatasetError, SourceError
 from echosynth.video.clip import EchoClip
@@ -78,24 +78,25 @@ def test_a_dataset_that_changed_has_another_store(dataset: EchoNetDataset, tmp_p
 def test_a_window_is_the_clip_sampled_in_time(
     frames: int, clip_fps: float, fps: float, num_frames: int, start: float
 ) -> None:
-    window, shown = cut_window(ramp(frames), clip_fps, start, num_frames, fps)
+    chosen = choose_first(frames, clip_fps, start, num_frames, fps)
+    window, shown = cut_window(ramp(frames), clip_fps, chosen, num_frames, fps)
     count = int(shown.sum())
     assert bool(shown[:count].all())
     assert count == num_frames or (num_frames - 1) * clip_fps / fps > frames - 1
-    first = int(window[0, 0, 0]) / 2 / clip_fps
-    same = resample_time(ramp(frames).numpy(), clip_fps, fps, count, first)
+    assert int(window[0, 0, 0]) == 2 * chosen
+    same = resample_time(ramp(frames).numpy(), clip_fps, fps, count, chosen / clip_fps)
     assert np.abs(window[:count].numpy().astype(int) - same.astype(int)).max() <= 1
     assert bool((window[count:] == 2 * (frames - 1)).all())  # what is not shown holds the last frame
 
 
 def test_windows_start_anywhere_they_fit() -> None:
-    starts = {int(cut_window(ramp(20), 32.0, k / 200, 8, 16.0)[0][0, 0, 0]) // 2 for k in range(201)}
+    starts = {choose_first(20, 32.0, k / 200, 8, 16.0) for k in range(201)}
     assert starts == set(range(6))  # 8 frames at half the rate span 15 of 20
 
 
 @given(frames=st.integers(2, 20), num_frames=st.integers(1, 80))
 def test_play_back_goes_to_and_fro_without_a_jump(frames: int, num_frames: int) -> None:
-    window, _ = cut_window(ramp(frames), 32.0, 0.0, num_frames, 32.0, play_back=True)
+    window, _ = cut_window(ramp(frames), 32.0, 0, num_frames, 32.0, play_back=True)
     numbers = window[:, 0, 0].int() // 2
     assert numbers[:frames].tolist() == list(range(min(frames, num_frames)))
     assert bool((numbers.diff().abs() == 1).all())
@@ -106,4 +107,5 @@ def test_a_batch_of_windows(dataset: EchoNetDataset, tmp_path: Path) -> None:
     windows = store.windows([0, 1], [0.0, 0.0], 16, 50.0)
     assert windows.clips.shape == (2, 16, 112, 112)
     assert windows.shown.sum(dim=1).tolist() == [16, 5]
+    assert windows.firsts.tolist() == [0, 0]
     assert np.array_equal(windows.clips[0].numpy(), dataset.clip(0).pixels[:16])

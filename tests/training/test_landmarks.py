@@ -1,16 +1,21 @@
 """Landmarks in training: exact where phantoms give them, carried along with the picture, unknown where they are."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.phantom.plan import SimulateConfig
+from echosynth.phantom.simulate import simulate
 from echosynth.regression.base import EFDetails
 from echosynth.regression.volumes import disc_ef
 from echosynth.seeding import make_generator
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, render_shard
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
-from echosynth.training.sources import PhantomSource, PhantomSourceConfig
+from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
 from tests.fake_set import write_fake_set
 
 PLACE = LandmarkWeights(place=1, volume=0, agree=0, order=0)
@@ -98,3 +103,31 @@ def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
 def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path) -> None:
     task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, AugmentConfig())
     assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
+
+
+def test_tracings_of_a_dataset_are_landmarks_of_the_windows_that_show_them(tmp_path: Path) -> None:
+    simulate(SimulateConfig(patients=1, seed=300, frames=60, fps=50.0), tmp_path / "set")
+    (entry,) = EchoNetDataset(tmp_path / "set").entries
+    config = DatasetSourceConfig(
+        root=tmp_path / "set", split=entry.split, num_frames=12, fps=25.0, cache=tmp_path / "decoded"
+    )
+    source = DatasetSource(config)
+    drawn = source.draw_measured(24, make_generator(2), traced=True)
+    traced = [tracing.frame for tracing in EchoNetDataset(tmp_path / "set").tracings(entry.name)]
+    firsts = source.store.windows(*_picks(source, 24, 2), 12, 25.0).firsts
+    for k in range(24):
+        for phase in (0, 1):
+            moment = round((traced[phase] - int(firsts[k])) / 2)
+            known = not bool(drawn.landmarks[k, phase].isnan().any())
+            assert known == (0 <= moment < 12)
+            if known:
+                assert int(drawn.traced[k, phase]) == moment
+    both = ~drawn.landmarks.isnan().flatten(1).any(1)
+    assert both.any()
+    assert not both.all()
+    np.testing.assert_allclose(disc_ef(drawn.landmarks[both]), entry.ef, atol=0.01)
+    assert source.draw_measured(4, make_generator(2)).landmarks.isnan().all()
+
+
+def _picks(source: DatasetSource, count: int, seed: int) -> tuple[list[int], list[float]]:
+    return source._pick(count, make_generator(seed))
