@@ -23,6 +23,7 @@ SMALL = {
         "size": 32,
         "widths": (8, 8, 16),
         "blocks": (1, 1, 1),
+        "attention": (False, True, True),
         "dim": 12,
         "hidden": 16,
     },

@@ -1,0 +1,146 @@
+"""UniFormer: convolutions find what is near, attention over all of space and time finds what is far.
+
+Two levels of local blocks (depthwise 5x5x5 kernels), then two of attention over every token of the clip; every block
+begins with a depthwise 3x3x3 convolution, which tells it where things are. Layout and names follow the published video
+models, so their weights load: `patch_embed1-4`, `blocks1-4`, `norm`.
+
+Source: Li et al. 2022, "UniFormer: Unified transformer for efficient spatiotemporal representation learning".
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class PatchEmbedding(nn.Module):
+    """Non-overlapping patches in space (the stem also halves time), then normalisation over channels."""
+
+    def __init__(self, inside: int, outside: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(outside)
+        self.proj = nn.Conv3d(inside, outside, kernel, stride, padding=(kernel[0] // 2, 0, 0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inside, T, H, W) -> (B, outside, T', H', W')."""
+        return self.norm(self.proj(x).permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+
+
+class PointwiseMLP(nn.Module):
+    """Two 1x1x1 convolutions."""
+
+    def __init__(self, channels: int, drop: float) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv3d(channels, 4 * channels, 1), nn.Conv3d(4 * channels, channels, 1)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class LocalBlock(nn.Module):
+    """Relations within 5x5x5 tokens, learned as a depthwise convolution."""
+
+    def __init__(self, channels: int, drop: float) -> None:
+        super().__init__()
+        self.pos_embed = nn.Conv3d(channels, channels, 3, padding=1, groups=channels)
+        self.norm1 = nn.BatchNorm3d(channels)
+        self.conv1, self.conv2 = nn.Conv3d(channels, channels, 1), nn.Conv3d(channels, channels, 1)
+        self.attn = nn.Conv3d(channels, channels, 5, padding=2, groups=channels)
+        self.norm2 = nn.BatchNorm3d(channels)
+        self.mlp = PointwiseMLP(channels, drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, T, H, W) -> the same shape."""
+        x = x + self.pos_embed(x)
+        x = x + self.conv2(self.attn(self.conv1(self.norm1(x))))
+        return x + self.mlp(self.norm2(x))
+
+
+class SelfAttention(nn.Module):
+    """Attention over all tokens of a clip."""
+
+    def __init__(self, channels: int, head_dim: int, drop: float) -> None:
+        super().__init__()
+        self.heads = channels // head_dim
+        self.qkv, self.proj = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, C) -> the same shape."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.drop(self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+
+
+class TokenMLP(nn.Module):
+    """Two linear layers."""
+
+    def __init__(self, channels: int, drop: float) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class GlobalBlock(nn.Module):
+    """Relations within the whole clip, by attention."""
+
+    def __init__(self, channels: int, head_dim: int, drop: float) -> None:
+        super().__init__()
+        self.pos_embed = nn.Conv3d(channels, channels, 3, padding=1, groups=channels)
+        self.norm1, self.norm2 = nn.LayerNorm(channels, eps=1e-6), nn.LayerNorm(channels, eps=1e-6)
+        self.attn, self.mlp = SelfAttention(channels, head_dim, drop), TokenMLP(channels, drop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, T, H, W) -> the same shape."""
+        x = x + self.pos_embed(x)
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.attn(self.norm1(tokens))
+        tokens = tokens + self.mlp(self.norm2(tokens))
+        return tokens.transpose(1, 2).view_as(x)
+
+
+class UniFormer(nn.Module):
+    """Encoder of clips; the defaults are UniFormer-S.
+
+    Args:
+        channels: of a clip.
+        widths: channels per level, multiples of `head_dim` in the last two.
+        blocks: per level; the first two levels are local, the last two global.
+        head_dim: width of an attention head.
+        drop: share of activations that training leaves out.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        widths: Sequence[int] = (64, 128, 320, 512),
+        blocks: Sequence[int] = (3, 4, 8, 3),
+        head_dim: int = 64,
+        drop: float = 0.1,
+    ) -> None:
+        super().__init__()
+        inside = channels
+        for k, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+            stem = k == 1
+            kernel, stride = ((3, 4, 4), (2, 4, 4)) if stem else ((1, 2, 2), (1, 2, 2))
+            setattr(self, f"patch_embed{k}", PatchEmbedding(inside, width, kernel, stride))
+            level = [LocalBlock(width, drop) if k <= 2 else GlobalBlock(width, head_dim, drop) for _ in range(count)]
+            setattr(self, f"blocks{k}", nn.ModuleList(level))
+            inside = width
+        self.drop = nn.Dropout(drop)
+        self.norm = nn.BatchNorm3d(inside)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector per clip, mean over its tokens: (B, channels, T, H, W) -> (B, widths[-1])."""
+        for k in range(1, 5):
+            x = getattr(self, f"patch_embed{k}")(x)
+            x = self.drop(x) if k == 1 else x
+            for block in getattr(self, f"blocks{k}"):
+                x = block(x)
+        return self.norm(x).mean(dim=(2, 3, 4))
