@@ -45,11 +45,13 @@ class EFDetails:
         ef: (B,), per cent.
         curve: (B, T), volume of every frame as a share of EDV.
         landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
+        embedding: (B, D), ordered by EF.
     """
 
     ef: torch.Tensor
     curve: torch.Tensor | None = None
     landmarks: torch.Tensor | None = None
+    embedding: torch.Tensor | None = None
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:

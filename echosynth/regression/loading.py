@@ -7,11 +7,14 @@ import torch
 from echosynth.checkpoints import find_model, verify
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor
+from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.echo_e3net import EchoE3Net
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.r2plus1d import R2Plus1D
 
-REGRESSORS: dict[str, type[EFRegressor]] = {cls.__name__: cls for cls in (R2Plus1D, FrameTransformer, EchoE3Net)}
+REGRESSORS: dict[str, type[EFRegressor]] = {
+    cls.__name__: cls for cls in (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho)
+}
 DEFAULT_GATE = "gate_r2plus1d"
 DEFAULT_JUDGE = "judge_frame_transformer"
 

@@ -19,7 +19,7 @@ from echosynth.training.cascade_run import prepare_source
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.optim import OptimConfig
-from echosynth.training.regression_task import AugmentConfig, RegressionTask
+from echosynth.training.regression_task import AugmentConfig, ContrastConfig, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
 from echosynth.training.sources import PhantomSource, SourceConfig, open_source
 
@@ -41,6 +41,7 @@ class RegressorConfig(StrictModel):
         augmentation: random changes of training clips.
         curve_weight: of the volume curve in the loss; 0 for a network that gives none.
         landmarks: weights of the landmarks in the loss; None for a network that gives none.
+        contrast: of the embeddings in the loss; None for a network that gives none.
         optim: optimiser.
         pace: how often to log, validate and save.
     """
@@ -50,12 +51,13 @@ class RegressorConfig(StrictModel):
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
-    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net"]
+    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     augmentation: AugmentConfig = AugmentConfig()
     curve_weight: float = 0.0
     landmarks: LandmarkWeights | None = None
+    contrast: ContrastConfig | None = None
     optim: OptimConfig
     pace: Pace = Pace()
 
@@ -105,7 +107,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     model = config.build()
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
     held_out = open_source(config.validation)
-    parts = config.curve_weight, config.landmarks
+    parts = config.curve_weight, config.landmarks, config.contrast
     validation = RegressionTask(held_out, *shape, None, *parts)
     training = RegressionTask(open_source(config.data), *shape, config.augmentation, *parts)
     final = run_training(
@@ -117,7 +119,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         config.seed,
         config.pace,
         fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.curve_weight} {config.landmarks} {config.init}",
+        f" {config.augmentation} {config.curve_weight} {config.landmarks} {config.contrast} {config.init}",
         validation=validation,
         report=report,
     )

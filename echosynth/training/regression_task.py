@@ -1,7 +1,7 @@
 """EF regression as a training task: clips cut to the regressor's contract, augmented, scored in EF points.
 
 loss = smooth L1 of (predicted - true EF) / 10  +  curve_weight * smooth L1 of 10 (predicted - true volume / EDV)
-     + what landmark_loss.py says of the endocardium
+     + what landmark_loss.py says of the endocardium  +  Rank-N-Contrast of the embeddings of two windows of each clip
 """
 
 from typing import Protocol
@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
+from echosynth.config import StrictModel
 from echosynth.regression.base import EFDetails
+from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.volumes import mirror_landmarks
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.landmark_loss import LandmarkWeights
@@ -57,6 +59,18 @@ def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) ->
     return (start * span + (1 - left_out) * moments).round().long()
 
 
+class ContrastConfig(StrictModel):
+    """Rank-N-Contrast of embeddings.
+
+    Attributes:
+        weight: in the loss.
+        temperature: see `rank_n_contrast`.
+    """
+
+    weight: float = 1.0
+    temperature: float = 1.0
+
+
 class MeasuredSource(Protocol):
     """Where clips with truth come from.
 
@@ -66,8 +80,10 @@ class MeasuredSource(Protocol):
 
     fps: float
 
-    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
-        """Draw clips with their EF, and their landmarks if `traced`."""
+    def draw_measured(
+        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
+    ) -> MeasuredDraw:
+        """Draw windows with their EF, and their landmarks if `traced`; so many `windows` of each clip, one by one."""
         ...
 
 
@@ -82,6 +98,7 @@ class RegressionTask:
         augmentation: None on held-out data.
         curve_weight: of the volume curve; 0 for a regressor that gives none.
         landmarks: weights of the landmarks' loss; None for a regressor that gives none.
+        contrast: of the embeddings; None for a regressor that gives none. Batches then hold two windows of each clip.
     """
 
     def __init__(
@@ -93,9 +110,11 @@ class RegressionTask:
         augmentation: AugmentConfig | None,
         curve_weight: float = 0.0,
         landmarks: LandmarkWeights | None = None,
+        contrast: ContrastConfig | None = None,
     ) -> None:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
-        self.augmentation, self.curve_weight, self.landmarks = augmentation, curve_weight, landmarks
+        self.augmentation, self.curve_weight = augmentation, curve_weight
+        self.landmarks, self.contrast = landmarks, contrast
 
     def cut(self, clips: list[np.ndarray], moments: torch.Tensor | None = None) -> torch.Tensor:
         """Source clips to the contract: (B, 1, T, size, size) in [-1, 1].
@@ -111,7 +130,9 @@ class RegressionTask:
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
-        drawn = self.source.draw_measured(size, generator, traced=self.landmarks is not None)
+        windows = 1 if self.contrast is None else 2
+        drawn = self.source.draw_measured(size // windows, generator, windows, traced=self.landmarks is not None)
+        size = len(drawn.clips)
         moments = (self.stride * torch.arange(self.frames)).expand(size, -1)
         if self.augmentation is not None:
             moments = slow_down(moments, self.augmentation.slow, generator)
@@ -132,4 +153,7 @@ class RegressionTask:
             loss = loss + self.curve_weight * (miss * known).sum() / known.sum().clamp_min(1)
         if self.landmarks is not None and said.landmarks is not None:
             loss = loss + self.landmarks.compute_loss(said, batch["landmarks"], batch["ef"])
+        if self.contrast is not None and said.embedding is not None:
+            ranked = rank_n_contrast(said.embedding.float(), batch["ef"], self.contrast.temperature)
+            loss = loss + self.contrast.weight * ranked
         return loss

@@ -147,9 +147,11 @@ class PhantomSource:
         clips, frames = self._show(indices, which)
         return [clip[cut] for clip in clips], frames, self.set.displacement(indices, which, cut, size)
 
-    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
-        """See `MeasuredSource.draw_measured`."""
-        indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
+    def draw_measured(
+        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
+    ) -> MeasuredDraw:
+        """See `MeasuredSource.draw_measured`; all windows of a clip are the whole clip."""
+        indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
         clips = [self.set.clip(i) for i in indices]
         ef, curve = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
         if not traced:
@@ -190,9 +192,10 @@ class DatasetSource:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _pick(self, count: int, generator: torch.Generator) -> tuple[list[int], list[float]]:
-        picks = [self.rows[k] for k in torch.randint(len(self.rows), (count,), generator=generator).tolist()]
-        return picks, torch.rand(count, generator=generator).tolist()
+    def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
+        """Random clips, each `windows` times, and for each where its window starts."""
+        rows = torch.randint(len(self.rows), (count,), generator=generator).repeat_interleave(windows)
+        return [self.rows[k] for k in rows.tolist()], torch.rand(len(rows), generator=generator).tolist()
 
     def _ef(self, picks: list[int]) -> torch.Tensor:
         return torch.tensor([self.store.clips[k].ef for k in picks])
@@ -205,17 +208,19 @@ class DatasetSource:
         unknown = torch.full(windows.shown.shape, torch.nan)
         return ClipDraw(clips, [clip[0] for clip in clips], {"ef": self._ef(picks)}, windows.shown, unknown)
 
-    def draw_measured(self, count: int, generator: torch.Generator, traced: bool = False) -> MeasuredDraw:
+    def draw_measured(
+        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
+    ) -> MeasuredDraw:
         """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
 
         The volume between end-diastole and end-systole is not known.
         """
-        picks, starts = self._pick(count, generator)
-        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
-        unknown = torch.full(windows.shown.shape, torch.nan)
-        drawn = MeasuredDraw.untraced(list(windows.clips.numpy()), self._ef(picks), unknown)
+        picks, starts = self._pick(count, generator, windows)
+        cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
+        unknown = torch.full(cut.shown.shape, torch.nan)
+        drawn = MeasuredDraw.untraced(list(cut.clips.numpy()), self._ef(picks), unknown)
         if traced and self.dataset is not None:
-            for k, (pick, first) in enumerate(zip(picks, windows.firsts.tolist(), strict=True)):
+            for k, (pick, first) in enumerate(zip(picks, cut.firsts.tolist(), strict=True)):
                 clip = self.store.clips[pick]
                 tracings = self.dataset.tracings(clip.name)
                 if len(tracings) < 2:

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from echosynth.checkpoints import write_sums
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor, normalise
+from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.echo_e3net import EchoE3Net
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
@@ -26,6 +27,16 @@ SMALL = {
         "attention": (False, True, True),
         "dim": 12,
         "hidden": 16,
+    },
+    "CoReEcho": {
+        "fps": 16.0,
+        "frames": 8,
+        "size": 32,
+        "channels": 1,
+        "widths": (8, 8, 16, 16),
+        "blocks": (1, 1, 1, 1),
+        "head_dim": 8,
+        "end_to_end": True,
     },
 }
 
@@ -152,6 +163,7 @@ def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegr
     torch.testing.assert_close(said.ef, regressor(clips))
     assert (said.curve is None) == (not isinstance(regressor, FrameTransformer))
     assert (said.landmarks is None) == (not isinstance(regressor, EchoE3Net))
+    assert (said.embedding is None) == (not isinstance(regressor, CoReEcho))
     if said.curve is not None:
         assert said.curve.shape == (3, 8)
     if said.landmarks is not None:

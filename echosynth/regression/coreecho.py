@@ -1,0 +1,96 @@
+"""CoReEcho: an encoder whose embeddings are ordered by EF, and a small regressor that reads EF off them.
+
+    stage 1   encoder: Rank-N-Contrast on two windows of every clip;  regressor: smooth L1 on embeddings that pass no
+              gradient on
+    stage 2   encoder frozen, regressor trained on
+
+The regressor never shapes the embedding, so clips of like EF stay neighbours whatever the scanner. Encoder and
+regressor are laid out as published, so their weights load.
+
+Source: Maani et al. 2024, "CoReEcho: continuous representation learning for 2D+time echocardiography analysis".
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
+from echosynth.regression.uniformer import UniFormer
+
+DROP = 0.4  # of the regressor, as published
+
+
+class CoReEcho(EFRegressor):
+    """UniFormer and a regressor of two layers; the defaults are as published.
+
+    Args:
+        fps: frame rate it is shown, Hz; every fourth frame at 50 Hz.
+        frames: frames of a window.
+        size: side of the picture, pixels; a multiple of 32, or 112.
+        channels: the grey picture is shown so many times over; published weights want 3.
+        widths: channels per level of the encoder.
+        blocks: per level.
+        head_dim: width of an attention head.
+        end_to_end: let the regressor's gradient reach the encoder, to fine-tune on other data.
+        frozen_encoder: keep the encoder as it is, stage 2.
+        mirrored: read clips together with their mirror images.
+        error90: half width of the 90 % interval, EF points.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        fps: float = 12.5,
+        frames: int = 36,
+        size: int = 112,
+        channels: int = 3,
+        widths: Sequence[int] = (64, 128, 320, 512),
+        blocks: Sequence[int] = (3, 4, 8, 3),
+        head_dim: int = 64,
+        end_to_end: bool = False,
+        frozen_encoder: bool = False,
+        mirrored: bool = False,
+        error90: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = UniFormer(channels, widths, blocks, head_dim)
+        dim = widths[-1]
+        self.regressor = nn.Sequential(
+            nn.BatchNorm1d(dim),
+            nn.Dropout(DROP),
+            nn.Linear(dim, dim),
+            nn.BatchNorm1d(dim),
+            nn.GELU(),
+            nn.Dropout(DROP),
+            nn.Linear(dim, 1),
+        )
+        self.encoder.requires_grad_(not frozen_encoder)
+
+    @property
+    def head(self) -> nn.Linear:  # type: ignore[override]
+        """The last layer."""
+        last = self.regressor[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
+    def train(self, mode: bool = True) -> "CoReEcho":
+        """As always, but a frozen encoder stays in evaluation: its statistics are part of what is frozen."""
+        super().train(mode)
+        if self.contract.frozen_encoder:
+            self.encoder.eval()
+        return self
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """See `EFRegressor.embed`."""
+        return self.encoder(x.expand(-1, self.contract.channels, -1, -1, -1))
+
+    def forward(self, x: torch.Tensor, details: bool = False) -> Any:
+        """See `EFRegressor.forward`; details hold the embedding."""
+        embedding = self.embed(normalise(x))
+        seen = embedding if self.contract.end_to_end else embedding.detach()
+        ef = EF_MIDDLE + EF_UNIT * self.regressor(seen)[:, 0].float()
+        return EFDetails(ef, embedding=embedding) if details else ef
