@@ -46,12 +46,14 @@ class EFDetails:
         curve: (B, T), volume of every frame as a share of EDV.
         landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
         embedding: (B, D), ordered by EF.
+        denoised: (B, M), the standardised EFs that were shown with noise.
     """
 
     ef: torch.Tensor
     curve: torch.Tensor | None = None
     landmarks: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
+    denoised: torch.Tensor | None = None
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:
@@ -95,6 +97,11 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""
         return self.embed(normalise(x)).float()
+
+    @torch.no_grad()
+    def centre(self, error: float) -> None:
+        """Take a mean error on whole clips, EF points, out of every answer."""
+        self.head.bias.sub_(error / EF_UNIT)
 
     def windows(self, clip: EchoClip) -> torch.Tensor:
         """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1], windows half a length apart.

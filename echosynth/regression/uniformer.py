@@ -136,11 +136,15 @@ class UniFormer(nn.Module):
         self.drop = nn.Dropout(drop)
         self.norm = nn.BatchNorm3d(inside)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """One vector per clip, mean over its tokens: (B, channels, T, H, W) -> (B, widths[-1])."""
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector per instant, mean over its places: (B, channels, T, H, W) -> (B, T / 2, widths[-1])."""
         for k in range(1, 5):
             x = getattr(self, f"patch_embed{k}")(x)
             x = self.drop(x) if k == 1 else x
             for block in getattr(self, f"blocks{k}"):
                 x = block(x)
-        return self.norm(x).mean(dim=(2, 3, 4))
+        return self.norm(x).mean(dim=(3, 4)).transpose(1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector per clip: (B, channels, T, H, W) -> (B, widths[-1])."""
+        return self.tokens(x).mean(1)

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.config import StrictModel
-from echosynth.regression.base import EFDetails
 from echosynth.regression.volumes import disc_ef
 
 NONSENSE = 60.0  # EF points: landmarks that are still further off than this learn from their places alone
@@ -34,12 +33,20 @@ class LandmarkWeights(StrictModel):
     agree: float = 0.25
     order: float = 0.1
 
-    def compute_loss(self, said: EFDetails, landmarks: torch.Tensor, ef: torch.Tensor) -> torch.Tensor:
-        """Score what was said of clips whose landmarks (NaN where not known) and EF are these."""
-        assert said.landmarks is not None
+    def compute(
+        self, found: torch.Tensor, predicted: torch.Tensor, landmarks: torch.Tensor, ef: torch.Tensor
+    ) -> torch.Tensor:
+        """Score a batch.
+
+        Args:
+            found: landmarks (B, 2, 21, 2, 2).
+            predicted: EF (B,), per cent.
+            landmarks: the true ones, NaN where not known.
+            ef: the true EF.
+        """
         known = ~landmarks.isnan()
-        miss = 10 * (said.landmarks - landmarks.nan_to_num()).abs()
-        drawn = disc_ef(said.landmarks)
+        miss = 10 * (found - landmarks.nan_to_num()).abs()
+        drawn = disc_ef(found)
         sane = (drawn - ef).abs() < NONSENSE
 
         def differ(other: torch.Tensor) -> torch.Tensor:
@@ -48,6 +55,6 @@ class LandmarkWeights(StrictModel):
         return (
             self.place * (miss * known).sum() / known.sum().clamp_min(1)
             + self.volume * differ(ef)
-            + self.agree * differ(said.ef)
+            + self.agree * differ(predicted)
             + self.order * F.relu(-drawn.clamp_min(-200) / 100).mean()
         )

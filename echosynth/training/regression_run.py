@@ -12,14 +12,14 @@ from torch.optim.swa_utils import update_bn
 
 from echosynth.config import StrictModel, write_atomic
 from echosynth.evaluation.ef_metrics import compute_ef_scores
-from echosynth.regression.base import EF_UNIT, EFRegressor
+from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.seeding import make_generator
 from echosynth.training.cascade_run import prepare_source
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.optim import OptimConfig
-from echosynth.training.regression_task import AugmentConfig, ContrastConfig, RegressionTask
+from echosynth.training.regression_loss import RegressionLoss
+from echosynth.training.regression_task import AugmentConfig, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
 from echosynth.training.sources import PhantomSource, SourceConfig, open_source
 
@@ -39,9 +39,7 @@ class RegressorConfig(StrictModel):
         arguments: of that class.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         augmentation: random changes of training clips.
-        curve_weight: of the volume curve in the loss; 0 for a network that gives none.
-        landmarks: weights of the landmarks in the loss; None for a network that gives none.
-        contrast: of the embeddings in the loss; None for a network that gives none.
+        loss: what is scored beside EF.
         optim: optimiser.
         pace: how often to log, validate and save.
     """
@@ -51,13 +49,11 @@ class RegressorConfig(StrictModel):
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
-    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho"]
+    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho", "MCSDR"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     augmentation: AugmentConfig = AugmentConfig()
-    curve_weight: float = 0.0
-    landmarks: LandmarkWeights | None = None
-    contrast: ContrastConfig | None = None
+    loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
     pace: Pace = Pace()
 
@@ -93,12 +89,6 @@ def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSo
     return source.set.scalars["ef"].astype(float), np.array(predicted)
 
 
-@torch.no_grad()
-def centre(model: EFRegressor, error: float) -> None:
-    """Take a mean error on whole clips, EF points, out of the head: training's windows in slow motion leave one."""
-    model.head.bias.sub_(error / EF_UNIT)
-
-
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
     """Train; returns the folder of the finished model. Running it again continues where it stopped."""
     prepare_source(config.data, report)
@@ -107,9 +97,8 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     model = config.build()
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
     held_out = open_source(config.validation)
-    parts = config.curve_weight, config.landmarks, config.contrast
-    validation = RegressionTask(held_out, *shape, None, *parts)
-    training = RegressionTask(open_source(config.data), *shape, config.augmentation, *parts)
+    validation = RegressionTask(held_out, *shape, None, config.loss)
+    training = RegressionTask(open_source(config.data), *shape, config.augmentation, config.loss)
     final = run_training(
         config.name,
         training,
@@ -119,7 +108,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         config.seed,
         config.pace,
         fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.curve_weight} {config.landmarks} {config.contrast} {config.init}",
+        f" {config.augmentation} {config.loss} {config.init}",
         validation=validation,
         report=report,
     )
@@ -130,7 +119,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         refresh_batch_norm(finished, training, config)
         truth, predicted = measure_held_out(finished, validation, held_out)
         error = float((predicted - truth).mean())
-        centre(finished, error)
+        finished.centre(error)  # training's windows in slow motion leave one
         predicted -= error
         finished.register_to_config(error90=float(np.quantile(np.abs(predicted - truth), 0.9)))
         export(finished, final)

@@ -1,8 +1,4 @@
-"""EF regression as a training task: clips cut to the regressor's contract, augmented, scored in EF points.
-
-loss = smooth L1 of (predicted - true EF) / 10  +  curve_weight * smooth L1 of 10 (predicted - true volume / EDV)
-     + what landmark_loss.py says of the endocardium  +  Rank-N-Contrast of the embeddings of two windows of each clip
-"""
+"""EF regression as a training task: clips cut to the regressor's contract and augmented, with what is known of them."""
 
 from typing import Protocol
 
@@ -12,13 +8,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from echosynth.config import StrictModel
-from echosynth.regression.base import EFDetails
-from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.volumes import mirror_landmarks
 from echosynth.training.jitter import JitteredViews, ViewJitter
-from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.loop import Batch
+from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.sources import MeasuredDraw
 from echosynth.video.clip import to_network
 
@@ -59,18 +52,6 @@ def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) ->
     return (start * span + (1 - left_out) * moments).round().long()
 
 
-class ContrastConfig(StrictModel):
-    """Rank-N-Contrast of embeddings.
-
-    Attributes:
-        weight: in the loss.
-        temperature: see `rank_n_contrast`.
-    """
-
-    weight: float = 1.0
-    temperature: float = 1.0
-
-
 class MeasuredSource(Protocol):
     """Where clips with truth come from.
 
@@ -87,6 +68,9 @@ class MeasuredSource(Protocol):
         ...
 
 
+ONLY_EF = RegressionLoss()
+
+
 class RegressionTask:
     """Training of one regressor.
 
@@ -96,9 +80,7 @@ class RegressionTask:
         frames: of a window.
         size: side, pixels; divides the source's.
         augmentation: None on held-out data.
-        curve_weight: of the volume curve; 0 for a regressor that gives none.
-        landmarks: weights of the landmarks' loss; None for a regressor that gives none.
-        contrast: of the embeddings; None for a regressor that gives none. Batches then hold two windows of each clip.
+        loss: with contrast, batches hold two windows of each clip.
     """
 
     def __init__(
@@ -108,13 +90,10 @@ class RegressionTask:
         frames: int,
         size: int,
         augmentation: AugmentConfig | None,
-        curve_weight: float = 0.0,
-        landmarks: LandmarkWeights | None = None,
-        contrast: ContrastConfig | None = None,
+        loss: RegressionLoss = ONLY_EF,
     ) -> None:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
-        self.augmentation, self.curve_weight = augmentation, curve_weight
-        self.landmarks, self.contrast = landmarks, contrast
+        self.augmentation, self.loss = augmentation, loss
 
     def cut(self, clips: list[np.ndarray], moments: torch.Tensor | None = None) -> torch.Tensor:
         """Source clips to the contract: (B, 1, T, size, size) in [-1, 1].
@@ -130,8 +109,8 @@ class RegressionTask:
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
-        windows = 1 if self.contrast is None else 2
-        drawn = self.source.draw_measured(size // windows, generator, windows, traced=self.landmarks is not None)
+        windows = 1 if self.loss.contrast is None else 2
+        drawn = self.source.draw_measured(size // windows, generator, windows, traced=self.loss.landmarks is not None)
         size = len(drawn.clips)
         moments = (self.stride * torch.arange(self.frames)).expand(size, -1)
         if self.augmentation is not None:
@@ -141,19 +120,11 @@ class RegressionTask:
         x = self.cut(drawn.clips, moments)
         if self.augmentation is not None:
             x, landmarks = augment(x, landmarks, self.augmentation, generator)
-        return {"clip": x, "ef": drawn.ef.float(), "curve": drawn.curve.gather(1, moments), "landmarks": landmarks}
+        batch = {"clip": x, "ef": drawn.ef.float(), "curve": drawn.curve.gather(1, moments), "landmarks": landmarks}
+        if self.loss.score is not None:
+            batch |= self.loss.score.draw(size, generator)
+        return batch
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Smooth L1 in units of 10 EF points; a tenth of EDV counts as much as 10 EF points."""
-        said: EFDetails = model(batch["clip"], details=True)
-        loss = F.smooth_l1_loss(said.ef / 10, batch["ef"] / 10)
-        if self.curve_weight and said.curve is not None:
-            known = ~batch["curve"].isnan()
-            miss = F.smooth_l1_loss(10 * said.curve, 10 * batch["curve"].nan_to_num(), reduction="none")
-            loss = loss + self.curve_weight * (miss * known).sum() / known.sum().clamp_min(1)
-        if self.landmarks is not None and said.landmarks is not None:
-            loss = loss + self.landmarks.compute_loss(said, batch["landmarks"], batch["ef"])
-        if self.contrast is not None and said.embedding is not None:
-            ranked = rank_n_contrast(said.embedding.float(), batch["ef"], self.contrast.temperature)
-            loss = loss + self.contrast.weight * ranked
-        return loss
+        """See `RegressionLoss`."""
+        return self.loss.compute(model, batch)

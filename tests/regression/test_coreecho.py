@@ -10,7 +10,8 @@ from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import UniFormer
 from echosynth.seeding import make_generator
-from echosynth.training.regression_task import AugmentConfig, ContrastConfig, RegressionTask
+from echosynth.training.regression_loss import ContrastConfig, RegressionLoss
+from echosynth.training.regression_task import AugmentConfig, RegressionTask
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
 
@@ -116,7 +117,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
 
 def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    task = RegressionTask(source, 16, 8, 16, AugmentConfig(), contrast=ContrastConfig())
+    task = RegressionTask(source, 16, 8, 16, AugmentConfig(), RegressionLoss(contrast=ContrastConfig()))
     batch = task.make_batch(8, make_generator(0))
     assert batch["clip"].shape[0] == 8
     assert torch.equal(batch["ef"][::2], batch["ef"][1::2])

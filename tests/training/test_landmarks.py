@@ -9,11 +9,11 @@ import torch
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
-from echosynth.regression.base import EFDetails
 from echosynth.regression.volumes import disc_ef
 from echosynth.seeding import make_generator
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, render_shard
+from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
 from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
 from tests.fake_set import write_fake_set
@@ -77,7 +77,7 @@ def test_frames_that_a_window_leaves_out_are_not_traced(phantoms: PhantomSourceC
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("echosynth.training.phantom_set.SHARD", 4)
         source = PhantomSource(phantoms)
-        task = RegressionTask(source, 16, 12, 56, None, landmarks=LandmarkWeights())
+        task = RegressionTask(source, 16, 12, 56, None, loss=RegressionLoss(landmarks=LandmarkWeights()))
         batch = task.make_batch(16, make_generator(0))
         drawn = source.draw_measured(16, make_generator(0), traced=True)
     unknown = batch["landmarks"].isnan().flatten(2).all(2)
@@ -89,15 +89,13 @@ def test_frames_that_a_window_leaves_out_are_not_traced(phantoms: PhantomSourceC
 def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
     truth = torch.rand(2, 2, 21, 2, 2, generator=make_generator(3))
     ef = disc_ef(truth)
-    exact = EFDetails(ef, landmarks=truth)
-    assert float(LandmarkWeights(order=0).compute_loss(exact, truth, ef)) == pytest.approx(0, abs=1e-6)
-    off = EFDetails(ef, landmarks=truth + 0.01)
-    assert float(PLACE.compute_loss(off, truth, ef)) == pytest.approx(0.1, abs=1e-5)
+    assert float(LandmarkWeights(order=0).compute(truth, ef, truth, ef)) == pytest.approx(0, abs=1e-6)
+    assert float(PLACE.compute(truth + 0.01, ef, truth, ef)) == pytest.approx(0.1, abs=1e-5)
     half = truth.clone()
     half[:, 1] = torch.nan
     wrong = truth.clone()
     wrong[:, 1] += 0.3
-    assert float(PLACE.compute_loss(EFDetails(ef, landmarks=wrong), half, ef)) == pytest.approx(0, abs=1e-6)
+    assert float(PLACE.compute(wrong, ef, half, ef)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path) -> None:

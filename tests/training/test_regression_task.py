@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from echosynth.regression.base import normalise
 from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
 from echosynth.training.optim import OptimConfig
-from echosynth.training.regression_run import RegressorConfig, centre, refresh_batch_norm
+from echosynth.training.regression_loss import RegressionLoss
+from echosynth.training.regression_run import RegressorConfig, refresh_batch_norm
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, slow_down
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
@@ -107,7 +109,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
 def test_unknown_volumes_do_not_count(source: PhantomSource) -> None:
     torch.manual_seed(0)
     model = FrameTransformer(frames=8, size=16, patch=4, widths=(8, 8), dim=16, depth=1, heads=2)
-    task = RegressionTask(source, 16, 8, 16, None, curve_weight=1.0)
+    task = RegressionTask(source, 16, 8, 16, None, RegressionLoss(curve=1.0))
     batch = task.make_batch(2, make_generator(2))
     without = RegressionTask(source, 16, 8, 16, None).compute_loss(model, batch)
     batch["curve"] = torch.full_like(batch["curve"], torch.nan)
@@ -120,8 +122,9 @@ def test_centring_moves_every_answer_by_the_error() -> None:
     for model in (
         R2Plus1D(frames=8, size=28, widths=[8] * 4, stem_width=8).eval(),
         FrameTransformer(frames=8, size=56, widths=[8, 16], dim=16, depth=1, heads=2).eval(),
+        MCSDR(frames=8, size=32, widths=[8, 8, 16, 16], blocks=[1] * 4, head_dim=8, dim=16).eval(),
     ):
         x = torch.randn(2, 1, 8, model.contract.size, model.contract.size)
         before = model(x)
-        centre(model, 2.5)
+        model.centre(2.5)
         torch.testing.assert_close(model(x), before - 2.5)
