@@ -47,6 +47,8 @@ class EFDetails:
         landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
+        by_frame: (B, 3), EF read off the frames of ED, Mid and ES one by one.
+        reduced: (B, 3), log odds of an EF of at most 40 %, by the same frames.
     """
 
     ef: torch.Tensor
@@ -54,6 +56,8 @@ class EFDetails:
     landmarks: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
     denoised: torch.Tensor | None = None
+    by_frame: torch.Tensor | None = None
+    reduced: torch.Tensor | None = None
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:
@@ -102,6 +106,14 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def centre(self, error: float) -> None:
         """Take a mean error on whole clips, EF points, out of every answer."""
         self.head.bias.sub_(error / EF_UNIT)
+
+    @property
+    def wants_patients(self) -> int:
+        """How many training patients' features `finish` wants; 0 for a regressor that is finished by its training."""
+        return 0
+
+    def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
+        """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
     def windows(self, clip: EchoClip) -> torch.Tensor:
         """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1], windows half a length apart.

@@ -9,11 +9,12 @@ from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.echo_e3net import EchoE3Net
+from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 
-SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR)
+SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}
 DEFAULT_GATE = "gate_r2plus1d"
 DEFAULT_JUDGE = "judge_frame_transformer"

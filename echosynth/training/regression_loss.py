@@ -16,6 +16,7 @@ from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import ConfigError
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails
+from echosynth.regression.frame_aware import REDUCED
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.loop import Batch
@@ -52,6 +53,18 @@ class ScoreConfig(StrictModel):
         return {"sigma": sigma, "noise": torch.randn(sigma.shape, generator=generator)}
 
 
+class FramesConfig(StrictModel):
+    """Answers of single frames.
+
+    Attributes:
+        ef: weight of EF by each frame.
+        reduced: weight of the cross entropy.
+    """
+
+    ef: float = 1.0
+    reduced: float = 0.3
+
+
 class RegressionLoss(StrictModel):
     """The parts of the loss beside EF; those whose answer a regressor does not give must be left out.
 
@@ -60,12 +73,14 @@ class RegressionLoss(StrictModel):
         landmarks: of the endocardium.
         contrast: of the embeddings.
         score: of the density of EF.
+        frames: of single frames.
     """
 
     curve: float = 0.0
     landmarks: LandmarkWeights | None = None
     contrast: ContrastConfig | None = None
     score: ScoreConfig | None = None
+    frames: FramesConfig | None = None
 
     def compute(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The loss of a batch that `RegressionTask` made.
@@ -88,6 +103,12 @@ class RegressionLoss(StrictModel):
         if self.contrast is not None:
             embedding = _said(said.embedding, "contrast").float()
             loss = loss + self.contrast.weight * rank_n_contrast(embedding, batch["ef"], self.contrast.temperature)
+        if self.frames is not None:
+            by_frame, odds = _said(said.by_frame, "frames"), _said(said.reduced, "frames")
+            ef = batch["ef"][:, None].expand_as(by_frame)
+            loss = loss + self.frames.ef * F.smooth_l1_loss(by_frame / 10, ef / 10)
+            reduced = F.binary_cross_entropy_with_logits(odds, (ef <= REDUCED).to(odds))
+            loss = loss + self.frames.reduced * reduced
         return loss
 
     def _denoise(self, model: nn.Module, batch: Batch) -> torch.Tensor:

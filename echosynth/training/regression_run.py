@@ -49,7 +49,7 @@ class RegressorConfig(StrictModel):
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
-    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho", "MCSDR"]
+    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho", "MCSDR", "FrameAware"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     augmentation: AugmentConfig = AugmentConfig()
@@ -76,6 +76,20 @@ def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: Regress
         for k in range(STATISTICS_BATCHES)
     )
     update_bn(batches, model, model.device)
+
+
+@torch.no_grad()
+def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
+    """Fit what no gradient trains, on clips as they are augmented in training."""
+    model.eval()
+    features, truth = [], []
+    for k in range(-(-model.wants_patients // config.optim.batch_size)):
+        batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "finish", k))
+        features.append(model.features(batch["clip"].to(model.device)).cpu())
+        truth.append(batch["ef"])
+    count = model.wants_patients
+    with torch.enable_grad():
+        model.finish(torch.cat(features)[:count], torch.cat(truth)[:count])
 
 
 @torch.no_grad()
@@ -117,6 +131,8 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     if processes.is_main_process and isinstance(held_out, PhantomSource) and not scored:
         finished = REGRESSORS[config.network].from_pretrained(final)
         refresh_batch_norm(finished, training, config)
+        if finished.wants_patients:
+            finish(finished, training, config)
         truth, predicted = measure_held_out(finished, validation, held_out)
         error = float((predicted - truth).mean())
         finished.centre(error)  # training's windows in slow motion leave one

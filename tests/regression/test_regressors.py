@@ -10,6 +10,7 @@ from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor, normalise
 from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.echo_e3net import EchoE3Net
+from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
 from echosynth.regression.mcsdr import MCSDR
@@ -48,6 +49,17 @@ SMALL = {
         "blocks": (1, 1, 1, 1),
         "head_dim": 8,
         "dim": 16,
+    },
+    "FrameAware": {
+        "fps": 16.0,
+        "frames": 8,
+        "size": 32,
+        "channels": 1,
+        "width": 4,
+        "blocks": (1, 1, 1, 1),
+        "hidden": 8,
+        "components": 4,
+        "patients": 0,
     },
 }
 
@@ -176,7 +188,7 @@ def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegr
     clips = torch.rand(3, 1, 8, 32, 32)
     said = regressor(clips, details=True)
     torch.testing.assert_close(said.ef, regressor(clips))
-    assert (said.curve is None) == (not isinstance(regressor, FrameTransformer))
+    assert (said.curve is None) == (not isinstance(regressor, FrameTransformer | FrameAware))
     assert (said.landmarks is None) == (not isinstance(regressor, EchoE3Net))
     assert (said.embedding is None) == (not isinstance(regressor, CoReEcho))
     if said.curve is not None:

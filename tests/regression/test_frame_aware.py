@@ -1,0 +1,87 @@
+"""The frame-aware pipeline: it finds its frames, each frame answers for itself, the process is part of the weights."""
+
+import math
+
+import pytest
+import torch
+
+from echosynth.regression.frame_aware import FrameAware, find_phases
+from echosynth.seeding import make_generator
+from echosynth.training.optim import OptimConfig
+from echosynth.training.regression_loss import FramesConfig, RegressionLoss
+from echosynth.training.regression_run import RegressorConfig, finish
+from echosynth.training.regression_task import RegressionTask
+from echosynth.training.sources import PhantomSource
+from tests.fake_set import write_fake_set
+
+SMALL = {
+    "fps": 16,
+    "frames": 8,
+    "size": 32,
+    "channels": 1,
+    "width": 4,
+    "blocks": (1,) * 4,
+    "hidden": 8,
+    "components": 4,
+}
+
+
+@pytest.mark.parametrize("start", [0, 3, 9, 15])
+def test_phases_of_a_beat_are_found_wherever_it_begins(start: int) -> None:
+    time = torch.arange(40) + start
+    curve = 0.75 + 0.25 * torch.cos(2 * math.pi * time / 20)  # full at multiples of 20, empty half-way
+    ed, mid, es = find_phases(curve[None])[0].tolist()
+    assert (ed + start) % 20 == 0
+    assert abs((es + start) % 20 - 10) <= 0
+    assert abs(es - ed) == 10
+    assert mid == (ed + es) // 2
+
+
+def test_a_noisy_frame_is_not_taken_for_end_diastole() -> None:
+    curve = 0.75 + 0.25 * torch.cos(2 * math.pi * torch.arange(40) / 20)
+    curve[10] = 1.02
+    assert find_phases(curve[None])[0, 0] in (0, 20)
+
+
+def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
+    source = PhantomSource(write_fake_set(tmp_path))
+    task = RegressionTask(source, 16, 8, 32, None, RegressionLoss(curve=1.0, frames=FramesConfig()))
+    torch.manual_seed(0)
+    model = FrameAware(**SMALL, patients=0)
+    batch = task.make_batch(4, make_generator(0))
+    loss = task.compute_loss(model, batch)
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    certain = FramesConfig(ef=0.0, reduced=1.0)
+    plain = RegressionTask(source, 16, 8, 32, None, RegressionLoss()).compute_loss(model.eval(), batch)
+    with_odds = RegressionTask(source, 16, 8, 32, None, RegressionLoss(frames=certain)).compute_loss(model, batch)
+    said = model(batch["clip"], details=True)
+    truth = (batch["ef"][:, None] <= 40).float().expand(-1, 3)
+    expected = -(truth * said.reduced.sigmoid().log() + (1 - truth) * (1 - said.reduced.sigmoid()).log()).mean()
+    torch.testing.assert_close(with_odds - plain, expected)
+
+
+def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> None:
+    root = write_fake_set(tmp_path / "set")
+    arguments = SMALL | {"patients": 40}
+    config = RegressorConfig(
+        kind="regressor",
+        name="frames",
+        data=root,
+        validation=root,
+        network="FrameAware",
+        arguments=arguments,
+        optim=OptimConfig(steps=1, batch_size=16),
+    )
+    torch.manual_seed(0)
+    model = config.build().eval()
+    clips = torch.rand(3, 1, 8, 32, 32) * 2 - 1
+    before = model(clips)
+    assert model.spread(clips).isnan().all()
+    finish(model, RegressionTask(PhantomSource(root), 16, 8, 32, None), config)
+    assert not torch.equal(model(clips), before)
+    assert (model.spread(clips) > 0).all()
+    model.save_pretrained(tmp_path / "model")
+    again = FrameAware.from_pretrained(tmp_path / "model").eval()
+    torch.testing.assert_close(again(clips), model(clips))
+    torch.testing.assert_close(again.spread(clips), model.spread(clips))
