@@ -11,6 +11,7 @@ from pydantic import Field
 from torch.optim.swa_utils import update_bn
 
 from echosynth.config import StrictModel, write_atomic
+from echosynth.evaluation.clinical import conformal_margin
 from echosynth.evaluation.ef_metrics import compute_ef_scores
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
@@ -137,7 +138,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         error = float((predicted - truth).mean())
         finished.centre(error)  # training's windows in slow motion leave one
         predicted -= error
-        finished.register_to_config(error90=float(np.quantile(np.abs(predicted - truth), 0.9)))
+        finished.register_to_config(error90=conformal_margin(predicted - truth, 0.9))
         export(finished, final)
         scores = compute_ef_scores(truth, predicted, [str(k) for k in range(len(truth))])
         report(f"{config.name}: held-out MAE {scores.mae:.2f}, R2 {scores.r2:.3f}, bias {scores.bias:+.2f}")

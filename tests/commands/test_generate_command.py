@@ -104,6 +104,25 @@ def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
     assert table.read_text().count("\n") == 2
 
 
+def test_a_panel_reads_a_dataset_with_truth(echosynth, tmp_path):
+    assert echosynth("simulate", tmp_path / "set", "--patients", 3, "--frames", 40, "--fps", 32).code == 0
+    names = ("--regressor", "gate_r2plus1d", "--regressor", "judge_frame_transformer")
+    done = echosynth("measure", tmp_path / "set", *names, "--plots", tmp_path / "plots", "--json")
+    assert done.code == 0, done.err
+    by_reader = {}
+    for clip in done.json["clips"]:
+        by_reader.setdefault(clip["regressor"], []).append(clip)
+    assert [len(clips) for clips in by_reader.values()] == [3, 3, 3]
+    for gate, judge, panel in zip(*by_reader.values(), strict=True):
+        assert panel["ef"] == pytest.approx((gate["ef"] + judge["ef"]) / 2)
+        assert panel["spread"] == pytest.approx(abs(gate["ef"] - judge["ef"]))
+        assert panel["agreed"] == (max(gate["low"], judge["low"]) <= min(gate["high"], judge["high"]))
+    scores = done.json["scores"]["panel"]
+    assert sum(band["n"] for band in scores["bands"]) == 3
+    assert set(scores["auroc"]) == {"35", "40", "45", "50"}
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 6
+
+
 def test_a_heart_rate_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):
     words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
     deaf = echosynth(*words, "--heart-rate", 70)
