@@ -90,9 +90,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not args.json:
         rows = []
         for c in clips:
-            truth = "–" if c["true_ef"] is None else f"{c['true_ef']:.1f}"
-            reader = c["regressor"] if c.get("agreed", True) else f"{c['regressor']} (parted by {c['spread']:.0f})"
-            rows.append([c["file"], reader, f"{c['ef']:.1f}", f"{c['low']:.1f}", f"{c['high']:.1f}", truth])
+            known = "–" if c["true_ef"] is None else f"{c['true_ef']:.1f}"
+            who = c["regressor"] if c.get("agreed", True) else f"{c['regressor']} (parted by {c['spread']:.0f})"
+            rows.append([c["file"], who, f"{c['ef']:.1f}", f"{c['low']:.1f}", f"{c['high']:.1f}", known])
         print_table(Table("EF (%)", columns, rows))
         for name, scores in result.get("scores", {}).items():
             r2 = "–" if scores["r2"] is None else f"{scores['r2']:.3f}"
