@@ -1,4 +1,6 @@
-"""`echosynth bench generate`: counted work, measured time and memory of one clip, per stage. `bench data`: clips read.
+"""`echosynth bench generate`: counted work, measured time and memory of one clip, per stage.
+
+`bench data` measures clips rendered and read, `bench regressors` the size, work and latency of every regressor.
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
 passes it is; the EF guide's readings and gradients, and the tissue tracker, count with the stage that they serve (2
@@ -28,7 +30,9 @@ REFERENCE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("what", nargs="?", choices=("generate", "data"), default="generate", help="what to measure")
+    parser.add_argument(
+        "what", nargs="?", choices=("generate", "data", "regressors"), default="generate", help="what to measure"
+    )
     parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed clips (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -38,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and print a table."""
     from echosynth.commands.bench_data import measure_data
+    from echosynth.commands.bench_regressors import measure_regressors
     from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
     from echosynth.diffusion.loading import load_cascade
     from echosynth.errors import ConfigError
@@ -53,6 +58,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             print(f"{codec['name']:40} {codec['kilobytes']:10.0f} kB a clip, {loss}")
         print(f"clips of 64 frames of 112x112; one process, {found['threads']} threads, {found['device']}")
         return found
+    if args.what == "regressors":
+        rows = measure_regressors(choose_device(args.device), args.repeat)
+        print(f"{'regressor':32} {'M weights':>10} {'published':>10} {'GFLOP':>8} {'published':>10} {'seconds':>8}")
+        for row in rows:
+            known = row["published"] or {"parameters": None, "gflop": None}
+            weights = "–" if known["parameters"] is None else f"{known['parameters'] / 1e6:.2f}"
+            work = "–" if known["gflop"] is None else f"{known['gflop']:.2f}"
+            print(
+                f"{row['name']:32} {row['parameters'] / 1e6:10.2f} {weights:>10} {row['gflop']:8.2f} {work:>10} "
+                f"{row['seconds']:8.3f}"
+            )
+        return {"regressors": rows}
     name = args.model or DEFAULT_CASCADE
     pipeline = load_cascade(name, choose_device(args.device))
     result = {"model": str(name)} | measure(pipeline, args.repeat)

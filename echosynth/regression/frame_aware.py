@@ -124,7 +124,7 @@ class FrameAware(EFRegressor):
         by_frame = torch.cat([mlp(shown[:, k]) for k, mlp in enumerate(self.regressors)], dim=1).float()
         by_frame = EF_MIDDLE + EF_UNIT * by_frame
         ef = by_frame.mean(1)
-        if self.process is not None and self.fitted and not self.training:
+        if self.process is not None and not self.training and self.fitted:
             ed, _, es = shown.unbind(1)
             ef = (ef + self.process(torch.cat([ed, es, ed - es], dim=1))[0]) / 2
         ef = ef + self.offset

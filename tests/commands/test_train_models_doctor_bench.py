@@ -123,6 +123,14 @@ def test_simulate_refuses_in_one_line(words: list[str], message: str, capsys: py
     assert not Path("out").exists()
 
 
+def test_bench_regressors_counts_what_was_published(capsys):
+    rows = {row["name"]: row for row in call(capsys, "bench", "regressors", "--repeat", "1")["regressors"]}
+    assert rows["EchoNet-Dynamic, R(2+1)D-18"]["parameters"] == pytest.approx(31.3e6, rel=0.02)
+    for row in rows.values():
+        for figure, value in (row["published"] or {}).items():
+            assert value is None or row[figure] == pytest.approx(value, rel=0.02), (row["name"], figure)
+
+
 @pytest.mark.slow
 def test_bench_data_names_its_rates(capsys: pytest.CaptureFixture[str]) -> None:
     rates = {row["name"]: row["clips_per_s"] for row in call(capsys, "bench", "data")["rates"]}
