@@ -56,7 +56,7 @@ def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> Non
 
     models = ("--model", CASCADE, "--gate", GATE, "--judge", JUDGE)
     generated = call(
-        *("generate", "runs/smoke/phantoms", "--limit", "1", "--ef", "30", "--ef", "60", "--out", "runs/clips"),
+        *("generate", "runs/smoke/phantoms", "--limit", "1", "--ef", "30", "60", "--out", "runs/clips"),
         *("--max-attempts", "1", "--tolerance", "90", *models),
     )
     assert [clip["target_ef"] for clip in generated["clips"]] == [30, 60]

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", type=Path, help="picture, video, DICOM, .npy, EchoNet folder, or folder of such files"
     )
     parser.add_argument(
-        "--ef", type=float, action="append", required=True, help="target EF, per cent, 1-95; repeatable"
+        "--ef", type=float, action="extend", nargs="+", required=True, help="target EFs, per cent, 1-95"
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the run; the same command again continues it"

@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--regressor",
-        action="append",
-        help="name or folder; repeatable, several are a panel too (default: the bundled judge)",
+        action="extend",
+        nargs="+",
+        help="names or folders; several are a panel too (default: the bundled judge)",
     )
     parser.add_argument("--fps", type=float, help="frame rate to use instead of the file's, Hz")
     parser.add_argument("--csv", type=Path, help="write the table to this file too")

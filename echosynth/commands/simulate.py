@@ -17,10 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--counterfactual",
         type=float,
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="EF",
-        help="render every patient at this EF too, per cent; may be repeated",
+        help="render every patient at these EFs too, per cent",
     )
     parser.add_argument(
         "--ef-distribution", choices=("echonet", "uniform"), default="echonet", help="of the factual EF"
