@@ -85,8 +85,16 @@ class ResidualBlock(nn.Module):
         return x
 
 
+def typical_ventricle() -> torch.Tensor:
+    """Landmarks (ROWS, 2, 2) from where the search begins: upright, in the middle, twice as long as wide."""
+    z = (torch.arange(ROWS - 1) + 0.5) / (ROWS - 1)
+    y, half = 0.15 + 0.45 * z, 0.12 * (4 * z * (1 - z)).sqrt().clamp_min(0.3)
+    axis = torch.tensor([[[0.5, 0.15], [0.5, 0.6]]])
+    return torch.cat([axis, torch.stack([torch.stack([0.5 - half, y], -1), torch.stack([0.5 + half, y], -1)], dim=1)])
+
+
 class BorderDetector(nn.Module):
-    """Learned queries of each phase look for their landmarks in the deepest two levels.
+    """Learned queries of each phase look for how far their landmarks lie from a typical ventricle's.
 
     Args:
         channels: of those two levels.
@@ -98,7 +106,7 @@ class BorderDetector(nn.Module):
     def __init__(self, channels: Sequence[int], dim: int, depth: int, heads: int) -> None:
         super().__init__()
         self.dim = dim
-        self.queries = nn.Parameter(torch.randn(PHASES, POINTS, dim) * dim**-0.5)
+        self.queries = nn.Parameter(torch.randn(PHASES, POINTS, dim))
         self.project = nn.ModuleList(nn.Linear(width, dim) for width in channels)
         self.level = nn.Parameter(torch.zeros(len(channels), dim))
         self.looks = nn.ModuleList(
@@ -106,7 +114,11 @@ class BorderDetector(nn.Module):
             for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim)
-        self.place = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 2))
+        self.anchors = nn.Parameter(torch.logit(typical_ventricle()).expand(PHASES, -1, -1, -1).flatten(1, 2).clone())
+        last = nn.Linear(dim, 2)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.place = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
         self.weight = nn.Linear(dim, 1)
 
     def positions(self, frames: int, height: int, width: int, device: torch.device) -> torch.Tensor:
@@ -136,7 +148,7 @@ class BorderDetector(nn.Module):
         for look in self.looks:
             h = look(h, memory)
         h = self.norm(h).unflatten(1, (PHASES, POINTS))
-        places = torch.sigmoid(self.place(h).float()).unflatten(2, (ROWS, 2))
+        places = torch.sigmoid(self.anchors + self.place(h).float()).unflatten(2, (ROWS, 2))
         return places, (self.weight(h).softmax(dim=2) * h).sum(2)
 
 

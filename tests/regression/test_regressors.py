@@ -9,12 +9,13 @@ from echosynth.checkpoints import write_sums
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor, normalise
 from echosynth.regression.coreecho import CoReEcho
-from echosynth.regression.echo_e3net import EchoE3Net
+from echosynth.regression.echo_e3net import EchoE3Net, typical_ventricle
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.regression.volumes import disc_volume, order_landmarks
 from echosynth.video.clip import EchoClip
 
 SMALL = {
@@ -218,3 +219,12 @@ def test_e3net_sees_each_clip_on_its_own_and_every_frame() -> None:
         other = clips[:1].clone()
         other[:, :, frame] = torch.rand(32, 32)
         assert not torch.equal(model(other), model(clips[:1]))
+
+
+@torch.no_grad()
+def test_e3net_begins_its_search_at_a_ventricle_like_any() -> None:
+    model = EchoE3Net(**SMALL["EchoE3Net"]).eval()
+    landmarks = model(torch.rand(2, 1, 8, 32, 32), details=True).landmarks
+    torch.testing.assert_close(landmarks, typical_ventricle().expand(2, 2, -1, -1, -1))
+    torch.testing.assert_close(landmarks[0, 0], order_landmarks(landmarks[0, 0]))
+    assert 0.002 < float(disc_volume(landmarks[0, 0])) < 0.03  # cubes of a side of 15 cm: some 7 to 100 ml
