@@ -31,7 +31,6 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "MCSDR": {"network": "MCSDR", "arguments": {}, "parameters": None, "gflop": None},
     "frame-aware, ResNet-50": {"network": "FrameAware", "arguments": {}, "parameters": None, "gflop": None},
 }
-BUNDLED = ("gate_r2plus1d", "judge_frame_transformer")
 
 
 def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
@@ -42,7 +41,7 @@ def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
     """
     import torch
 
-    from echosynth.regression.loading import REGRESSORS, load_regressor
+    from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS, load_regressor
 
     rows = []
     for name, known in PUBLISHED.items():
@@ -50,7 +49,7 @@ def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
         model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()  # type: ignore[arg-type]
         published = {key: known[key] for key in ("parameters", "gflop")}
         rows.append({"name": name, **_measure(model, repeat), "published": published})
-    for name in BUNDLED:
+    for name in (DEFAULT_GATE, DEFAULT_JUDGE):
         rows.append({"name": name, **_measure(load_regressor(name, device), repeat), "published": None})
     return rows
 

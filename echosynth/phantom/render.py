@@ -225,7 +225,7 @@ class Phantom:
         """Where in the atlas each point of the polar grid comes from, (B, T, R, A, 2), see `to_atlas`.
 
         The map is linear but for bends at the borders of the heart's layers, and no bend at all at end-diastole: half
-        as many points each way carry it, and straight lines between them, to a hundredth of a centimetre.
+        as many points each way carry it, and straight lines between them, to half a millimetre in 999 of 1,000 points.
         """
         x, z = self.machine.places(NUM_RANGES // 2, NUM_BEAMS // 2)
         places = atlas_grid(self.patient, to_lv_frame(x[:, None], z[:, None], pose), cycle, motion)
