@@ -47,8 +47,7 @@ class EFDetails:
         landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
-        by_frame: (B, 3), EF read off the frames of ED, Mid and ES one by one.
-        reduced: (B, 3), log odds of an EF of at most 40 %, by the same frames.
+        reduced: (B,), log odds of an EF of at most 40 %.
     """
 
     ef: torch.Tensor
@@ -56,7 +55,6 @@ class EFDetails:
     landmarks: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
     denoised: torch.Tensor | None = None
-    by_frame: torch.Tensor | None = None
     reduced: torch.Tensor | None = None
 
 

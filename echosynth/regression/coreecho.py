@@ -5,7 +5,8 @@
     stage 2   encoder frozen, regressor trained on
 
 The regressor never shapes the embedding, so clips of like EF stay neighbours whatever the scanner. Encoder and
-regressor are laid out as published, so their weights load.
+regressor are laid out as published, so their weights load. Published training starts from an encoder of everyday videos
+(Kinetics-400); phantoms offer something nearer, the volume at every instant, which a line beside the embedding learns.
 
 Source: Maani et al. 2024, "CoReEcho: continuous representation learning for 2D+time echocardiography analysis".
 """
@@ -37,6 +38,8 @@ class CoReEcho(EFRegressor):
         head_dim: width of an attention head.
         end_to_end: let the regressor's gradient reach the encoder, to fine-tune on other data.
         frozen_encoder: keep the encoder as it is, stage 2.
+        curve: read the volume at every instant too.
+        drop: share of the encoder's activations that training leaves out.
         mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
@@ -53,11 +56,13 @@ class CoReEcho(EFRegressor):
         head_dim: int = 64,
         end_to_end: bool = False,
         frozen_encoder: bool = False,
+        curve: bool = False,
+        drop: float = 0.1,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = UniFormer(channels, widths, blocks, head_dim)
+        self.encoder = UniFormer(channels, widths, blocks, head_dim, drop)
         dim = widths[-1]
         self.regressor = nn.Sequential(
             nn.BatchNorm1d(dim),
@@ -68,6 +73,8 @@ class CoReEcho(EFRegressor):
             nn.Dropout(DROP),
             nn.Linear(dim, 1),
         )
+        # Each token is of two frames.
+        self.volumes = nn.Linear(dim, 2) if curve else None
         self.encoder.requires_grad_(not frozen_encoder)
 
     @property
@@ -86,11 +93,19 @@ class CoReEcho(EFRegressor):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
-        return self.encoder(x.expand(-1, self.contract.channels, -1, -1, -1))
+        return self.tokens(x).mean(1)
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector per two frames of normalised clips: (B, 1, T, H, W) -> (B, T / 2, widths[-1])."""
+        return self.encoder.tokens(x.expand(-1, self.contract.channels, -1, -1, -1))
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the embedding."""
-        embedding = self.embed(normalise(x))
+        """See `EFRegressor.forward`; details hold the embedding, and the volume curve if it is read."""
+        tokens = self.tokens(normalise(x))
+        embedding = tokens.mean(1)
         seen = embedding if self.contract.end_to_end else embedding.detach()
         ef = EF_MIDDLE + EF_UNIT * self.regressor(seen)[:, 0].float()
-        return EFDetails(ef, embedding=embedding) if details else ef
+        if not details:
+            return ef
+        curve = None if self.volumes is None else 0.7 + 0.2 * self.volumes(tokens).flatten(1).float()
+        return EFDetails(ef, embedding=embedding, curve=curve)

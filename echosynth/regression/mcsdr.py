@@ -77,6 +77,7 @@ class MCSDR(EFRegressor):
         blocks: per level.
         head_dim: width of an attention head of the encoder.
         dim: width of the score head.
+        drop: share of the encoder's activations that training leaves out.
         mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
@@ -95,11 +96,12 @@ class MCSDR(EFRegressor):
         blocks: Sequence[int] = (3, 4, 8, 3),
         head_dim: int = 64,
         dim: int = 256,
+        drop: float = 0.1,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = UniFormer(channels, widths, blocks, head_dim)
+        self.encoder = UniFormer(channels, widths, blocks, head_dim, drop)
         self.attributes = AttributeTokens(widths[-1])
         self.score = ScoreHead(widths[-1], dim)
         self.register_buffer("offset", torch.zeros(()))

@@ -40,15 +40,39 @@ class PointwiseMLP(nn.Module):
         return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
 
 
+class DepthwiseConv3d(nn.Conv3d):
+    """One odd cubic kernel per channel, same size out as in.
+
+    In half precision on a CPU, narrow ones are computed as a full convolution between all channels, zero but for each
+    with itself: many times the work, and yet several times faster (24 channels, 5x5x5, forwards and backwards: 36
+    instead of 327 ms), as matrix units know full convolutions only.
+    """
+
+    NARROW = 64
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, T, H, W) -> the same shape."""
+        half = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
+        if x.device.type != "cpu" or not half or self.in_channels > self.NARROW:
+            return super().forward(x)
+        own = torch.arange(self.in_channels)
+        full = self.weight.new_zeros(self.in_channels, *self.weight.shape[:1], *self.weight.shape[2:])
+        full = full.index_put((own, own), self.weight[:, 0])
+        return F.conv3d(x, full, self.bias, padding=self.padding)
+
+
 class LocalBlock(nn.Module):
     """Relations within 5x5x5 tokens, learned as a depthwise convolution."""
 
     def __init__(self, channels: int, drop: float) -> None:
         super().__init__()
-        self.pos_embed = nn.Conv3d(channels, channels, 3, padding=1, groups=channels)
+        self.pos_embed = DepthwiseConv3d(channels, 3)
         self.norm1 = nn.BatchNorm3d(channels)
         self.conv1, self.conv2 = nn.Conv3d(channels, channels, 1), nn.Conv3d(channels, channels, 1)
-        self.attn = nn.Conv3d(channels, channels, 5, padding=2, groups=channels)
+        self.attn = DepthwiseConv3d(channels, 5)
         self.norm2 = nn.BatchNorm3d(channels)
         self.mlp = PointwiseMLP(channels, drop)
 
@@ -92,7 +116,7 @@ class GlobalBlock(nn.Module):
 
     def __init__(self, channels: int, head_dim: int, drop: float) -> None:
         super().__init__()
-        self.pos_embed = nn.Conv3d(channels, channels, 3, padding=1, groups=channels)
+        self.pos_embed = DepthwiseConv3d(channels, 3)
         self.norm1, self.norm2 = nn.LayerNorm(channels, eps=1e-6), nn.LayerNorm(channels, eps=1e-6)
         self.attn, self.mlp = SelfAttention(channels, head_dim, drop), TokenMLP(channels, drop)
 

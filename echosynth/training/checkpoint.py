@@ -22,20 +22,26 @@ from echosynth.errors import CheckpointError
 KEEP = 2
 
 
-def load_weights(model: nn.Module, folder: Path, may_lack: str = "") -> None:
+def load_weights(model: nn.Module, folder: Path, may_lack: str = "", part: str = "") -> None:
     """Give a fresh network the weights of a finished one, e.g. to fine-tune it.
 
     Args:
         model: changed in place.
         folder: as a training run or `save_pretrained` left it.
         may_lack: parts whose name begins like this stay fresh where the folder does not have them.
+        part: take only what has a name that begins like this; everything else stays fresh.
 
     Raises:
         CheckpointError: the folder holds no weights, or weights of another shape.
     """
     try:
         found = load_file(folder / "diffusion_pytorch_model.safetensors")
-        fresh = {k: v for k, v in model.state_dict().items() if may_lack and k.startswith(may_lack) and k not in found}
+        own = model.state_dict()
+        if part:
+            fresh = {k: v for k, v in own.items() if not k.startswith(part)}
+            found = {k: v for k, v in found.items() if k.startswith(part)}
+        else:
+            fresh = {k: v for k, v in own.items() if may_lack and k.startswith(may_lack) and k not in found}
         model.load_state_dict(found | fresh)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"cannot start from {folder}: {str(error).partition(chr(10))[0]}") from error

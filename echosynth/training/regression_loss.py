@@ -4,6 +4,7 @@ EF         smooth L1 of (predicted - true EF) / 10
 curve      smooth L1 of 10 (predicted - true volume / EDV), every frame             FrameTransformer
 landmarks  see landmark_loss.py                                                     Echo-E3Net
 contrast   Rank-N-Contrast of the embeddings of two windows of each clip            CoReEcho
+reduced    cross entropy of "EF at most 40 %"                                         FrameAware
 score      denoising of the standardised EF, in place of the first part             MCSDR
 """
 
@@ -53,18 +54,6 @@ class ScoreConfig(StrictModel):
         return {"sigma": sigma, "noise": torch.randn(sigma.shape, generator=generator)}
 
 
-class FramesConfig(StrictModel):
-    """Answers of single frames.
-
-    Attributes:
-        ef: weight of EF by each frame.
-        reduced: weight of the cross entropy.
-    """
-
-    ef: float = 1.0
-    reduced: float = 0.3
-
-
 class RegressionLoss(StrictModel):
     """The parts of the loss beside EF; those whose answer a regressor does not give must be left out.
 
@@ -73,14 +62,14 @@ class RegressionLoss(StrictModel):
         landmarks: of the endocardium.
         contrast: of the embeddings.
         score: of the density of EF.
-        frames: of single frames.
+        reduced: weight of the cross entropy of "EF at most 40 %".
     """
 
     curve: float = 0.0
     landmarks: LandmarkWeights | None = None
     contrast: ContrastConfig | None = None
     score: ScoreConfig | None = None
-    frames: FramesConfig | None = None
+    reduced: float = 0.0
 
     def compute(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The loss of a batch that `RegressionTask` made.
@@ -103,12 +92,10 @@ class RegressionLoss(StrictModel):
         if self.contrast is not None:
             embedding = _said(said.embedding, "contrast").float()
             loss = loss + self.contrast.weight * rank_n_contrast(embedding, batch["ef"], self.contrast.temperature)
-        if self.frames is not None:
-            by_frame, odds = _said(said.by_frame, "frames"), _said(said.reduced, "frames")
-            ef = batch["ef"][:, None].expand_as(by_frame)
-            loss = loss + self.frames.ef * F.smooth_l1_loss(by_frame / 10, ef / 10)
-            reduced = F.binary_cross_entropy_with_logits(odds, (ef <= REDUCED).to(odds))
-            loss = loss + self.frames.reduced * reduced
+        if self.reduced:
+            odds = _said(said.reduced, "reduced")
+            reduced = F.binary_cross_entropy_with_logits(odds, (batch["ef"] <= REDUCED).to(odds))
+            loss = loss + self.reduced * reduced
         return loss
 
     def _denoise(self, model: nn.Module, batch: Batch) -> torch.Tensor:

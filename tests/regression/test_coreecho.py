@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.rank_n_contrast import rank_n_contrast
-from echosynth.regression.uniformer import UniFormer
+from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
 from echosynth.training.regression_loss import ContrastConfig, RegressionLoss
 from echosynth.training.regression_task import AugmentConfig, RegressionTask
@@ -122,3 +122,24 @@ def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path) -> None:
     assert batch["clip"].shape[0] == 8
     assert torch.equal(batch["ef"][::2], batch["ef"][1::2])
     assert not torch.allclose(batch["clip"][::2], batch["clip"][1::2])
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(3, 5), (DepthwiseConv3d.NARROW + 1, 3)])
+def test_a_depthwise_convolution_is_the_same_in_half_precision(channels: int, kernel: int) -> None:
+    torch.manual_seed(0)
+    layer, x = DepthwiseConv3d(channels, kernel), torch.randn(2, channels, 4, 6, 6, requires_grad=True)
+    plain = layer(x)
+    expected = torch.autograd.grad(plain.square().sum(), [x, layer.weight, layer.bias])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(x)
+    found = torch.autograd.grad(half.float().square().sum(), [x, layer.weight, layer.bias])
+    for one, other in zip([plain, *expected], [half.float(), *found], strict=True):
+        torch.testing.assert_close(one, other, atol=0.03 * float(one.abs().max()), rtol=0)
+
+
+def test_the_volume_curve_shapes_the_encoder() -> None:
+    model = CoReEcho(**SMALL, curve=True).train()
+    said = model(torch.rand(4, 1, 8, 32, 32), details=True)
+    assert said.curve.shape == (4, 8)
+    said.curve.square().mean().backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())

@@ -1,4 +1,4 @@
-"""The frame-aware pipeline: it finds its frames, each frame answers for itself, the process is part of the weights."""
+"""The frame-aware pipeline: it finds its frames, only they answer, the process is part of the weights."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from echosynth.regression.frame_aware import FrameAware, find_phases
 from echosynth.seeding import make_generator
 from echosynth.training.optim import OptimConfig
-from echosynth.training.regression_loss import FramesConfig, RegressionLoss
+from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_run import RegressorConfig, finish
 from echosynth.training.regression_task import RegressionTask
 from echosynth.training.sources import PhantomSource
@@ -45,18 +45,17 @@ def test_a_noisy_frame_is_not_taken_for_end_diastole() -> None:
 
 def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    task = RegressionTask(source, 16, 8, 32, None, RegressionLoss(curve=1.0, frames=FramesConfig()))
+    task = RegressionTask(source, 16, 8, 32, None, RegressionLoss(curve=1.0, reduced=0.3))
     torch.manual_seed(0)
     model = FrameAware(**SMALL, patients=0)
     batch = task.make_batch(4, make_generator(0))
     loss = task.compute_loss(model, batch)
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
-    certain = FramesConfig(ef=0.0, reduced=1.0)
     plain = RegressionTask(source, 16, 8, 32, None, RegressionLoss()).compute_loss(model.eval(), batch)
-    with_odds = RegressionTask(source, 16, 8, 32, None, RegressionLoss(frames=certain)).compute_loss(model, batch)
+    with_odds = RegressionTask(source, 16, 8, 32, None, RegressionLoss(reduced=1.0)).compute_loss(model, batch)
     said = model(batch["clip"], details=True)
-    truth = (batch["ef"][:, None] <= 40).float().expand(-1, 3)
+    truth = (batch["ef"] <= 40).float()
     expected = -(truth * said.reduced.sigmoid().log() + (1 - truth) * (1 - said.reduced.sigmoid()).log()).mean()
     torch.testing.assert_close(with_odds - plain, expected)
 
