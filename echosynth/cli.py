@@ -26,6 +26,7 @@ COMMANDS = {
     "simulate": ("echosynth.commands.simulate", "phantom patients as a dataset in EchoNet format"),
     "generate": ("echosynth.commands.generate", "one frame and target EFs in, checked clips out"),
     "measure": ("echosynth.commands.measure", "the EF of clips, with interval"),
+    "explain": ("echosynth.commands.explain", "what a regressor goes by in one clip: borders, heat, curve, posterior"),
     "train": ("echosynth.commands.train", "train a cascade or a regressor from a config"),
     "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
     "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
 
+def require_rate(fps: float | None) -> None:
+    """Raise ConfigError unless it is a frame rate, or none."""
+    if fps is not None and not 0 < fps <= 1000:
+        raise ConfigError(f"--fps must be above 0 and at most 1000 Hz, got {fps:g}")
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
     from echosynth.commands.gallery import print_table
@@ -46,8 +52,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.report.tables import Table
     from echosynth.video.atomic import atomic_write
 
-    if args.fps is not None and not 0 < args.fps <= 1000:
-        raise ConfigError(f"--fps must be above 0 and at most 1000 Hz, got {args.fps:g}")
+    require_rate(args.fps)
     names = list(dict.fromkeys(args.regressor or [DEFAULT_JUDGE]))
     device = choose_device(args.device)
     regressors = [open_regressor(name, device) for name in names]

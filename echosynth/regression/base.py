@@ -44,6 +44,7 @@ class EFDetails:
     Attributes:
         ef: (B,), per cent.
         curve: (B, T), volume of every frame as a share of EDV.
+        phases: (B, 2), frames of end-diastole and end-systole.
         landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
@@ -52,6 +53,7 @@ class EFDetails:
 
     ef: torch.Tensor
     curve: torch.Tensor | None = None
+    phases: torch.Tensor | None = None
     landmarks: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
     denoised: torch.Tensor | None = None
@@ -79,6 +81,11 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """The registered config: fps, frames, size, mirrored, error90."""
         return self.config
 
+    @property
+    def sight(self) -> nn.Module:
+        """The layer whose maps show where it looks, (B, C, T, H, W) or one frame after the other (B T, C, H, W)."""
+        raise NotImplementedError
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Features of normalised clips: (B, 1, T, H, W) -> (B, D)."""
         raise NotImplementedError
@@ -100,6 +107,19 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""
         return self.embed(normalise(x)).float()
 
+    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """Samples of what EF may be, for regressors that know more than one number.
+
+        Args:
+            x: (B, 1, T, H, W) in [-1, 1].
+            count: how many for each clip.
+            generator: of the draws.
+
+        Returns:
+            Their paths (steps, B, count), per cent; the last step is the answer. None for all others.
+        """
+        return None
+
     @torch.no_grad()
     def centre(self, error: float) -> None:
         """Take a mean error on whole clips, EF points, out of every answer."""
@@ -113,8 +133,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
-    def windows(self, clip: EchoClip) -> torch.Tensor:
+    def windows(self, clip: EchoClip, size: int | None = None) -> torch.Tensor:
         """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1], windows half a length apart.
+
+        With another `size`, pixels, they show the same to an eye that wants more detail.
 
         A clip shorter than one window is played forwards and backwards until it is long enough, which keeps hearts
         beating where padding would stop them.
@@ -123,8 +145,9 @@ class EFRegressor(ModelMixin, ConfigMixin):
         # As many frames as the clip has instants for: the last one lies (n - 1) / fps after the first.
         count = int((clip.num_frames - 1) / clip.fps * c.fps + 1e-6) + 1
         pixels = resample_time(clip.pixels, clip.fps, c.fps, count)
-        if pixels.shape[-1] != c.size or pixels.shape[-2] != c.size:
-            pixels = resize(pixels, c.size)
+        side = c.size if size is None else size
+        if pixels.shape[-1] != side or pixels.shape[-2] != side:
+            pixels = resize(pixels, side)
         if len(pixels) < c.frames:
             there_and_back = np.concatenate([pixels, pixels[::-1][1:-1]]) if len(pixels) > 2 else pixels
             pixels = np.resize(there_and_back, (c.frames, *pixels.shape[1:]))

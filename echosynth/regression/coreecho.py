@@ -20,6 +20,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
+from echosynth.regression.phases import find_phases
 from echosynth.regression.uniformer import UniFormer
 
 DROP = 0.4  # of the regressor, as published
@@ -91,6 +92,11 @@ class CoReEcho(EFRegressor):
             self.encoder.eval()
         return self
 
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        return self.encoder.sight
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
         return self.tokens(x).mean(1)
@@ -103,9 +109,11 @@ class CoReEcho(EFRegressor):
         """See `EFRegressor.forward`; details hold the embedding, and the volume curve if it is read."""
         tokens = self.tokens(normalise(x))
         embedding = tokens.mean(1)
-        seen = embedding if self.contract.end_to_end else embedding.detach()
+        seen = embedding.detach() if self.training and not self.contract.end_to_end else embedding
         ef = EF_MIDDLE + EF_UNIT * self.regressor(seen)[:, 0].float()
         if not details:
             return ef
-        curve = None if self.volumes is None else 0.7 + 0.2 * self.volumes(tokens).flatten(1).float()
-        return EFDetails(ef, embedding=embedding, curve=curve)
+        if self.volumes is None:
+            return EFDetails(ef, embedding=embedding)
+        curve = 0.7 + 0.2 * self.volumes(tokens).flatten(1).float()
+        return EFDetails(ef, embedding=embedding, curve=curve, phases=find_phases(curve.detach())[:, ::2])

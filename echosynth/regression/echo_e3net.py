@@ -128,19 +128,31 @@ class BorderDetector(nn.Module):
         self.step = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), last)
         self.weight = nn.Linear(dim, 1)
 
-    def see(self, fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        """Levels (B, T, C, H, H) to what each phase sees at its moments, (B, 2, H^2, dim)."""
+    def see(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Levels (B, T, C, H, H) to how much each phase looks at each moment, (B, T, 2), and what it sees there.
+
+        The second is (B, 2, H^2, dim).
+        """
         side = fine.shape[-1]
         first, second = (
             project(level.flatten(0, 1)) for project, level in zip(self.project, (fine, coarse), strict=True)
         )
         seen = (first + F.interpolate(second, side, mode="bilinear")).flatten(2).mT
         tokens = self.norm(seen + place_code(side, self.dim, seen.device).to(seen.dtype)).unflatten(0, fine.shape[:2])
-        return torch.einsum("btp,btnd->bpnd", self.moments(tokens.mean(2)).softmax(1), tokens)
+        moments = self.moments(tokens.mean(2)).softmax(1)
+        return moments, torch.einsum("btp,btnd->bpnd", moments, tokens)
 
-    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Levels (B, T, C, H, H) to landmarks (B, 2, ROWS, 2, 2), shares of the side, and embeddings (B, 2, dim)."""
-        seen = self.see(fine, coarse)
+    def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Find the endocardium.
+
+        Args:
+            fine: (B, T, C, H, H).
+            coarse: (B, T, C', H / 2, H / 2).
+
+        Returns:
+            Moments of each phase (B, 2), landmarks (B, 2, ROWS, 2, 2), shares of the side, and embeddings (B, 2, dim).
+        """
+        moments, seen = self.see(fine, coarse)
         line = (torch.arange(fine.shape[-1], device=fine.device) + 0.5) / fine.shape[-1]
         places = torch.cartesian_prod(line, line).flip(-1)  # x, y
         asked = self.GAIN * self.queries.to(seen.dtype)
@@ -149,7 +161,7 @@ class BorderDetector(nn.Module):
         # Not as a matrix product: half precision would round places to whole pixels.
         landmarks = (looks[..., None] * places).sum(-2) + self.STEP * self.step(found).float()
         embedding = (self.weight(found).softmax(dim=2) * found).sum(2)
-        return landmarks.unflatten(2, (ROWS, 2)), embedding
+        return moments.argmax(1), landmarks.unflatten(2, (ROWS, 2)), embedding
 
 
 class EchoE3Net(EFRegressor):
@@ -196,8 +208,19 @@ class EchoE3Net(EFRegressor):
         )
         self.head = nn.Linear(hidden, 1)
 
-    def detect(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Landmarks (B, 2, ROWS, 2, 2), and what corrects their EF (B, hidden), of normalised clips (B, 1, T, H, W)."""
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        level = self.levels[-2]
+        assert isinstance(level, nn.ModuleList)
+        return level[-1]
+
+    def detect(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What normalised clips (B, 1, T, H, W) show.
+
+        Returns:
+            Frames of ED and ES (B, 2), landmarks (B, 2, ROWS, 2, 2), and what corrects their EF (B, hidden).
+        """
         frames = x.shape[2]
         h = self.first(x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last))
         levels: list[torch.Tensor] = []
@@ -210,7 +233,7 @@ class EchoE3Net(EFRegressor):
                 h = block(h, frames)
             levels.append(h.unflatten(0, (-1, frames)))
         # The detector sees both of its levels at the deepest one's frame rate.
-        landmarks, phases = self.detector(levels[-2].unflatten(1, (-1, 2)).mean(2), levels[-1])
+        moments, landmarks, phases = self.detector(levels[-2].unflatten(1, (-1, 2)).mean(2), levels[-1])
         described = []
         for level in levels[-2:]:
             # Channels lie last in memory: seen so, nothing needs to be moved.
@@ -219,16 +242,16 @@ class EchoE3Net(EFRegressor):
             spread = (square - mean.square()).clamp_min(1e-6).sqrt()
             described += [mean, spread, values.amax(1).float(), values.amin(1).float()]
         ed, es = phases.float().unbind(1)
-        return landmarks, self.aggregate(torch.cat([*described, ed, es, ed - es], dim=1))
+        return 2 * moments, landmarks, self.aggregate(torch.cat([*described, ed, es, ed - es], dim=1))
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
-        return self.detect(x)[1]
+        return self.detect(x)[2]
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the landmarks."""
-        landmarks, read = self.detect(normalise(x))
+        """See `EFRegressor.forward`; details hold the landmarks and their phases."""
+        phases, landmarks, read = self.detect(normalise(x))
         # Before the landmarks have found the heart they may draw any EF.
         drawn = disc_ef(landmarks.detach()).clamp(*SANE)
         ef = drawn + EF_UNIT * self.head(read)[:, 0].float()
-        return EFDetails(ef, landmarks=landmarks) if details else ef
+        return EFDetails(ef, phases=phases, landmarks=landmarks) if details else ef

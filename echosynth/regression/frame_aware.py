@@ -23,27 +23,11 @@ from torch import nn
 
 from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
 from echosynth.regression.gaussian_process import GaussianProcess
+from echosynth.regression.phases import find_phases
 from echosynth.regression.resnet import ResNet
 
 REDUCED = 40.0  # per cent: EF at most this is reduced
 LEAST_FULLNESS = 0.01  # keeps ratios finite
-
-
-def find_phases(curve: torch.Tensor) -> torch.Tensor:
-    """Frames of ED, Mid and ES by a volume curve (B, T): int64 (B, 3).
-
-    The curve is smoothed over three frames first. ED is its largest value, ES the smallest after it, or before it where
-    the window ends too soon; Mid lies half-way between.
-    """
-    smooth = F.avg_pool1d(F.pad(curve[:, None], (1, 1), mode="replicate"), 3, 1)[:, 0]
-    ed = smooth.argmax(1)
-    frames = torch.arange(curve.shape[1], device=curve.device)
-    after = torch.where(frames >= ed[:, None], smooth, torch.inf)
-    late = after.argmin(1)
-    span = smooth.amax(1) - smooth.amin(1)
-    whole = after.amin(1) <= smooth.amin(1) + 0.1 * span
-    es = torch.where(whole, late, smooth.argmin(1))
-    return torch.stack([ed, (ed + es) // 2, es], dim=1)
 
 
 def _mlp(features: int, hidden: int) -> nn.Sequential:
@@ -106,12 +90,17 @@ class FrameAware(EFRegressor):
             self.encoder.eval()
         return self
 
-    def look(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        return self.encoder.layer2
+
+    def look(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What normalised clips (B, 1, T, H, W) show.
 
         Returns:
-            Volume of every frame as a share of the fullest's (B, T), the EF of ED and ES by it (B,), and the features
-            of ED, ES, Mid and the difference of the first two (B, 4 F).
+            Volume of every frame as a share of the fullest's (B, T), frames of ED and ES (B, 2), the EF by their
+            fullness (B,), and the features of ED, ES, Mid and the difference of the first two (B, 4 F).
         """
         pictures = x.transpose(1, 2).flatten(0, 1).expand(-1, self.contract.channels, -1, -1)
         features = self.encoder(pictures.contiguous(memory_format=torch.channels_last)).unflatten(0, (len(x), -1))
@@ -120,21 +109,23 @@ class FrameAware(EFRegressor):
         ed, mid, es = features.gather(1, frames[..., None].expand(-1, -1, features.shape[-1])).unbind(1)
         full, _, empty = fullness.gather(1, frames).unbind(1)
         seen = torch.cat([ed, es, mid, ed - es], dim=1)
-        return fullness / fullness.amax(1, keepdim=True), 100 * (1 - empty / full), seen
+        return fullness / fullness.amax(1, keepdim=True), frames[:, ::2], 100 * (1 - empty / full), seen
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`; features of the three frames, and in the last column the EF by their fullness."""
-        _, pumped, seen = self.look(x)
+        _, _, pumped, seen = self.look(x)
         return torch.cat([seen.float(), pumped[:, None]], dim=1)
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the curve and the odds of a reduced EF."""
-        curve, pumped, seen = self.look(normalise(x))
+        """See `EFRegressor.forward`; details hold the curve, its phases and the odds of a reduced EF."""
+        curve, phases, pumped, seen = self.look(normalise(x))
         more = EF_UNIT * self.regressor(seen)[:, 0].float()
         if self.process is not None and not self.training and self.fitted:
             more = (more + self.process(seen)[0]) / 2
         ef = pumped + more + self.offset
-        return EFDetails(ef, curve=curve, reduced=self.classifier(seen)[:, 0].float()) if details else ef
+        if not details:
+            return ef
+        return EFDetails(ef, curve=curve, phases=phases, reduced=self.classifier(seen)[:, 0].float())
 
     @torch.no_grad()
     def spread(self, x: torch.Tensor) -> torch.Tensor:
@@ -142,6 +133,13 @@ class FrameAware(EFRegressor):
         if self.process is None or not self.fitted:
             return torch.full((len(x),), torch.nan)
         return self.process(self.features(x)[:, :-1])[1]
+
+    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """See `EFRegressor.draws`; of the Gaussian process, around the answer."""
+        if self.process is None or not self.fitted:
+            return None
+        noise = torch.randn(len(x), count, generator=generator).to(x.device)
+        return (self.read(x)[:, None] + self.spread(x)[:, None] * noise)[None]
 
     @torch.no_grad()
     def centre(self, error: float) -> None:

@@ -15,6 +15,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
+from echosynth.regression.phases import find_phases
 
 
 class ConvBlock(nn.Module):
@@ -79,6 +80,11 @@ class FrameTransformer(EFRegressor):
         self.head = nn.Linear(2 * dim, 1)
         self.curve = nn.Linear(dim, 1)
 
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        return self.encoder
+
     def positions(self, frames: int, device: torch.device) -> torch.Tensor:
         """Sine and cosine of time, (frames, dim)."""
         half = self.contract.dim // 2
@@ -87,10 +93,13 @@ class FrameTransformer(EFRegressor):
         return torch.cat([angle.sin(), angle.cos()], dim=1)
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the volume curve."""
+        """See `EFRegressor.forward`; details hold the volume curve and its phases."""
         tokens = self.tokens(normalise(x))
         ef = EF_MIDDLE + EF_UNIT * self.head(self.pool(tokens))[:, 0].float()
-        return EFDetails(ef, curve=0.7 + 0.2 * self.curve(tokens)[..., 0].float()) if details else ef
+        if not details:
+            return ef
+        curve = 0.7 + 0.2 * self.curve(tokens)[..., 0].float()
+        return EFDetails(ef, curve=curve, phases=find_phases(curve.detach())[:, ::2])
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`; mean and spread over time of the transformer's tokens."""

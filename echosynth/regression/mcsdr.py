@@ -106,6 +106,11 @@ class MCSDR(EFRegressor):
         self.score = ScoreHead(widths[-1], dim)
         self.register_buffer("offset", torch.zeros(()))
 
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        return self.encoder.sight
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
         return self.encode(x).mean(1)
@@ -152,6 +157,10 @@ class MCSDR(EFRegressor):
         """Paths of samples of EF, per cent: (steps + 1, B, count), noise first, the answer last."""
         tokens, missing = self.condition(x, attributes)
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
+
+    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+        """See `EFRegressor.draws`."""
+        return self.posterior(x, count, generator)
 
     @torch.no_grad()
     def centre(self, error: float) -> None:

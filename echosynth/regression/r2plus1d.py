@@ -94,6 +94,11 @@ class R2Plus1D(EFRegressor):
         """The last layer, under torchvision's name."""
         return self.fc
 
+    @property
+    def sight(self) -> nn.Module:
+        """See `EFRegressor.sight`."""
+        return self.layer2
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
         x = self.stem(x)

@@ -160,6 +160,12 @@ class UniFormer(nn.Module):
         self.drop = nn.Dropout(drop)
         self.norm = nn.BatchNorm3d(inside)
 
+    @property
+    def sight(self) -> nn.Module:
+        """The last layer that still tells places well apart."""
+        last: nn.Module = self.blocks2[-1]
+        return last
+
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
         """One vector per instant, mean over its places: (B, channels, T, H, W) -> (B, T / 2, widths[-1])."""
         for k in range(1, 5):
@@ -167,7 +173,8 @@ class UniFormer(nn.Module):
             x = self.drop(x) if k == 1 else x
             for block in getattr(self, f"blocks{k}"):
                 x = block(x)
-        return self.norm(x).mean(dim=(3, 4)).transpose(1, 2)
+        # Contiguous: torch 2.13 hands a single clip's gradient back wrongly through transposed tokens.
+        return self.norm(x).mean(dim=(3, 4)).transpose(1, 2).contiguous()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One vector per clip: (B, channels, T, H, W) -> (B, widths[-1])."""

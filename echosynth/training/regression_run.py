@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from pydantic import Field
-from torch.optim.swa_utils import update_bn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from echosynth.config import StrictModel, write_atomic
 from echosynth.evaluation.clinical import conformal_margin
@@ -72,13 +72,23 @@ class RegressorConfig(StrictModel):
         return fresh
 
 
+@torch.no_grad()
 def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
-    """Take the statistics of batch normalisation anew: those of the training belong to the weights before averaging."""
-    batches = (
-        task.make_batch(config.optim.batch_size, make_generator(config.seed, "statistics", k))["clip"]
-        for k in range(STATISTICS_BATCHES)
-    )
-    update_bn(batches, model, model.device)
+    """Take the statistics of batch normalisation anew: those of the training belong to the weights before averaging.
+
+    A frozen part keeps its own: they are what its weights were frozen with.
+    """
+    model.train()
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the plain mean over batches
+    for k in range(STATISTICS_BATCHES if layers else 0):
+        batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "statistics", k))
+        model(batch["clip"].to(model.device))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 @torch.no_grad()

@@ -159,11 +159,24 @@ def write_gif(path: str | Path, clip: EchoClip, scale: int = 2, synthetic: bool 
     Raises:
         OutputError: the file cannot be written.
     """
-    frames = [Image.fromarray(frame) for frame in _enlarge(clip, scale).pixels]
+    _write_animation(path, _enlarge(clip, scale).pixels, clip.fps, SYNTHETIC_NOTE.encode() if synthetic else b"")
+
+
+def write_colour_gif(path: str | Path, pictures: np.ndarray, fps: float) -> None:
+    """Write uint8 (T, H, W, 3) as an endless GIF to look at, 256 colours a frame; see `write_gif`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write_animation(path, pictures, fps, b"")
+
+
+def _write_animation(path: str | Path, pictures: np.ndarray, fps: float, note: bytes) -> None:
+    frames = [Image.fromarray(picture) for picture in pictures]
     # Rounded ends of frames, not rounded frames: the length of the whole stays right (50 Hz: 20 ms, 32 Hz: 30, 30, 40).
-    ends = np.rint(np.arange(len(frames) + 1) * 100 / clip.fps).astype(int)
+    ends = np.rint(np.arange(len(frames) + 1) * 100 / fps).astype(int)
     delays = [int(max(2, d)) * 10 for d in np.diff(ends)]
-    buffer, note = io.BytesIO(), SYNTHETIC_NOTE.encode() if synthetic else b""
+    buffer = io.BytesIO()
     frames[0].save(
         buffer, "GIF", save_all=True, append_images=frames[1:], duration=delays, loop=0, comment=note, optimize=False
     )

@@ -134,7 +134,7 @@ def test_a_depthwise_convolution_is_the_same_in_half_precision(channels: int, ke
         half = layer(x)
     found = torch.autograd.grad(half.float().square().sum(), [x, layer.weight, layer.bias])
     for one, other in zip([plain, *expected], [half.float(), *found], strict=True):
-        torch.testing.assert_close(one, other, atol=0.03 * float(one.abs().max()), rtol=0)
+        torch.testing.assert_close(one, other, atol=0.03 * float(one.detach().abs().max()), rtol=0)
 
 
 def test_the_volume_curve_shapes_the_encoder() -> None:

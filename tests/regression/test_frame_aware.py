@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from echosynth.regression.frame_aware import FrameAware, find_phases
+from echosynth.regression.frame_aware import FrameAware
+from echosynth.regression.phases import find_phases
 from echosynth.seeding import make_generator
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss

@@ -232,7 +232,7 @@ def test_e3net_landmarks_lie_where_their_queries_look() -> None:
         detector.queries.copy_(detector.key(detector.norm(detector.project[0].weight[:, 0, 0, 0])))
     fine, coarse = torch.zeros(1, 4, 8, 10, 10), torch.zeros(1, 4, 8, 5, 5)
     fine[0, :, 0, 2, 7] = 1.0
-    landmarks, _ = detector(fine, coarse)
+    _, landmarks, _ = detector(fine, coarse)
     torch.testing.assert_close(landmarks[0], torch.tensor([0.75, 0.25]).expand(2, 21, 2, 2), atol=0.02, rtol=0)
 
 
@@ -253,3 +253,12 @@ def test_e3net_learns_the_places_of_a_moving_disc() -> None:
         misses.append(float(miss.detach()))
     # Guessing the middle of the picture is 0.075 off.
     assert sum(misses[-10:]) / 10 < 0.04
+
+
+@torch.no_grad()
+def test_a_larger_view_shows_the_same_moments() -> None:
+    model = CoReEcho(**SMALL["CoReEcho"])
+    clip = random_clip(frames=45, fps=30.0, size=48)
+    small, large = model.windows(clip), model.windows(clip, 64)
+    assert large.shape == (*small.shape[:3], 64, 64)
+    assert torch.corrcoef(torch.stack([small.flatten(), torch.nn.functional.avg_pool3d(large, (1, 2, 2)).flatten()]))[0, 1] > 0.9

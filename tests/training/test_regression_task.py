@@ -106,6 +106,26 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
     torch.testing.assert_close(norm.running_mean, means.mean(0), atol=1e-5, rtol=1e-4)
 
 
+def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path) -> None:
+    root = write_fake_set(tmp_path)
+    small = {"fps": 16, "frames": 8, "size": 32, "channels": 1, "widths": [8, 8, 16, 16], "blocks": [1] * 4, "head_dim": 8}
+    config = RegressorConfig(
+        kind="regressor",
+        name="stage2",
+        data=root,
+        validation=root,
+        network="CoReEcho",
+        arguments=small | {"frozen_encoder": True},
+        optim=OptimConfig(steps=1, batch_size=4),
+    )
+    model = config.build()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("encoder."))
+    assert not torch.equal(after["regressor.0.running_mean"], before["regressor.0.running_mean"])
+
+
 def test_unknown_volumes_do_not_count(source: PhantomSource) -> None:
     torch.manual_seed(0)
     model = FrameTransformer(frames=8, size=16, patch=4, widths=(8, 8), dim=16, depth=1, heads=2)

@@ -1,0 +1,127 @@
+"""What a regressor goes by, drawn: its two frames with borders and heat, its volume curve, what it thinks EF may be."""
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from echosynth.report.figures import BLUE, GREY, ORANGE
+from echosynth.video.resample import resize
+
+HEAT = "autumn"  # red to yellow, nowhere dark: no heat leaves the picture as it is
+OPACITY = 0.6
+SHOWN_SIDE = 224  # pixels, of a frame of the animation
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One window as one regressor read it.
+
+    Attributes:
+        title: of the figure.
+        pixels: uint8 (T, H, W).
+        fps: Hz.
+        phases: frames of end-diastole and end-systole.
+        heat: (T, H, W) in [0, 1], where it looked.
+        landmarks: (2, 21, 2, 2), the endocardium at the two phases, shares of the side; None if it finds none.
+        curve: (T,), volume as a share of the largest.
+        paths: (steps, count), samples of EF on their way from noise to the answer, per cent.
+        ef: its answer, per cent.
+        true_ef: None if it is not known.
+    """
+
+    title: str
+    pixels: np.ndarray
+    fps: float
+    phases: tuple[int, int]
+    heat: np.ndarray
+    landmarks: np.ndarray | None
+    curve: np.ndarray | None
+    paths: np.ndarray | None
+    ef: float
+    true_ef: float | None
+
+
+def draw_explanation(seen: Explanation) -> Figure:
+    """Draw everything that is known, side by side."""
+    extra = [seen.curve is not None, seen.paths is not None, seen.paths is not None and len(seen.paths) > 1]
+    columns = 4 + sum(extra)
+    figure = Figure(figsize=(2.3 * columns, 2.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, columns, width_ratios=[1] * 4 + [1.3] * sum(extra)))
+    truth = "" if seen.true_ef is None else f", true {seen.true_ef:.0f} %"
+    figure.suptitle(f"{seen.title}: EF {seen.ef:.0f} %{truth}", fontsize=10)
+    for k, (name, frame) in enumerate(zip(("ED", "ES"), seen.phases, strict=True)):
+        axes[k].imshow(seen.pixels[frame], cmap="gray", vmin=0, vmax=255)
+        if seen.landmarks is not None:
+            _draw_border(axes[k], seen.landmarks[k], seen.pixels.shape[-1])
+        axes[k].set_title(f"{name}, {frame / seen.fps:.2f} s", fontsize=8)
+        axes[2 + k].imshow(paint_heat(seen.pixels[frame], seen.heat[frame]))
+        axes[2 + k].set_title(f"heat at {name}", fontsize=8)
+    for panel in axes[:4]:
+        panel.set_axis_off()
+    rest = axes[4:]
+    if seen.curve is not None:
+        _draw_curve(rest.pop(0), seen)
+    if seen.paths is not None:
+        _draw_posterior(rest.pop(0), seen.paths[-1], seen)
+        if rest:
+            _draw_paths(rest.pop(0), seen.paths)
+    return figure
+
+
+def paint_heat(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay heat (..., H, W) in [0, 1] over grey uint8 pixels of that shape: uint8 (..., H, W, 3)."""
+    colour = matplotlib.colormaps[HEAT](heat)[..., :3]
+    share = OPACITY * heat[..., None]
+    return np.rint((1 - share) * pixels[..., None].astype(np.float64) + share * 255 * colour).astype(np.uint8)
+
+
+def animate_heat(seen: Explanation) -> np.ndarray:
+    """The whole window with its heat, uint8 (T, SHOWN_SIDE, SHOWN_SIDE, 3)."""
+    painted = np.moveaxis(paint_heat(seen.pixels, seen.heat), -1, 1)
+    large = resize(painted.reshape(-1, *painted.shape[2:]), SHOWN_SIDE).reshape(*painted.shape[:2], SHOWN_SIDE, -1)
+    return np.moveaxis(large, 1, -1)
+
+
+def _draw_border(axes: Axes, landmarks: np.ndarray, side: int) -> None:
+    """The outline runs up one side's ends of the chords and down the other's; the long axis is dashed."""
+    places = landmarks * side - 0.5
+    chords = places[1:]
+    outline = np.concatenate([places[:1, 0], chords[:, 1], chords[::-1, 0], places[:1, 0]])
+    axes.plot(*outline.T, color=ORANGE, linewidth=1.5)
+    axes.plot(*places[0].T, color=BLUE, linewidth=1, linestyle="--")
+
+
+def _draw_curve(axes: Axes, seen: Explanation) -> None:
+    assert seen.curve is not None
+    time = np.arange(len(seen.curve)) / seen.fps
+    axes.plot(time, 100 * seen.curve, color=BLUE, linewidth=1.2)
+    for frame in seen.phases:
+        axes.plot(time[frame], 100 * seen.curve[frame], "o", color=ORANGE, markersize=5)
+    _label(axes, "volume by frame", "time (s)", "share of the largest (%)")
+
+
+def _draw_posterior(axes: Axes, samples: np.ndarray, seen: Explanation) -> None:
+    axes.hist(samples, bins=np.arange(-2.5, 103, 5), color=BLUE, alpha=0.7, density=True)
+    axes.axvline(seen.ef, color=ORANGE, linewidth=1.2)
+    if seen.true_ef is not None:
+        axes.axvline(seen.true_ef, color=GREY, linewidth=1.2, linestyle="--")
+    _label(axes, f"what EF may be: ± {samples.std():.1f}", "EF (%)", "density")
+
+
+def _draw_paths(axes: Axes, paths: np.ndarray) -> None:
+    axes.plot(paths[:, :40], color=BLUE, alpha=0.25, linewidth=0.6)
+    axes.set_ylim(-50, 150)
+    _label(axes, "from noise to EF", "step", "EF (%)")
+
+
+def _label(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=8)
+    axes.set_xlabel(x, fontsize=7)
+    axes.set_ylabel(y, fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
