@@ -22,7 +22,7 @@ from echosynth.errors import CheckpointError
 
 SUMS_FILE = "SHA256SUMS"
 CARD_FILE = "card.json"
-KINDS = ("cascade", "regressor")
+KINDS = ("cascade", "regressor", "encoder")  # an encoder is there to start training from
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".onnx", ".pkl", ".jit"})
 
 
@@ -32,7 +32,7 @@ class ModelEntry:
 
     Attributes:
         name: the folder's name.
-        kind: "cascade" or "regressor".
+        kind: one of `KINDS`.
         class_name: dotted path of the class that loads it (key "class" of the card).
         license: SPDX name, or words.
         size: bytes of all its files.

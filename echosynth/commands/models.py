@@ -1,20 +1,27 @@
-"""`echosynth models list | verify [NAME] | add DIR`: the weights at hand, and whether they are the published bytes."""
+"""`echosynth models list | verify [NAME] | add DIR|FILE`: the weights at hand, and whether they are as published."""
 
 import argparse
+import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echosynth.checkpoints import CARD_FILE, ModelEntry, find_model, list_models, user_root, verify
+from echosynth.checkpoints import CARD_FILE, ModelEntry, find_model, list_models, user_root, verify, write_sums
 from echosynth.errors import CheckpointError, OutputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("action", choices=("list", "verify", "add"), help="what to do")
-    parser.add_argument("target", nargs="?", metavar="NAME|DIR", help="verify: a model; add: a model folder")
+    parser.add_argument(
+        "target", nargs="?", metavar="NAME|DIR|FILE", help="verify: a model; add: a folder, or public weights"
+    )
+    parser.add_argument("--name", help="add FILE: what to call it (default: the file's name)")
+    parser.add_argument("--fps", type=float, help="add FILE: frame rate it was trained at, Hz (default: its project's)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
 
@@ -35,8 +42,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             print(f"{folder}: all hashes are the published ones")
         return {"verified": [str(folder) for folder in folders]}
     if not args.target:
-        raise CheckpointError("models add: name the model folder to add")
-    folder = add_model(Path(args.target))
+        raise CheckpointError("models add: name the model folder or the weight file to add")
+    target = Path(args.target)
+    folder = add_model(target) if target.is_dir() else add_file(target, args.name or target.stem, args.fps)
     print(f"added {folder}")
     return {"added": str(folder)}
 
@@ -52,20 +60,57 @@ def add_model(source: Path) -> Path:
         raise CheckpointError(f"{source} is no model folder: it has no {CARD_FILE}")
     source = source.resolve()
     verify(source)
-    target = user_root() / source.name
+    with _new_folder(source.name) as (part, target):
+        shutil.copytree(source, part)
+        verify(part)
+    return target
+
+
+def add_file(source: Path, name: str, fps: float | None = None) -> Path:
+    """Convert public weights and keep them where the user's models belong.
+
+    Raises:
+        CheckpointError: the file is not known as public weights, the name is no folder's, or is taken.
+        OutputError: it cannot be written.
+    """
+    from echosynth.commands.measure import require_rate
+    from echosynth.regression.public_weights import read_public_weights
+
+    require_rate(fps)
+    if name != Path(name).name or name.startswith("."):
+        raise CheckpointError(f"'{name}' cannot be the name of a folder; choose another --name")
+    found = read_public_weights(source, fps)
+    kind = type(found.model)
+    card = {
+        "name": name,
+        "kind": found.kind,
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "license": "its source's",
+        "source": found.source,
+        "file": source.name,
+    }
+    with _new_folder(name) as (part, target):
+        found.model.save_pretrained(part)
+        (part / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write_sums(part)
+    return target
+
+
+@contextmanager
+def _new_folder(name: str) -> Iterator[tuple[Path, Path]]:
+    """Give a folder to fill and the one that it becomes in the user's collection, once it is whole."""
+    target = user_root() / name
     if target.exists():
         raise CheckpointError(f"{target} is there already; remove it first")
     part = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, part)
-        verify(part)
+        yield part, target
         part.rename(target)
     except OSError as error:
-        raise OutputError(f"cannot copy the model to {target}: {error.strerror or error}") from error
+        raise OutputError(f"cannot add the model as {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return target
 
 
 def _describe(entry: ModelEntry) -> dict[str, Any]:

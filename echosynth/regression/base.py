@@ -60,8 +60,15 @@ class EFDetails:
     reduced: torch.Tensor | None = None
 
 
-def normalise(x: torch.Tensor) -> torch.Tensor:
-    """Zero mean and unit spread per clip: (B, 1, T, H, W) -> the same."""
+def normalise(x: torch.Tensor, statistics: Sequence[float] | None = None) -> torch.Tensor:
+    """Zero mean and unit spread: (B, 1, T, H, W) in [-1, 1] -> the same shape.
+
+    Args:
+        x: clips.
+        statistics: mean and spread of a data set's pixels, 0-255; None for those of every clip.
+    """
+    if statistics is not None:
+        return ((x + 1) * 127.5 - statistics[0]) / statistics[1]
     mean = x.mean(dim=(1, 2, 3, 4), keepdim=True)
     return (x - mean) / x.std(dim=(1, 2, 3, 4), keepdim=True).clamp_min(1e-3)
 
@@ -71,7 +78,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
     Contract: `fps` (Hz), `frames` and `size` (pixels) of the windows it is shown; `mirrored`, whether it also looks at
     their mirror images, which it must have been trained on; `error90`, the half width of its 90 % interval, EF points,
-    measured on held-out clips after training.
+    measured on held-out clips after training; for weights trained elsewhere `statistics`, see `normalise`.
     """
 
     head: nn.Linear
@@ -80,6 +87,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def contract(self) -> Any:
         """The registered config: fps, frames, size, mirrored, error90."""
         return self.config
+
+    def normalised(self, x: torch.Tensor) -> torch.Tensor:
+        """Clips as its network wants them, see `normalise`; fixed statistics are for weights trained elsewhere."""
+        return normalise(x, self.contract.get("statistics"))
 
     @property
     def sight(self) -> nn.Module:
@@ -100,12 +111,12 @@ class EFRegressor(ModelMixin, ConfigMixin):
         Returns:
             EF (B,), per cent; with details an `EFDetails`.
         """
-        ef = EF_MIDDLE + EF_UNIT * self.head(self.embed(normalise(x)))[:, 0].float()
+        ef = EF_MIDDLE + EF_UNIT * self.head(self.embed(self.normalised(x)))[:, 0].float()
         return EFDetails(ef) if details else ef
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""
-        return self.embed(normalise(x)).float()
+        return self.embed(self.normalised(x)).float()
 
     def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
         """Samples of what EF may be, for regressors that know more than one number.

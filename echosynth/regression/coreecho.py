@@ -19,7 +19,7 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor
 from echosynth.regression.phases import find_phases
 from echosynth.regression.uniformer import UniFormer
 
@@ -41,6 +41,7 @@ class CoReEcho(EFRegressor):
         frozen_encoder: keep the encoder as it is, stage 2.
         curve: read the volume at every instant too.
         drop: share of the encoder's activations that training leaves out.
+        statistics: mean and spread of the pixels that its weights were trained on, 0-255; None for those of every clip.
         mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
@@ -59,6 +60,7 @@ class CoReEcho(EFRegressor):
         frozen_encoder: bool = False,
         curve: bool = False,
         drop: float = 0.1,
+        statistics: Sequence[float] | None = None,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
@@ -107,7 +109,7 @@ class CoReEcho(EFRegressor):
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
         """See `EFRegressor.forward`; details hold the embedding, and the volume curve if it is read."""
-        tokens = self.tokens(normalise(x))
+        tokens = self.tokens(self.normalised(x))
         embedding = tokens.mean(1)
         seen = embedding.detach() if self.training and not self.contract.end_to_end else embedding
         ef = EF_MIDDLE + EF_UNIT * self.regressor(seen)[:, 0].float()

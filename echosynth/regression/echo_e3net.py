@@ -103,8 +103,8 @@ class BorderDetector(nn.Module):
 
     A landmark lies where its query looks: at the mean of the places, weighted by attention, plus a small step that is
     read from what is seen. So a landmark's error says at once where to look instead. (Queries that told their place as
-    a number, and queries that began to look around a typical ventricle's landmark, stayed at the mean shape for hundreds
-    of steps.)
+    a number, and queries that began to look around a typical ventricle's landmark, stayed at the mean shape for
+    hundreds of steps.)
 
     Args:
         channels: of the two levels, the finer first.

@@ -93,7 +93,7 @@ class FrameAware(EFRegressor):
     @property
     def sight(self) -> nn.Module:
         """See `EFRegressor.sight`."""
-        return self.encoder.layer2
+        return self.encoder.get_submodule("layer2")
 
     def look(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What normalised clips (B, 1, T, H, W) show.

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from echosynth.regression.base import EFRegressor
 
-
 BRIGHTEST = 0.02  # share of a clip that is shown at full heat: single peaks would leave the rest dark
 
 

@@ -1,10 +1,11 @@
 """Open a regressor by name, after its hashes were checked."""
 
 import json
+from pathlib import Path
 
 import torch
 
-from echosynth.checkpoints import find_model, verify
+from echosynth.checkpoints import CARD_FILE, find_model, verify
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.coreecho import CoReEcho
@@ -20,6 +21,11 @@ DEFAULT_GATE = "gate_r2plus1d"
 DEFAULT_JUDGE = "judge_frame_transformer"
 
 
+def _kind(folder: Path) -> str | None:
+    card = folder / CARD_FILE
+    return json.loads(card.read_text()).get("kind") if card.is_file() else None
+
+
 def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
     """Load a bundled or added regressor, or one from a folder that training wrote.
 
@@ -29,6 +35,8 @@ def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
     folder = find_model(name_or_dir)
     verify(folder)
     try:
+        if _kind(folder) == "encoder":
+            raise CheckpointError(f"{folder} holds an encoder that reads no EF; name it as 'init' of a training config")
         name = json.loads((folder / "config.json").read_text())["_class_name"]
         if name not in REGRESSORS:
             raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")

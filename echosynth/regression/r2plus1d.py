@@ -1,8 +1,8 @@
 """R(2+1)D: three-dimensional convolutions split into space (1x3x3) and time (3x1x1). EchoNet-Dynamic's regressor.
 
 Source: Tran et al. 2018; layout and names as in torchvision's `r2plus1d_18` (stem, layer1-4, fc), so public EchoNet
-weights can be mapped: the default arguments but `channels=3`, widths (64, 128, 256, 512) and blocks (2, 2, 2, 2) give
-that network.
+weights load (public_weights.py): widths (64, 128, 256, 512), blocks (2, 2, 2, 2) and a stem of 45 give that network,
+but for the grey input, which does the work of three equal channels at a third of the cost.
 """
 
 from collections.abc import Sequence
@@ -57,6 +57,7 @@ class R2Plus1D(EFRegressor):
         widths: channels of the four layers.
         blocks: blocks of the four layers.
         stem_width: middle channels of the stem.
+        statistics: mean and spread of the pixels that its weights were trained on, 0-255; None for those of every clip.
         mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
@@ -70,6 +71,7 @@ class R2Plus1D(EFRegressor):
         widths: Sequence[int] = (16, 32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1, 1),
         stem_width: int = 16,
+        statistics: Sequence[float] | None = None,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:

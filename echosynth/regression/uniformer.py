@@ -163,8 +163,9 @@ class UniFormer(nn.Module):
     @property
     def sight(self) -> nn.Module:
         """The last layer that still tells places well apart."""
-        last: nn.Module = self.blocks2[-1]
-        return last
+        level = self.blocks2
+        assert isinstance(level, nn.ModuleList)
+        return level[-1]
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
         """One vector per instant, mean over its places: (B, channels, T, H, W) -> (B, T / 2, widths[-1])."""

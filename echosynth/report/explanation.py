@@ -106,7 +106,7 @@ def _draw_curve(axes: Axes, seen: Explanation) -> None:
 
 
 def _draw_posterior(axes: Axes, samples: np.ndarray, seen: Explanation) -> None:
-    axes.hist(samples, bins=np.arange(-2.5, 103, 5), color=BLUE, alpha=0.7, density=True)
+    axes.hist(samples, bins=[5 * k - 2.5 for k in range(22)], color=BLUE, alpha=0.7, density=True)
     axes.axvline(seen.ef, color=ORANGE, linewidth=1.2)
     if seen.true_ef is not None:
         axes.axvline(seen.true_ef, color=GREY, linewidth=1.2, linestyle="--")

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from echosynth.checkpoints import find_model, user_root
 from echosynth.cli import main
 from echosynth.commands import doctor
 from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle, make_tiny_cascade
+from tests.regression.test_public_weights import uniformer_state
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
 
@@ -136,3 +138,23 @@ def test_bench_data_names_its_rates(capsys: pytest.CaptureFixture[str]) -> None:
     rates = {row["name"]: row["clips_per_s"] for row in call(capsys, "bench", "data")["rates"]}
     assert len(rates) == 5
     assert all(rate > 0 for rate in rates.values())
+
+
+def test_public_weights_are_added_and_an_encoder_does_not_measure(
+    echosynth, tmp_path, monkeypatch, phantom_video
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    state = uniformer_state(outputs=400)
+    torch.save(state, tmp_path / "uniformer_small.pth")
+    added = echosynth("models", "add", tmp_path / "uniformer_small.pth", "--name", "k400", "--json")
+    assert added.code == 0
+    folder = Path(added.json["added"])
+    assert json.loads((folder / "card.json").read_text())["source"] == "UniFormer-S"
+    assert echosynth("models", "verify", "k400").code == 0
+    assert any(model["name"] == "k400" for model in echosynth("models", "list", "--json").json["models"])
+    refused = echosynth("measure", phantom_video, "--regressor", "k400")
+    assert refused.code == 2
+    assert "reads no EF" in refused.err
+    for words in (("--name", "a/b"), ("--name", "k400"), ("--fps", "-1")):
+        assert echosynth("models", "add", tmp_path / "uniformer_small.pth", *words).code == 2
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["k400"]

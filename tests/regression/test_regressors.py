@@ -200,7 +200,10 @@ def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegr
         assert ((said.landmarks > 0) & (said.landmarks < 1)).all()
 
 
-@pytest.mark.parametrize(("extra", "millions", "gflop"), [({}, 1.55, 8.05), ({"widths": (16, 32, 80, 144), "dim": 144, "hidden": 1760}, 6.8, 8.49)])
+@pytest.mark.parametrize(
+    ("extra", "millions", "gflop"),
+    [({}, 1.55, 8.05), ({"widths": (16, 32, 80, 144), "dim": 144, "hidden": 1760}, 6.8, 8.49)],
+)
 def test_e3net_has_the_published_size(extra: dict[str, Any], millions: float, gflop: float) -> None:
     with torch.device("meta"):
         model, clip = EchoE3Net(**extra), torch.empty(1, 1, 32, 112, 112)
@@ -261,4 +264,7 @@ def test_a_larger_view_shows_the_same_moments() -> None:
     clip = random_clip(frames=45, fps=30.0, size=48)
     small, large = model.windows(clip), model.windows(clip, 64)
     assert large.shape == (*small.shape[:3], 64, 64)
-    assert torch.corrcoef(torch.stack([small.flatten(), torch.nn.functional.avg_pool3d(large, (1, 2, 2)).flatten()]))[0, 1] > 0.9
+    assert (
+        torch.corrcoef(torch.stack([small.flatten(), torch.nn.functional.avg_pool3d(large, (1, 2, 2)).flatten()]))[0, 1]
+        > 0.9
+    )

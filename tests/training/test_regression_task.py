@@ -108,7 +108,15 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
 
 def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path) -> None:
     root = write_fake_set(tmp_path)
-    small = {"fps": 16, "frames": 8, "size": 32, "channels": 1, "widths": [8, 8, 16, 16], "blocks": [1] * 4, "head_dim": 8}
+    small = {
+        "fps": 16,
+        "frames": 8,
+        "size": 32,
+        "channels": 1,
+        "widths": [8, 8, 16, 16],
+        "blocks": [1] * 4,
+        "head_dim": 8,
+    }
     config = RegressorConfig(
         kind="regressor",
         name="stage2",

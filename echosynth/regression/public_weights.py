@@ -1,0 +1,138 @@
+"""Public weights of others -> our regressors. Which ones they are is told by the names inside the file.
+
+    file                                  inside                                          becomes
+    EchoNet-Dynamic, EchoNet-Synthetic    {"state_dict": module.stem..., "period": ...}   R2Plus1D
+    judge of EchoDiffusion (Lightning)    {"state_dict": model.model.stem...}             R2Plus1D, pixels in [0, 1]
+    CoReEcho                              {"model": UniFormer, "regressor": 0..6}         CoReEcho
+    UniFormer (Kinetics-400), MCSDR       patch_embed1..., whatever stands before it      an encoder to train from
+
+Their EF is a plain percentage and ours is counted from 50 in units of 20, so the last layer is rescaled; their three
+equal colour channels become one where the layout allows it. MCSDR's head is built otherwise here (see mcsdr.py).
+Followers measured EchoNet-Dynamic's mean and spread; its own code measures them anew in every run.
+"""
+
+import argparse
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from echosynth.errors import CheckpointError
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFRegressor
+from echosynth.regression.coreecho import CoReEcho
+from echosynth.regression.r2plus1d import R2Plus1D
+
+State = dict[str, torch.Tensor]
+ECHONET_STATISTICS = (32.7, 49.9)  # mean and spread of a pixel, mean over channels
+ECHONET_RATE = 50.0  # Hz, of most of its videos
+FIRST = "patch_embed1.proj.weight"
+# What training scripts put beside their weights; nothing else that runs code is read.
+HARMLESS: list[Any] = [argparse.Namespace, np.dtype, np.ndarray, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
+HARMLESS += [np._core.multiarray.scalar, np._core.multiarray._reconstruct]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class PublicWeights:
+    """What a file held.
+
+    Attributes:
+        model: with its weights.
+        kind: "regressor", or "encoder" if it does not read EF yet.
+        source: whose weights they look like.
+    """
+
+    model: EFRegressor
+    kind: str
+    source: str
+
+
+def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
+    """Read a weight file of another project.
+
+    Args:
+        path: a torch or safetensors file.
+        fps: frame rate of the pictures that it was trained on, Hz; None for what its project uses.
+
+    Raises:
+        CheckpointError: it cannot be read without running code from it, or its layout is not one of those above.
+    """
+    content = _load(path)
+    state = content.get("state_dict", content.get("model", content))
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds no weights")
+    names = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+    try:
+        if any(name.endswith(FIRST) for name in names):
+            return _read_uniformer(names, content.get("regressor"), fps)
+        if any(name.endswith("stem.0.weight") for name in names):
+            return _read_r2plus1d(names, content, fps)
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{path} looks like public weights but does not fit their layout: {reason}") from error
+    first = next(iter(names), "nothing")
+    raise CheckpointError(
+        f"{path} has a layout that is not known here (it begins with {first}); see docs/regression.md"
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        with torch.serialization.safe_globals(HARMLESS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} cannot be read as weights: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not named weights")
+    return content
+
+
+def _below(names: State, landmark: str) -> State:
+    """The weights that stand beside a well-known one, under its project's prefix, without that prefix."""
+    prefix = next(name for name in names if name.endswith(landmark)).removesuffix(landmark)
+    return {name.removeprefix(prefix): value.float() for name, value in names.items() if name.startswith(prefix)}
+
+
+def _in_our_units(state: State, last: str) -> State:
+    """Rescale a last layer that says per cents."""
+    weight, bias = state[f"{last}.weight"] / EF_UNIT, (state[f"{last}.bias"] - EF_MIDDLE) / EF_UNIT
+    return state | {f"{last}.weight": weight, f"{last}.bias": bias}
+
+
+def _read_r2plus1d(names: State, content: dict[str, Any], fps: float | None) -> PublicWeights:
+    state = _below(names, "stem.0.weight")
+    if state["fc.weight"].shape[0] != 1:
+        raise KeyError(f"it has {state['fc.weight'].shape[0]} outputs where EF is one number")
+    state["stem.0.weight"] = state["stem.0.weight"].sum(1, keepdim=True)
+    if any(name.startswith("model.") for name in names):
+        source, statistics, rate, frames = "EchoDiffusion's judge", (0.0, 255.0), 32.0, 64
+    else:
+        source, statistics = "EchoNet R(2+1)D", ECHONET_STATISTICS
+        rate, frames = ECHONET_RATE, int(content.get("frames", 32))
+    period = int(content.get("period") or 2) if rate == ECHONET_RATE else 1
+    model = R2Plus1D((fps or rate) / period, frames, 112, (64, 128, 256, 512), (2, 2, 2, 2), 45, statistics)
+    model.load_state_dict(_in_our_units(state, "fc"))
+    return PublicWeights(model.eval(), "regressor", source)
+
+
+def _read_uniformer(names: State, regressor: Any, fps: float | None) -> PublicWeights:
+    encoder = {f"encoder.{k}": v for k, v in _below(names, FIRST).items() if not k.startswith("head.")}
+    model = CoReEcho((fps or ECHONET_RATE) / 4, statistics=ECHONET_STATISTICS)
+    own = model.state_dict()
+    if regressor is None:
+        encoder = {k: v for k, v in encoder.items() if k in own}
+        model.load_state_dict({k: v for k, v in own.items() if k.startswith("regressor.")} | encoder)
+        return PublicWeights(model.eval(), "encoder", "UniFormer-S")
+    head = {name.removeprefix("module."): value.float() for name, value in regressor.items()}
+    head = _in_our_units(head, "6")
+    model.load_state_dict(encoder | {f"regressor.{name}": value for name, value in head.items()})
+    return PublicWeights(model.eval(), "regressor", "CoReEcho")
