@@ -3,13 +3,19 @@
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from echosynth.errors import ConfigError, SourceError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 PANEL = "panel"
+COLUMNS = ("file", "regressor", "ef", "low", "high", "true_ef")
+Reading = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names or folders; several are a panel too (default: the bundled judge)",
     )
     parser.add_argument("--fps", type=float, help="frame rate to use instead of the file's, Hz")
-    parser.add_argument("--csv", type=Path, help="write the table to this file too")
     parser.add_argument(
-        "--plots", type=Path, metavar="DIR", help="draw scatter and Bland-Altman here, if the truth is known"
+        "--beats", action="store_true", help="beat by beat: windows around the end-systoles that the judge finds"
+    )
+    parser.add_argument("--csv", type=Path, help="write the table to this file too")
+    parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep what EF is read from, per clip, as .npz")
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        metavar="DIR",
+        help="draw scatter, Bland-Altman and a map of the embeddings here, if the truth is known",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
@@ -40,70 +53,120 @@ def require_rate(fps: float | None) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
-    from echosynth.commands.gallery import print_table
     from echosynth.commands.loaded import DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.progress import Reporter
     from echosynth.commands.sources import iter_clips
     from echosynth.config import write_atomic
-    from echosynth.evaluation.clinical import clinical_scores
-    from echosynth.evaluation.ef_metrics import compute_ef_scores
     from echosynth.regression.panel import read_as_panel
-    from echosynth.report.figures import bland_altman, ef_scatter, figure_to_png
-    from echosynth.report.tables import Table
-    from echosynth.video.atomic import atomic_write
+    from echosynth.regression.phases import find_beats
+    from echosynth.video.files import write_npz
 
     require_rate(args.fps)
     names = list(dict.fromkeys(args.regressor or [DEFAULT_JUDGE]))
     device = choose_device(args.device)
     regressors = [open_regressor(name, device) for name in names]
-    clips: list[dict[str, Any]] = []
+    finder = open_regressor(DEFAULT_JUDGE, device).model if args.beats else None
+    readings: list[Reading] = []
+    embeddings: dict[str, list[np.ndarray]] = {regressor.name: [] for regressor in regressors}
     reporter = Reporter(0, "measuring")
     for path in args.source:
         for name, clip in iter_clips(path, args.fps, reporter.say):
             if clip.num_frames < 2:
                 raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
-            answers = [regressor.model.predict([clip])[0] for regressor in regressors]
+            known = {"file": name, "true_ef": clip.ef}
+            beats = [] if finder is None else find_beats(finder, clip)
+            moments = [beat.es for beat in beats]
+            answers = [regressor.model.predict([clip], [moments])[0] for regressor in regressors]
             for regressor, answer in zip(regressors, answers, strict=True):
-                said = asdict(answer) | {"windows": list(answer.windows)}
-                clips.append({"file": name, "regressor": regressor.name, **said, "true_ef": clip.ef})
+                reading = known | {"regressor": regressor.name} | asdict(answer) | {"windows": list(answer.windows)}
+                if finder is not None:
+                    read = zip(beats, answer.windows, strict=False)  # without a beat, windows cover the clip
+                    reading["beats"] = [{"ed": beat.ed, "es": beat.es, "ef": ef} for beat, ef in read]
+                readings.append(reading)
+                if args.embeddings is not None or args.plots is not None:
+                    embeddings[regressor.name].append(regressor.model.describe(clip))
             if len(answers) > 1:
-                clips.append({"file": name, "regressor": PANEL, **asdict(read_as_panel(answers)), "true_ef": clip.ef})
-    result: dict[str, Any] = {"clips": clips}
-    if clips and all(clip["true_ef"] is not None for clip in clips):
-        result["scores"] = {}
-        for reader in dict.fromkeys(clip["regressor"] for clip in clips):
-            mine = [clip for clip in clips if clip["regressor"] == reader]
-            truth, measured = [clip["true_ef"] for clip in mine], [clip["ef"] for clip in mine]
-            scores = compute_ef_scores(truth, measured, [clip["file"] for clip in mine]).to_dict()
-            inside = [clip["low"] <= clip["true_ef"] <= clip["high"] for clip in mine]
-            result["scores"][reader] = (
-                scores | clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
-            )
-            if args.plots is not None:
-                for kind, draw in (("scatter", ef_scatter), ("bland_altman", bland_altman)):
-                    figure = draw(truth, measured, f"{Path(reader).name}: true and measured EF")
-                    with atomic_write(args.plots / f"{Path(reader).name}_{kind}.png") as part:
-                        part.write_bytes(figure_to_png(figure))
+                readings.append(known | {"regressor": PANEL} | asdict(read_as_panel(answers)))
+    result: dict[str, Any] = {"clips": readings}
+    if readings and all(reading["true_ef"] is not None for reading in readings):
+        result["scores"] = {reader: _score(mine) for reader, mine in _by_reader(readings).items()}
+        if args.plots is not None:
+            _draw(args.plots, readings, embeddings)
     elif args.plots is not None:
         raise ConfigError("--plots needs clips whose EF is known")
-    columns = ["file", "regressor", "ef", "low", "high", "true_ef"]
+    if args.embeddings is not None:
+        files = [reading["file"] for reading in readings if reading["regressor"] == regressors[0].name]
+        write_npz(args.embeddings, **_stack(files, embeddings))
     if args.csv is not None:
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([clip[column] for column in columns] for clip in clips)
-        write_atomic(args.csv, buffer.getvalue())
+        write_atomic(args.csv, _to_csv(readings))
     if not args.json:
-        rows = []
-        for c in clips:
-            known = "–" if c["true_ef"] is None else f"{c['true_ef']:.1f}"
-            who = c["regressor"] if c.get("agreed", True) else f"{c['regressor']} (parted by {c['spread']:.0f})"
-            rows.append([c["file"], who, f"{c['ef']:.1f}", f"{c['low']:.1f}", f"{c['high']:.1f}", known])
-        print_table(Table("EF (%)", columns, rows))
-        for name, scores in result.get("scores", {}).items():
-            r2 = "–" if scores["r2"] is None else f"{scores['r2']:.3f}"
-            print(
-                f"{name}: n {scores['n']}, R2 {r2}, MAE {scores['mae']:.2f}, RMSE {scores['rmse']:.2f} (EF points), "
-                f"{scores['coverage']:.0%} of true EFs in the 90 % intervals"
-            )
+        _print(result)
     return result
+
+
+def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
+    readers = dict.fromkeys(reading["regressor"] for reading in readings)
+    return {reader: [reading for reading in readings if reading["regressor"] == reader] for reader in readers}
+
+
+def _score(mine: Sequence[Reading]) -> dict[str, Any]:
+    from echosynth.evaluation.clinical import clinical_scores
+    from echosynth.evaluation.ef_metrics import compute_ef_scores
+
+    truth, measured = [reading["true_ef"] for reading in mine], [reading["ef"] for reading in mine]
+    scores = compute_ef_scores(truth, measured, [reading["file"] for reading in mine]).to_dict()
+    inside = [reading["low"] <= reading["true_ef"] <= reading["high"] for reading in mine]
+    return scores | clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
+
+
+def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list["np.ndarray"]]) -> None:
+    from echosynth.report.figures import bland_altman, ef_scatter, embedding_map, figure_to_png
+    from echosynth.video.atomic import atomic_write
+
+    for reader, mine in _by_reader(readings).items():
+        truth, measured, name = [r["true_ef"] for r in mine], [r["ef"] for r in mine], Path(reader).name
+        figures = {
+            "scatter": ef_scatter(truth, measured, f"{name}: true and measured EF"),
+            "bland_altman": bland_altman(truth, measured, f"{name}: true and measured EF"),
+        }
+        if reader in embeddings and len(mine) > 2:
+            figures["embedding"] = embedding_map(embeddings[reader], truth, f"{name}: embeddings by true EF")
+        for kind, figure in figures.items():
+            with atomic_write(folder / f"{name}_{kind}.png") as part:
+                part.write_bytes(figure_to_png(figure))
+
+
+def _stack(files: Sequence[str], embeddings: dict[str, list["np.ndarray"]]) -> dict[str, "np.ndarray"]:
+    import numpy as np
+
+    return {"files": np.array(files)} | {Path(name).name: np.stack(vectors) for name, vectors in embeddings.items()}
+
+
+def _to_csv(readings: Sequence[Reading]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([reading[column] for column in COLUMNS] for reading in readings)
+    return buffer.getvalue()
+
+
+def _print(result: dict[str, Any]) -> None:
+    from echosynth.commands.gallery import print_table
+    from echosynth.report.tables import Table
+
+    rows = []
+    for r in result["clips"]:
+        known = "–" if r["true_ef"] is None else f"{r['true_ef']:.1f}"
+        who = r["regressor"] if r.get("agreed", True) else f"{r['regressor']} (parted by {r['spread']:.0f})"
+        rows.append([r["file"], who, f"{r['ef']:.1f}", f"{r['low']:.1f}", f"{r['high']:.1f}", known])
+    print_table(Table("EF (%)", COLUMNS, rows))
+    for r in result["clips"]:
+        if "beats" in r:
+            each = ", ".join(f"{beat['ef']:.0f}" for beat in r["beats"]) or "none is whole, the clip is read as one"
+            print(f"{r['file']}, {r['regressor']}, beat by beat: {each}")
+    for name, scores in result.get("scores", {}).items():
+        r2 = "–" if scores["r2"] is None else f"{scores['r2']:.3f}"
+        print(
+            f"{name}: n {scores['n']}, R2 {r2}, MAE {scores['mae']:.2f}, RMSE {scores['rmse']:.2f} (EF points), "
+            f"{scores['coverage']:.0%} of true EFs in the 90 % intervals"
+        )

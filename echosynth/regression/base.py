@@ -118,6 +118,12 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """Features of clips in [-1, 1], normalised here: (B, 1, T, H, W) -> (B, D)."""
         return self.embed(self.normalised(x)).float()
 
+    @torch.no_grad()
+    def describe(self, clip: EchoClip) -> np.ndarray:
+        """What EF is read from, mean over a clip's windows: float32 (D,)."""
+        features: np.ndarray = self.features(self.windows(clip).to(self.device)).mean(0).cpu().numpy()
+        return features
+
     def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
         """Samples of what EF may be, for regressors that know more than one number.
 
@@ -144,13 +150,16 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
-    def windows(self, clip: EchoClip, size: int | None = None) -> torch.Tensor:
+    def windows(self, clip: EchoClip, size: int | None = None, around: Sequence[float] | None = None) -> torch.Tensor:
         """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1], windows half a length apart.
-
-        With another `size`, pixels, they show the same to an eye that wants more detail.
 
         A clip shorter than one window is played forwards and backwards until it is long enough, which keeps hearts
         beating where padding would stop them.
+
+        Args:
+            clip: of any frame rate, length and size.
+            size: pixels, for an eye that wants more detail; None for the contract's.
+            around: moments, s, in the middle of the windows, as far as the clip reaches; None for the whole clip.
         """
         c = self.contract
         # As many frames as the clip has instants for: the last one lies (n - 1) / fps after the first.
@@ -163,7 +172,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
             there_and_back = np.concatenate([pixels, pixels[::-1][1:-1]]) if len(pixels) > 2 else pixels
             pixels = np.resize(there_and_back, (c.frames, *pixels.shape[1:]))
         last = len(pixels) - c.frames
-        starts = sorted({min(last, k * (c.frames // 2)) for k in range(last // (c.frames // 2) + 2)})
+        if around is None:
+            starts = sorted({min(last, k * (c.frames // 2)) for k in range(last // (c.frames // 2) + 2)})
+        else:
+            starts = [min(last, max(0, round(moment * c.fps) - c.frames // 2)) for moment in around]
         return torch.stack([to_network(pixels[s : s + c.frames]) for s in starts])[:, None]
 
     @torch.no_grad()
@@ -172,20 +184,24 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return (self(x) + self(x.flip(-1))) / 2 if self.contract.mirrored else self(x)
 
     @torch.no_grad()
-    def predict(self, clips: Sequence[EchoClip]) -> list[EFPrediction]:
+    def predict(
+        self, clips: Sequence[EchoClip], around: Sequence[Sequence[float] | None] | None = None
+    ) -> list[EFPrediction]:
         """Measure EF clip by clip, with bounded memory.
 
         Args:
             clips: any frame rate, length and size.
+            around: for each clip the moments, s, in the middle of its windows, e.g. its beats' end-systoles; None for
+                windows over the whole clip.
 
         Returns:
             One prediction per clip.
         """
         self.eval()
         answers = []
-        for clip in clips:
+        for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
-            for part in self.windows(clip).split(8):
+            for part in self.windows(clip, around=moments or None).split(8):
                 values += self.read(part.to(self.device)).clamp(0, 100).tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values)))

@@ -203,8 +203,10 @@ class EchoE3Net(EFRegressor):
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.detector = BorderDetector(widths[-2:], dim)
         described = 4 * sum(widths[-2:]) + 3 * dim
+        # Each feature by its own spread over clips: most of a feature vector is alike for all of them, and normalised
+        # as a whole it drove every hidden unit to where nothing gets through.
         self.aggregate = nn.Sequential(
-            nn.LayerNorm(described), nn.Linear(described, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+            nn.BatchNorm1d(described), nn.Linear(described, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
         )
         self.head = nn.Linear(hidden, 1)
 

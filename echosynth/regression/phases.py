@@ -1,7 +1,29 @@
 """Moments of the heart beat, found in the volume of the ventricle."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+from echosynth.regression.base import EFRegressor
+from echosynth.video.clip import EchoClip
+
+SHORTEST_BEAT = 0.3  # s, 200 beats a minute
+STILL = 0.02  # share of the volume: a ventricle that moves less does not beat
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One beat of a clip.
+
+    Attributes:
+        ed: end-diastole, s from the clip's first frame.
+        es: the end-systole after it.
+    """
+
+    ed: float
+    es: float
 
 
 def find_phases(curve: torch.Tensor) -> torch.Tensor:
@@ -19,3 +41,57 @@ def find_phases(curve: torch.Tensor) -> torch.Tensor:
     whole = after.amin(1) <= smooth.amin(1) + 0.1 * span
     es = torch.where(whole, late, smooth.argmin(1))
     return torch.stack([ed, (ed + es) // 2, es], dim=1)
+
+
+@torch.no_grad()
+def read_curve(model: EFRegressor, clip: EchoClip) -> np.ndarray:
+    """Volume at every instant of a whole clip, at the regressor's frame rate; windows that overlap are averaged.
+
+    Raises:
+        ValueError: the regressor reads no curve.
+    """
+    windows = model.windows(clip)
+    c = model.contract
+    count = int((clip.num_frames - 1) / clip.fps * c.fps + 1e-6) + 1
+    last = max(count, c.frames) - c.frames
+    total, seen = np.zeros(last + c.frames), np.zeros(last + c.frames)
+    for k, window in enumerate(windows.split(1)):
+        curve = model(window.to(model.device), details=True).curve
+        if curve is None:
+            raise ValueError(f"a {type(model).__name__} reads no volume curve")
+        start = min(last, k * (c.frames // 2))
+        total[start : start + c.frames] += curve[0].cpu().numpy()
+        seen[start : start + c.frames] += 1
+    curve_all: np.ndarray = (total / seen)[:count]
+    return curve_all
+
+
+def find_beats(model: EFRegressor, clip: EchoClip) -> list[Beat]:
+    """The whole beats of a clip, by a regressor that reads volumes; see `split_beats`."""
+    rate = model.contract.fps
+    return [Beat(ed / rate, es / rate) for ed, es in split_beats(read_curve(model, clip), rate)]
+
+
+def split_beats(curve: np.ndarray, rate: float) -> list[tuple[int, int]]:
+    """Frames of end-diastole and the end-systole after it, for every beat of a volume curve (T,) at `rate` Hz.
+
+    An end-systole is the emptiest moment between two at which the ventricle was filled to more than the middle of its
+    range, or between such a moment and the curve's end; it counts once half of the range was emptied.
+    """
+    smooth = np.convolve(np.pad(curve, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    low, high = np.quantile(smooth, [0.02, 0.98])
+    if high - low < STILL * high:
+        return []
+    filled, emptied = low + 0.6 * (high - low), low + 0.4 * (high - low)
+    beats: list[tuple[int, int]] = []
+    ed = es = None
+    for t, volume in enumerate(smooth):
+        if volume >= filled and es is not None:  # the next beat fills
+            beats, ed, es = [*beats, (ed, es)], None, None  # type: ignore[list-item]
+        if volume >= filled and (ed is None or volume >= smooth[ed]):
+            ed = t
+        if volume <= emptied and ed is not None and (es is None or volume < smooth[es]):
+            es = t
+    if es is not None and es < len(smooth) - 1:
+        beats.append((ed, es))  # type: ignore[arg-type]
+    return [beat for k, beat in enumerate(beats) if k == 0 or (beat[1] - beats[k - 1][1]) / rate >= SHORTEST_BEAT]

@@ -94,6 +94,29 @@ def ef_histogram(before: ArrayLike, after: ArrayLike, title: str = "EF before an
     return figure
 
 
+def embedding_map(features: ArrayLike, ef: ArrayLike, title: str) -> Figure:
+    """Draw clips by the first two principal components of their embeddings, coloured by EF.
+
+    Args:
+        features: (n, d), n >= 3.
+        ef: (n,) true EF, per cent.
+        title: title of the figure.
+
+    Raises:
+        ValueError: there are fewer than three clips, or not one EF for each.
+    """
+    x, truth = np.asarray(features, dtype=np.float64), np.asarray(ef, dtype=np.float64)
+    if x.ndim != 2 or len(x) < 3 or truth.shape != x.shape[:1]:
+        raise ValueError(f"need three embeddings or more with one EF each, got {x.shape} and {truth.shape}")
+    left, size, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    places, share = left[:, :2] * size[:2], size**2 / np.sum(size**2)
+    figure, axes = _blank(title)
+    shown = axes.scatter(places[:, 0], places[:, 1], c=truth, s=18, cmap="viridis", vmin=10, vmax=85, linewidths=0)
+    figure.colorbar(shown, ax=axes, label="EF (%)", shrink=0.8)
+    axes.set(xlabel=f"first component ({share[0]:.0%})", ylabel=f"second component ({share[1]:.0%})")
+    return figure
+
+
 def figure_to_png(figure: Figure, dpi: int = 120) -> bytes:
     """Return the figure as a PNG file in memory."""
     buffer = io.BytesIO()

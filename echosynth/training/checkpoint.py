@@ -22,14 +22,14 @@ from echosynth.errors import CheckpointError
 KEEP = 2
 
 
-def load_weights(model: nn.Module, folder: Path, may_lack: str = "", part: str = "") -> None:
+def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tuple[str, ...] = ()) -> None:
     """Give a fresh network the weights of a finished one, e.g. to fine-tune it.
 
     Args:
         model: changed in place.
         folder: as a training run or `save_pretrained` left it.
         may_lack: parts whose name begins like this stay fresh where the folder does not have them.
-        part: take only what has a name that begins like this; everything else stays fresh.
+        parts: take only what has a name that begins like one of these; everything else stays fresh.
 
     Raises:
         CheckpointError: the folder holds no weights, or weights of another shape.
@@ -37,9 +37,9 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", part: str =
     try:
         found = load_file(folder / "diffusion_pytorch_model.safetensors")
         own = model.state_dict()
-        if part:
-            fresh = {k: v for k, v in own.items() if not k.startswith(part)}
-            found = {k: v for k, v in found.items() if k.startswith(part)}
+        if parts:
+            fresh = {k: v for k, v in own.items() if not k.startswith(parts)}
+            found = {k: v for k, v in found.items() if k.startswith(parts)}
         else:
             fresh = {k: v for k, v in own.items() if may_lack and k.startswith(may_lack) and k not in found}
         model.load_state_dict(found | fresh)

@@ -39,7 +39,7 @@ class RegressorConfig(StrictModel):
         network: class, e.g. "R2Plus1D".
         arguments: of that class.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
-        init_part: take only the weights whose name begins like this from there, e.g. "encoder." of another system.
+        init_parts: take only weights whose names begin like these from there, e.g. "encoder." of another system.
         augmentation: random changes of training clips.
         loss: what is scored beside EF.
         optim: optimiser.
@@ -54,7 +54,7 @@ class RegressorConfig(StrictModel):
     network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho", "MCSDR", "FrameAware"]
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
-    init_part: str = ""
+    init_parts: tuple[str, ...] = ()
     augmentation: AugmentConfig = AugmentConfig()
     loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
@@ -68,7 +68,7 @@ class RegressorConfig(StrictModel):
         """
         fresh = REGRESSORS[self.network](**self.arguments)
         if self.init is not None:
-            load_weights(fresh, self.init, part=self.init_part)
+            load_weights(fresh, self.init, parts=self.init_parts)
         return fresh
 
 
@@ -135,7 +135,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         config.seed,
         config.pace,
         fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.loss} {config.init} {config.init_part}",
+        f" {config.augmentation} {config.loss} {config.init} {config.init_parts}",
         validation=validation,
         report=report,
     )

@@ -7,6 +7,8 @@ import pytest
 
 from echosynth.augmentation.manifest import Manifest
 from echosynth.commands import production
+from echosynth.regression import phases
+from echosynth.regression.phases import Beat
 from echosynth.video.files import load_video
 
 
@@ -120,7 +122,27 @@ def test_a_panel_reads_a_dataset_with_truth(echosynth, tmp_path):
     scores = done.json["scores"]["panel"]
     assert sum(band["n"] for band in scores["bands"]) == 3
     assert set(scores["auroc"]) == {"35", "40", "45", "50"}
-    assert len(list((tmp_path / "plots").glob("*.png"))) == 6
+    kinds = {path.name.split("_", 1)[1] for path in (tmp_path / "plots").glob("judge_*.png")}
+    assert kinds == {f"frame_transformer_{kind}.png" for kind in ("scatter", "bland_altman", "embedding")}
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 3 + 3 + 2  # a panel has no embedding
+
+
+def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp_path, monkeypatch):
+    beats = [Beat(0.1, 0.3), Beat(0.9, 1.1)]
+    monkeypatch.setattr(phases, "find_beats", lambda model, clip: beats)
+    words = ("measure", phantom_video, "--regressor", "gate_r2plus1d", "--beats")
+    done = echosynth(*words, "--embeddings", tmp_path / "e.npz", "--json")
+    assert done.code == 0, done.err
+    (clip,) = done.json["clips"]
+    assert [(beat["ed"], beat["es"]) for beat in clip["beats"]] == [(0.1, 0.3), (0.9, 1.1)]
+    assert clip["ef"] == pytest.approx(np.mean([beat["ef"] for beat in clip["beats"]]))
+    kept = np.load(tmp_path / "e.npz")
+    assert kept["files"].tolist() == [clip["file"]]
+    assert kept["gate_r2plus1d"].shape[0] == 1
+    assert "beat by beat: " in echosynth(*words).out
+    beats.clear()
+    assert echosynth(*words, "--json").json["clips"][0]["beats"] == []
+    assert "none is whole" in echosynth(*words).out
 
 
 def test_a_heart_rate_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echosynth.report.figures import bland_altman, ef_histogram, ef_scatter, figure_to_png
+from echosynth.report.figures import bland_altman, ef_histogram, ef_scatter, embedding_map, figure_to_png
 from echosynth.report.sheet import contact_sheet, frame_indices
 from echosynth.video.clip import EchoClip
 
@@ -55,3 +55,17 @@ def test_contact_sheet_shows_the_frames() -> None:
     assert {20, 120, 220} <= greys
     with pytest.raises(ValueError, match="label"):
         contact_sheet([clip], [])
+
+
+def test_embedding_map_shows_every_clip_along_its_first_component() -> None:
+    rng = np.random.default_rng(0)
+    ef = rng.uniform(10, 85, 40)
+    features = np.outer(ef, [3.0, -4.0, 0.0]) + rng.normal(0, 0.1, (40, 3))
+    figure = embedding_map(features, ef, "map")
+    shown = figure.axes[0].collections[0]
+    assert abs(np.corrcoef(shown.get_offsets()[:, 0], ef)[0, 1]) > 0.999
+    np.testing.assert_array_equal(shown.get_array(), ef)
+    with pytest.raises(ValueError, match="three embeddings"):
+        embedding_map(features[:2], ef[:2], "map")
+    with pytest.raises(ValueError, match="one EF each"):
+        embedding_map(features, ef[:5], "map")
