@@ -4,6 +4,7 @@ A reader of one layout is one file of this folder with one class that has this s
 folder has. Opening a dataset reads tables only. A video is decoded when its clip is asked for.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,22 @@ class ClipEntry:
     fps: float | None = None
     num_frames: int | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """What `facts` say of the patient as numbers, see `EchoClip.attributes`; what is no number is not known."""
+        found = {}
+        sex = self.facts.get("sex", "").strip().lower()[:1]
+        if sex in ("f", "m"):
+            found["sex"] = float(sex == "m")
+        for name in ("age", "weight", "height"):
+            try:
+                value = float(self.facts.get(name, ""))
+            except ValueError:
+                continue
+            if math.isfinite(value) and value >= 0:
+                found[name] = value
+        return found
 
 
 class ClipDataset(Protocol):
@@ -88,7 +105,7 @@ def read_clips(
                 raise
             pass_over(str(error))
             continue
-        yield entry, clip
+        yield entry, clip.replace(attributes=entry.attributes)
 
 
 def tell_names(names: Sequence[str], at_most: int = 5) -> str:

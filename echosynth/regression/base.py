@@ -5,7 +5,7 @@ window is normalised to zero mean and unit spread before the network sees it: of
 most on scanners that the training never saw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +137,9 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """
         return None
 
+    def meet(self, attributes: torch.Tensor) -> None:
+        """Learn the scale of the training patients' attributes (N, 4), NaN where not known; most use none."""
+
     @torch.no_grad()
     def centre(self, error: float) -> None:
         """Take a mean error on whole clips, EF points, out of every answer."""
@@ -179,8 +182,16 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return torch.stack([to_network(pixels[s : s + c.frames]) for s in starts])[:, None]
 
     @torch.no_grad()
-    def read(self, x: torch.Tensor) -> torch.Tensor:
-        """EF of windows in [-1, 1], mean of both sides if the contract says so: (B, 1, T, H, W) -> (B,), per cent."""
+    def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
+        """EF of windows of one clip, mean of both sides if the contract says so.
+
+        Args:
+            x: (B, 1, T, H, W) in [-1, 1].
+            attributes: what is known of the patient, see `EchoClip`; most regressors use none.
+
+        Returns:
+            (B,), per cent.
+        """
         return (self(x) + self(x.flip(-1))) / 2 if self.contract.mirrored else self(x)
 
     @torch.no_grad()
@@ -202,7 +213,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
             for part in self.windows(clip, around=moments or None).split(8):
-                values += self.read(part.to(self.device)).clamp(0, 100).tolist()
+                values += self.read(part.to(self.device), clip.attributes).clamp(0, 100).tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values)))
         return answers

@@ -11,7 +11,8 @@ one the attention never learns), attributes are scaled by the training patients 
 instead of guessed.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,11 @@ from echosynth.regression.score_head import ScoreHead
 from echosynth.regression.uniformer import UniFormer
 
 ATTRIBUTES = ("age", "sex", "weight", "height")  # years, 0 female and 1 male, kg, cm
+
+
+def order_attributes(known: Mapping[str, float]) -> torch.Tensor:
+    """Attributes by name to (4,), NaN where not known."""
+    return torch.tensor([known.get(name, math.nan) for name in ATTRIBUTES])
 
 
 class AttributeTokens(nn.Module):
@@ -157,6 +163,17 @@ class MCSDR(EFRegressor):
         """Paths of samples of EF, per cent: (steps + 1, B, count), noise first, the answer last."""
         tokens, missing = self.condition(x, attributes)
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
+
+    def meet(self, attributes: torch.Tensor) -> None:
+        """See `EFRegressor.meet`."""
+        self.attributes.fit(attributes)
+
+    @torch.no_grad()
+    def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
+        """See `EFRegressor.read`."""
+        known = order_attributes(attributes).expand(len(x), -1).to(x.device) if attributes else None
+        ef: torch.Tensor = self(x, attributes=known)
+        return (ef + self(x.flip(-1), attributes=known)) / 2 if self.contract.mirrored else ef
 
     def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
         """See `EFRegressor.draws`."""

@@ -101,7 +101,8 @@ class RegressionLoss(StrictModel):
     def _denoise(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss of the standardised EF; about 1 for an untrained network."""
         sigma, clean = batch["sigma"], ((batch["ef"] - EF_MIDDLE) / EF_UNIT)[:, None]
-        said: EFDetails = model(batch["clip"], details=True, noisy=(clean + sigma * batch["noise"], sigma))
+        noisy = (clean + sigma * batch["noise"], sigma)
+        said: EFDetails = model(batch["clip"], details=True, attributes=batch["attributes"], noisy=noisy)
         denoised = _said(said.denoised, "score")
         return (EDMPreconditioning(1.0).loss_weight(sigma) * (denoised - clean) ** 2).mean()
 

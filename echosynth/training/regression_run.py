@@ -126,6 +126,8 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     held_out = open_source(config.validation)
     validation = RegressionTask(held_out, *shape, None, config.loss)
     training = RegressionTask(open_source(config.data), *shape, config.augmentation, config.loss)
+    if config.init is None or config.init_parts:  # finished weights keep the scale that they were trained with
+        model.meet(training.source.patients())
     final = run_training(
         config.name,
         training,

@@ -67,6 +67,10 @@ class MeasuredSource(Protocol):
         """Draw windows with their EF, and their landmarks if `traced`; so many `windows` of each clip, one by one."""
         ...
 
+    def patients(self) -> torch.Tensor:
+        """What is known of every clip's patient, (N, 4) in the order of `ATTRIBUTES`; NaN where not known."""
+        ...
+
 
 ONLY_EF = RegressionLoss()
 
@@ -122,7 +126,7 @@ class RegressionTask:
             x, landmarks = augment(x, landmarks, self.augmentation, generator)
         batch = {"clip": x, "ef": drawn.ef.float(), "curve": drawn.curve.gather(1, moments), "landmarks": landmarks}
         if self.loss.score is not None:
-            batch |= self.loss.score.draw(size, generator)
+            batch |= self.loss.score.draw(size, generator) | {"attributes": drawn.attributes}
         return batch
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Where training clips come from: a rendered phantom set, or a dataset on disk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.regression.volumes import ROWS, order_landmarks
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 
@@ -74,6 +75,7 @@ class MeasuredDraw:
         curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
         landmarks: (count, 2, 21, 2, 2), the endocardium at ED and ES, see regression/volumes.py; NaN where not known.
         traced: int64 (count, 2), the frames that they belong to.
+        attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
     """
 
     clips: list[np.ndarray]
@@ -81,14 +83,14 @@ class MeasuredDraw:
     curve: torch.Tensor
     landmarks: torch.Tensor
     traced: torch.Tensor
+    attributes: torch.Tensor
 
     @staticmethod
     def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
-        """Clips whose endocardium nobody has traced."""
+        """Clips whose endocardium nobody has traced, of patients of whom nothing is known."""
         count = len(clips)
-        return MeasuredDraw(
-            clips, ef, curve, torch.full((count, 2, ROWS, 2, 2), torch.nan), torch.zeros(count, 2, dtype=torch.long)
-        )
+        landmarks, traced = torch.full((count, 2, ROWS, 2, 2), torch.nan), torch.zeros(count, 2, dtype=torch.long)
+        return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
 
 
 class PhantomSource:
@@ -129,6 +131,10 @@ class PhantomSource:
         curve = torch.from_numpy(self.set.curve[indices])
         return ClipDraw(clips, frames, known, torch.ones(curve.shape, dtype=torch.bool), curve)
 
+    def patients(self) -> torch.Tensor:
+        """See `MeasuredSource.patients`; phantoms have no age."""
+        return torch.full((len(self), len(ATTRIBUTES)), torch.nan)
+
     def draw_tracked(
         self, count: int, cut: slice, size: int, generator: torch.Generator
     ) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
@@ -154,9 +160,11 @@ class PhantomSource:
         indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
         clips = [self.set.clip(i) for i in indices]
         ef, curve = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
+        drawn = MeasuredDraw.untraced(clips, ef, curve)
         if not traced:
-            return MeasuredDraw.untraced(clips, ef, curve)
-        return MeasuredDraw(clips, ef, curve, *self.set.trace(indices))
+            return drawn
+        landmarks, frames = self.set.trace(indices)
+        return replace(drawn, landmarks=landmarks, traced=frames)
 
 
 class DatasetSource:
@@ -185,12 +193,17 @@ class DatasetSource:
         self.size = self.store.size
         # The other layouts hold masks and polygons; EchoNet's tracings are the landmarks themselves.
         self.dataset = dataset if isinstance(dataset, EchoNetDataset) else None
+        self.attributes = {entry.name: order_attributes(entry.attributes) for entry in entries}
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def patients(self) -> torch.Tensor:
+        """See `MeasuredSource.patients`."""
+        return torch.stack([self.attributes[self.store.clips[k].name] for k in self.rows])
 
     def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
         """Random clips, each `windows` times, and for each where its window starts."""
@@ -219,6 +232,7 @@ class DatasetSource:
         cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
         unknown = torch.full(cut.shown.shape, torch.nan)
         drawn = MeasuredDraw.untraced(list(cut.clips.numpy()), self._ef(picks), unknown)
+        drawn.attributes.copy_(torch.stack([self.attributes[self.store.clips[pick].name] for pick in picks]))
         if traced and self.dataset is not None:
             for k, (pick, first) in enumerate(zip(picks, cut.firsts.tolist(), strict=True)):
                 clip = self.store.clips[pick]

@@ -4,8 +4,8 @@ Legend of shapes used in the whole package: B batch, C channels (1, grey), T tim
 Clips in files and in `EchoClip` are uint8 (T, H, W), 0-255; inside networks they are float (B, C, T, H, W) in [-1, 1].
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ class EchoClip:
         ed_frame: index of the end-diastolic frame, or None.
         es_frame: index of the end-systolic frame, or None.
         source: where the clip comes from, for messages and manifests.
+        attributes: what is known of the patient: "age" years, "sex" 0 female and 1 male, "weight" kg, "height" cm.
 
     Raises:
         ValueError: a field is outside its range.
@@ -37,6 +38,7 @@ class EchoClip:
     ed_frame: int | None = None
     es_frame: int | None = None
     source: str = ""
+    attributes: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or 0 in self.pixels.shape:

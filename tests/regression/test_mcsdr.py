@@ -5,12 +5,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from echosynth.regression.mcsdr import MCSDR, AttributeTokens
+from echosynth.data.dataset import read_clips
+from echosynth.data.layouts import open_dataset
+from echosynth.regression.mcsdr import MCSDR, AttributeTokens, order_attributes
 from echosynth.regression.score_head import ScoreHead
 from echosynth.seeding import make_generator
 from echosynth.training.regression_loss import RegressionLoss, ScoreConfig
 from echosynth.training.regression_task import RegressionTask
-from echosynth.training.sources import PhantomSource
+from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource
+from tests.data.fake_datasets import write_pediatric
 from tests.fake_set import write_fake_set
 
 SMALL = {"frames": 8, "size": 32, "channels": 1, "widths": (8, 8, 16, 16), "blocks": (1,) * 4, "head_dim": 8, "dim": 16}
@@ -115,3 +118,32 @@ def test_an_untrained_network_loses_about_one(tmp_path) -> None:
     loss = task.compute_loss(MCSDR(**SMALL), task.make_batch(8, make_generator(0)))
     assert 0.5 < float(loss.detach()) < 2
     loss.backward()
+
+
+def test_patients_of_a_dataset_reach_training_and_prediction(tmp_path) -> None:
+    root = write_pediatric(tmp_path / "set", patients=20)
+    dataset = open_dataset(root, "A4C")
+    config = DatasetSourceConfig(
+        root=root, view="A4C", split="TRAIN", num_frames=8, fps=16.0, cache=tmp_path / "decoded"
+    )
+    source = DatasetSource(config)
+    known = {entry.name: entry.attributes for entry in dataset.entries}
+    assert any(len(attributes) == 4 for attributes in known.values())
+    patients = source.patients()
+    expected = torch.stack([order_attributes(known[source.store.clips[k].name]) for k in source.rows])
+    torch.testing.assert_close(patients, expected, equal_nan=True)
+    model = MCSDR(**(SMALL | {"size": 56})).train()
+    model.meet(patients)
+    torch.testing.assert_close(model.attributes.middle[0], patients[:, 0].nanmean())
+    model.attributes.dropout = 0.0
+    task = RegressionTask(source, 16, 8, 56, None, RegressionLoss(score=ScoreConfig(draws=4)))
+    batch = task.make_batch(8, make_generator(0))
+    assert {tuple(row) for row in batch["attributes"].nan_to_num(-1).tolist()} <= {
+        tuple(row) for row in patients.nan_to_num(-1).tolist()
+    }
+    task.compute_loss(model, batch).backward()
+    assert any(float(p.grad.abs().sum()) > 0 for p in model.attributes.encode[0].parameters())
+    entry, clip = next((entry, clip) for entry, clip in read_clips(dataset) if len(entry.attributes) == 4)
+    assert clip.attributes == entry.attributes
+    model.eval()
+    assert model.predict([clip])[0].ef != model.predict([clip.replace(attributes={})])[0].ef
