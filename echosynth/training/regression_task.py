@@ -19,13 +19,20 @@ from echosynth.video.clip import to_network
 class AugmentConfig(ViewJitter):
     """Random changes of a training clip, the same for all its frames; 0 turns one off.
 
+    Turned, scaled and shifted views stand for EchoNet-Dynamic's padded crops and CoReEcho's affine changes, the grey
+    map for gain and contrast; speckle and shadows are what MCSDR's code describes and leaves out.
+
     Attributes:
         noise: largest spread of added noise, in [-1, 1] units.
+        speckle: largest spread of noise that multiplies light, a share.
+        shadow: share of clips with a rib's shadow, a dark wedge from the probe down.
         slow: largest share of the window that is left out by showing the rest in slow motion, from a random moment on.
         mirror: share of clips that are mirrored left to right.
     """
 
     noise: float = 0.15
+    speckle: float = Field(default=0.0, ge=0)
+    shadow: float = Field(default=0.0, ge=0, le=1)
     slow: float = Field(default=0.25, ge=0, lt=1)
     mirror: float = Field(default=0.5, ge=0, le=1)
 
@@ -38,10 +45,27 @@ def augment(
     turned = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
     views = JitteredViews.draw(count, config, generator)
     shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
+    if config.speckle or config.shadow:
+        light = (shown + 1) / 2
+        rough = config.speckle * torch.rand(count, generator=generator)[:, None, None, None]
+        light = light * (1 + rough * torch.randn(shown.shape, generator=generator)).clamp_min(0)
+        shown = 2 * (light * cast_shadows(count, shown.shape[-1], config.shadow, generator)).clamp(0, 1) - 1
     spread = config.noise * torch.rand(count, generator=generator)[:, None, None, None]
     shown = shown + spread * torch.randn(shown.shape, generator=generator)
     landmarks = views.carry(torch.where(turned[..., None], mirror_landmarks(landmarks), landmarks))
     return shown[:, None], landmarks
+
+
+def cast_shadows(count: int, size: int, share: float, generator: torch.Generator) -> torch.Tensor:
+    """What is left of the light, (count, 1, size, size) in [0, 1], behind ribs that some clips show.
+
+    The probe is in the middle of the upper edge, as in pictures cropped the EchoNet way.
+    """
+    line = (torch.arange(size) + 0.5) / size
+    angle = torch.atan2(line[None, :] - 0.5, line[:, None])
+    at, width, depth, one = torch.rand(4, count, 1, 1, 1, generator=generator)
+    wedge = torch.exp(-0.5 * ((angle - (1.2 * at - 0.6)) / (0.04 + 0.08 * width)) ** 2)
+    return 1 - (one < share) * (0.4 + 0.5 * depth) * wedge
 
 
 def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) -> torch.Tensor:

@@ -14,7 +14,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_run import RegressorConfig, refresh_batch_norm
-from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, slow_down
+from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, cast_shadows, slow_down
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
 
@@ -156,3 +156,29 @@ def test_centring_moves_every_answer_by_the_error() -> None:
         before = model(x)
         model.centre(2.5)
         torch.testing.assert_close(model(x), before - 2.5)
+
+
+def test_shadows_fall_from_the_probe_down_on_the_share_that_was_asked_for() -> None:
+    left = cast_shadows(400, 32, 0.3, make_generator(0))
+    shadowed = left.amin(dim=(1, 2, 3)) < 0.9
+    assert float(shadowed.float().mean()) == pytest.approx(0.3, abs=0.08)
+    assert (left[~shadowed] == 1).all()
+    some = left[shadowed, 0]
+    assert 0.05 < float(some.min())
+    darkest = some.argmin(dim=2).float() - 15.5  # a straight line through the probe
+    slope = darkest / (torch.arange(32) + 0.5)
+    assert (slope[:, 8:].std(1) < 0.12).all()
+    assert cast_shadows(5, 8, 0.0, make_generator(1)).eq(1).all()
+
+
+def test_speckle_multiplies_light_and_leaves_darkness_dark() -> None:
+    clip = torch.full((6, 1, 2, 24, 24), -1.0)
+    clip[..., 12:, :] = 0.2
+    rough = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0, speckle=0.5)
+    landmarks = torch.full((6, 2, 21, 2, 2), torch.nan)
+    shown, _ = augment(clip, landmarks, rough, make_generator(2))
+    assert (shown[..., :11, :] == -1).all()
+    spread = shown[..., 13:, :].std(dim=(1, 2, 3, 4))
+    assert float(spread.max()) > 0.2
+    plain, _ = augment(clip, landmarks, rough.model_copy(update={"speckle": 0.0}), make_generator(2))
+    torch.testing.assert_close(plain, clip)
