@@ -71,15 +71,13 @@ def look_into(model: "EFRegressor", clip: "EchoClip", title: str) -> "Explanatio
         said = model(window, details=True)
         paths = model.draws(window, SAMPLES, make_generator(0, "explain"))
         ef = float(model.read(window))
-    frames = window.shape[2]
-    # A regressor without moments of its own is shown at the beginning and in the middle.
-    phases = (0, frames // 2) if said.phases is None else tuple(said.phases[0].tolist())
+    phases = None if said.phases is None else said.phases[0].tolist()
     curve, landmarks = (None if part is None else part[0].cpu().numpy() for part in (said.curve, said.landmarks))
     return Explanation(
         title,
         from_network(model.windows(clip, SIDE)[0, 0]),
         model.contract.fps,
-        (phases[0], phases[1]),
+        None if phases is None else (phases[0], phases[1]),
         grad_cam(model, window, SIDE)[0].cpu().numpy(),
         landmarks,
         None if curve is None else curve / curve.max(),

@@ -24,7 +24,7 @@ class Explanation:
         title: of the figure.
         pixels: uint8 (T, H, W).
         fps: Hz.
-        phases: frames of end-diastole and end-systole.
+        phases: frames of end-diastole and end-systole; None if it finds none: the first and the middle one are drawn.
         heat: (T, H, W) in [0, 1], where it looked.
         landmarks: (2, 21, 2, 2), the endocardium at the two phases, shares of the side; None if it finds none.
         curve: (T,), volume as a share of the largest.
@@ -36,7 +36,7 @@ class Explanation:
     title: str
     pixels: np.ndarray
     fps: float
-    phases: tuple[int, int]
+    phases: tuple[int, int] | None
     heat: np.ndarray
     landmarks: np.ndarray | None
     curve: np.ndarray | None
@@ -54,13 +54,15 @@ def draw_explanation(seen: Explanation) -> Figure:
     axes = list(figure.subplots(1, columns, width_ratios=[1] * 4 + [1.3] * sum(extra)))
     truth = "" if seen.true_ef is None else f", true {seen.true_ef:.0f} %"
     figure.suptitle(f"{seen.title}: EF {seen.ef:.0f} %{truth}", fontsize=10)
-    for k, (name, frame) in enumerate(zip(("ED", "ES"), seen.phases, strict=True)):
+    shown = seen.phases or (0, len(seen.pixels) // 2)
+    for k, (name, frame) in enumerate(zip(("ED, ", "ES, "), shown, strict=True)):
         axes[k].imshow(seen.pixels[frame], cmap="gray", vmin=0, vmax=255)
         if seen.landmarks is not None:
             _draw_border(axes[k], seen.landmarks[k], seen.pixels.shape[-1])
-        axes[k].set_title(f"{name}, {frame / seen.fps:.2f} s", fontsize=8)
+        when = f"{name if seen.phases else ''}{frame / seen.fps:.2f} s"
+        axes[k].set_title(when, fontsize=8)
         axes[2 + k].imshow(paint_heat(seen.pixels[frame], seen.heat[frame]))
-        axes[2 + k].set_title(f"heat at {name}", fontsize=8)
+        axes[2 + k].set_title(f"heat, {when}", fontsize=8)
     for panel in axes[:4]:
         panel.set_axis_off()
     rest = axes[4:]
@@ -100,7 +102,7 @@ def _draw_curve(axes: Axes, seen: Explanation) -> None:
     assert seen.curve is not None
     time = np.arange(len(seen.curve)) / seen.fps
     axes.plot(time, 100 * seen.curve, color=BLUE, linewidth=1.2)
-    for frame in seen.phases:
+    for frame in seen.phases or ():
         axes.plot(time[frame], 100 * seen.curve[frame], "o", color=ORANGE, markersize=5)
     _label(axes, "volume by frame", "time (s)", "share of the largest (%)")
 

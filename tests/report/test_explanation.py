@@ -10,9 +10,10 @@ from echosynth.report.explanation import SHOWN_SIDE, Explanation, animate_heat, 
 
 def explanation(**known: Any) -> Explanation:
     rng = np.random.default_rng(0)
-    parts: dict[str, Any] = {"landmarks": None, "curve": None, "paths": None, "true_ef": None} | known
+    none: dict[str, Any] = {"landmarks": None, "curve": None, "paths": None, "true_ef": None}
+    parts = none | {"phases": (0, 3)} | known
     pixels, heat = rng.integers(0, 256, (6, 16, 16), dtype=np.uint8), rng.random((6, 16, 16))
-    return Explanation(title="a on b", pixels=pixels, fps=16.0, phases=(0, 3), heat=heat, ef=50.0, **parts)
+    return Explanation(title="a on b", pixels=pixels, fps=16.0, heat=heat, ef=50.0, **parts)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,9 @@ def test_the_animation_keeps_frames_and_places() -> None:
     painted = paint_heat(seen.pixels, seen.heat)
     means = moving.reshape(6, 16, SHOWN_SIDE // 16, 16, SHOWN_SIDE // 16, 3).mean(axis=(2, 4))
     assert np.corrcoef(means.ravel(), painted.ravel())[0, 1] > 0.95
+
+
+def test_moments_are_named_only_where_they_are_known() -> None:
+    titles = [axes.get_title() for axes in draw_explanation(explanation(phases=None)).axes]
+    assert titles == ["0.00 s", "0.19 s", "heat, 0.00 s", "heat, 0.19 s"]
+    assert draw_explanation(explanation()).axes[0].get_title() == "ED, 0.00 s"
