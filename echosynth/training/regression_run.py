@@ -20,9 +20,9 @@ from echosynth.training.cascade_run import prepare_source
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_task import AugmentConfig, RegressionTask
+from echosynth.training.regression_task import AugmentConfig, MeasuredSource, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
-from echosynth.training.sources import PhantomSource, SourceConfig, open_source
+from echosynth.training.sources import SourceConfig, open_source
 
 STATISTICS_BATCHES = 64
 
@@ -106,14 +106,16 @@ def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig) ->
 
 
 @torch.no_grad()
-def measure_held_out(model: EFRegressor, task: RegressionTask, source: PhantomSource) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted EF of every clip of a held-out phantom set, per cent, (N,) each."""
+def measure_held_out(model: EFRegressor, source: MeasuredSource) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted EF of every held-out clip, per cent, (N,) each; a whole clip as `predict` reads it."""
     model.eval()
-    predicted: list[float] = []
-    for begin in range(0, len(source), 16):
-        clips = [source.set.clip(i) for i in range(begin, min(begin + 16, len(source)))]
-        predicted += model.read(task.cut(clips).to(model.device)).tolist()
-    return source.set.scalars["ef"].astype(float), np.array(predicted)
+    truth, predicted = [], []
+    for clip in map(source.clip, range(len(source))):
+        windows = model.windows(clip).split(8)
+        values = [model.read(part.to(model.device), clip.attributes).cpu() for part in windows]
+        truth.append(clip.ef)
+        predicted.append(float(torch.cat(values).mean()))
+    return np.array(truth, dtype=float), np.array(predicted)
 
 
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
@@ -143,12 +145,12 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     )
     processes = PartialState(cpu=not torch.cuda.is_available())
     scored = (out / config.name / "scores.json").exists()
-    if processes.is_main_process and isinstance(held_out, PhantomSource) and not scored:
+    if processes.is_main_process and not scored:
         finished = REGRESSORS[config.network].from_pretrained(final)
         refresh_batch_norm(finished, training, config)
         if finished.wants_patients:
             finish(finished, training, config)
-        truth, predicted = measure_held_out(finished, validation, held_out)
+        truth, predicted = measure_held_out(finished, held_out)
         error = float((predicted - truth).mean())
         finished.centre(error)  # training's windows in slow motion leave one
         predicted -= error

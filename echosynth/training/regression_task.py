@@ -13,7 +13,7 @@ from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.sources import MeasuredDraw
-from echosynth.video.clip import to_network
+from echosynth.video.clip import EchoClip, to_network
 
 
 class AugmentConfig(ViewJitter):
@@ -89,6 +89,14 @@ class MeasuredSource(Protocol):
         self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
     ) -> MeasuredDraw:
         """Draw windows with their EF, and their landmarks if `traced`; so many `windows` of each clip, one by one."""
+        ...
+
+    def __len__(self) -> int:
+        """How many clips."""
+        ...
+
+    def clip(self, index: int) -> EchoClip:
+        """A whole clip, with its EF."""
         ...
 
     def patients(self) -> torch.Tensor:

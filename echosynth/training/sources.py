@@ -17,6 +17,7 @@ from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.regression.volumes import ROWS, order_landmarks
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
+from echosynth.video.clip import EchoClip
 
 
 class PhantomSourceConfig(PhantomSetConfig):
@@ -131,6 +132,10 @@ class PhantomSource:
         curve = torch.from_numpy(self.set.curve[indices])
         return ClipDraw(clips, frames, known, torch.ones(curve.shape, dtype=torch.bool), curve)
 
+    def clip(self, index: int) -> EchoClip:
+        """See `MeasuredSource.clip`."""
+        return EchoClip(np.asarray(self.set.clip(index)), self.fps, float(self.set.scalars["ef"][index]))
+
     def patients(self) -> torch.Tensor:
         """See `MeasuredSource.patients`; phantoms have no age."""
         return torch.full((len(self), len(ATTRIBUTES)), torch.nan)
@@ -193,7 +198,7 @@ class DatasetSource:
         self.size = self.store.size
         # The other layouts hold masks and polygons; EchoNet's tracings are the landmarks themselves.
         self.dataset = dataset if isinstance(dataset, EchoNetDataset) else None
-        self.attributes = {entry.name: order_attributes(entry.attributes) for entry in entries}
+        self.known = {entry.name: entry.attributes for entry in entries}
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
@@ -201,9 +206,18 @@ class DatasetSource:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def clip(self, index: int) -> EchoClip:
+        """See `MeasuredSource.clip`."""
+        row = self.rows[index]
+        stored, known = self.store.clips[row], self.known
+        return EchoClip(self.store.pixels(row).numpy(), stored.fps, stored.ef, attributes=known[stored.name])
+
     def patients(self) -> torch.Tensor:
         """See `MeasuredSource.patients`."""
-        return torch.stack([self.attributes[self.store.clips[k].name] for k in self.rows])
+        return self._attributes(self.rows)
+
+    def _attributes(self, picks: list[int]) -> torch.Tensor:
+        return torch.stack([order_attributes(self.known[self.store.clips[pick].name]) for pick in picks])
 
     def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
         """Random clips, each `windows` times, and for each where its window starts."""
@@ -232,7 +246,7 @@ class DatasetSource:
         cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
         unknown = torch.full(cut.shown.shape, torch.nan)
         drawn = MeasuredDraw.untraced(list(cut.clips.numpy()), self._ef(picks), unknown)
-        drawn.attributes.copy_(torch.stack([self.attributes[self.store.clips[pick].name] for pick in picks]))
+        drawn.attributes.copy_(self._attributes(picks))
         if traced and self.dataset is not None:
             for k, (pick, first) in enumerate(zip(picks, cut.firsts.tolist(), strict=True)):
                 clip = self.store.clips[pick]

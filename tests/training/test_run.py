@@ -13,11 +13,13 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from echosynth.data.layouts import open_dataset
 from echosynth.errors import ConfigError, OutputError
 from echosynth.training import cascade_run
 from echosynth.training.cascade_run import CascadeConfig, train_cascade
 from echosynth.training.regression_run import RegressorConfig, train_regressor
 from echosynth.video.lock import hold
+from tests.data.fake_datasets import write_pediatric
 from tests.fake_set import write_fake_set
 
 UNET = {"patch": 2, "widths": [32, 32], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
@@ -179,6 +181,36 @@ def test_a_regressor_learns_the_fake_hearts(tmp_path: Path) -> None:
     assert log[-1]["loss"] < 0.6 * log[0]["loss"]
     assert scores["n"] == 64
     assert 0 < json.loads((model / "config.json").read_text())["error90"] < 60
+
+
+def test_a_regressor_is_measured_on_the_held_out_clips_of_a_dataset(tmp_path: Path) -> None:
+    root, cache = write_pediatric(tmp_path / "set", patients=20), tmp_path / "decoded"
+    data = {"source": "dataset", "root": root, "view": "A4C", "num_frames": 8, "fps": 25.0, "cache": cache}
+    config = RegressorConfig.model_validate(
+        {
+            "kind": "regressor",
+            "name": "tiny",
+            "data": data | {"split": "TRAIN"},
+            "validation": data | {"split": "VAL"},
+            "network": "MCSDR",
+            "arguments": {"fps": 25, "frames": 8, "size": 56, "channels": 1, "widths": [8, 8, 16, 16]}
+            | {"blocks": [1] * 4, "head_dim": 8, "dim": 16},
+            "loss": {"score": {"draws": 4}},
+            "optim": OPTIM | {"steps": 2, "batch_size": 4},
+            "pace": PACE | {"validate_every": 0, "save_every": 2},
+        }
+    )
+    model = train_regressor(config, tmp_path / "run", lambda line: None)
+    scores = json.loads((tmp_path / "run" / "tiny" / "scores.json").read_text())["ceiling"]
+    held_out = [entry for entry in open_dataset(root, "A4C").entries if entry.split == "VAL"]
+    assert scores["n"] == len(held_out) == 2
+    assert scores["bias"] == pytest.approx(0, abs=1e-4)
+    assert json.loads((model / "config.json").read_text())["error90"] > 0
+    finished = load_file(model / "diffusion_pytorch_model.safetensors")
+    ages = torch.tensor(
+        [entry.attributes["age"] for entry in open_dataset(root, "A4C").entries if entry.split == "TRAIN"]
+    )
+    torch.testing.assert_close(finished["attributes.middle"][0], ages.mean())
 
 
 @pytest.mark.slow
