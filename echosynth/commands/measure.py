@@ -166,7 +166,9 @@ def _print(result: dict[str, Any]) -> None:
             print(f"{r['file']}, {r['regressor']}, beat by beat: {each}")
     for name, scores in result.get("scores", {}).items():
         r2 = "–" if scores["r2"] is None else f"{scores['r2']:.3f}"
+        reduced = scores["reduced"]
         print(
             f"{name}: n {scores['n']}, R2 {r2}, MAE {scores['mae']:.2f}, RMSE {scores['rmse']:.2f} (EF points), "
-            f"{scores['coverage']:.0%} of true EFs in the 90 % intervals"
+            f"{scores['coverage']:.0%} of true EFs in the 90 % intervals, "
+            f"EF <= 40 told in {reduced['accuracy']:.0%} (always the commoner answer: {reduced['majority']:.0%})"
         )

@@ -15,6 +15,7 @@ from echosynth.evaluation.ef_metrics import none_if_undefined
 
 BANDS = (0.0, 30.0, 40.0, 50.0, 60.0, 100.0)  # per cent
 THRESHOLDS = (35.0, 40.0, 45.0, 50.0)
+REDUCED = 40.0  # per cent: heart failure with reduced EF
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,28 @@ def auroc(truth: ArrayLike, measured: ArrayLike, threshold: float) -> float:
     return float(lower)
 
 
-def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
-    """Both, as plain values: {"bands": [...], "auroc": {"35": ..., ...}}, None where undefined."""
+def find_reduced(truth: ArrayLike, measured: ArrayLike, threshold: float = REDUCED) -> dict[str, float | None]:
+    """How measured EFs (n,) tell who has an EF at or below `threshold`.
+
+    Returns:
+        Accuracy, precision, recall, F1, and "majority": the accuracy of always giving the commoner answer, without
+        which accuracy means little. None where undefined.
+    """
+    weak, called = np.asarray(truth, float) <= threshold, np.asarray(measured, float) <= threshold
+    hits = int((weak & called).sum())
     return {
+        "accuracy": float((weak == called).mean()),
+        "majority": float(max(weak.mean(), 1 - weak.mean())),
+        "precision": hits / int(called.sum()) if called.any() else None,
+        "recall": hits / int(weak.sum()) if weak.any() else None,
+        "f1": 2 * hits / int(weak.sum() + called.sum()) if (weak | called).any() else None,
+    }
+
+
+def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
+    """All of them, as plain values: {"bands": [...], "auroc": {"35": ...}, "reduced": {...}}, None where undefined."""
+    return {
+        "reduced": find_reduced(truth, measured),
         "bands": [asdict(band) for band in error_by_band(truth, measured)],
         "auroc": {f"{at:g}": none_if_undefined(auroc(truth, measured, at)) for at in THRESHOLDS},
     }

@@ -7,9 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchmetrics.functional.classification import binary_auroc
+from torchmetrics.functional.classification import (
+    binary_accuracy,
+    binary_auroc,
+    binary_f1_score,
+    binary_precision,
+    binary_recall,
+)
 
-from echosynth.evaluation.clinical import auroc, clinical_scores, conformal_margin, error_by_band
+from echosynth.evaluation.clinical import auroc, clinical_scores, conformal_margin, error_by_band, find_reduced
 from echosynth.regression.base import EFPrediction
 from echosynth.regression.panel import read_as_panel
 
@@ -40,8 +46,24 @@ def test_every_clip_is_in_one_band() -> None:
     ]
 
 
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 40))
+def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, measured = rng.uniform(10, 85, n), rng.uniform(10, 85, n)
+    ours = find_reduced(truth, measured)
+    weak, called = torch.from_numpy(truth <= 40), torch.from_numpy(measured <= 40)
+    for name, theirs in (("accuracy", binary_accuracy), ("precision", binary_precision), ("recall", binary_recall)):
+        if ours[name] is not None:
+            assert ours[name] == pytest.approx(float(theirs(called.int(), weak.int())), abs=1e-6)
+    if ours["f1"] is not None:
+        assert ours["f1"] == pytest.approx(float(binary_f1_score(called.int(), weak.int())), abs=1e-6)
+    commoner = max(np.mean(truth <= 40), np.mean(truth > 40))
+    assert ours["majority"] == pytest.approx(commoner)
+
+
 def test_what_is_undefined_is_none() -> None:
     scores = clinical_scores([60.0, 70.0], [61.0, 69.0])
+    assert scores["reduced"] == {"accuracy": 1.0, "majority": 1.0, "precision": None, "recall": None, "f1": None}
     assert scores["auroc"] == {"35": None, "40": None, "45": None, "50": None}
 
 
