@@ -19,6 +19,7 @@ import yaml
 
 from echosynth.checkpoints import CARD_FILE, write_sums
 from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import render_model_card
 
@@ -76,7 +77,11 @@ def publish(args: argparse.Namespace) -> Path:
         what = "One A4C frame and a target LVEF in, a clip out."
     else:
         model = REGRESSORS[config["network"]].from_pretrained(args.folder)
-        model.to(torch.float16).save_pretrained(target)  # type: ignore[arg-type]
+        model.to(torch.float16)  # type: ignore[arg-type]
+        if isinstance(model, FrameAware) and model.process is not None:
+            # A Gaussian process is a sum of thousands of terms that nearly cancel: it stays in single precision.
+            model.process = REGRESSORS[config["network"]].from_pretrained(args.folder).process  # type: ignore[assignment]
+        model.save_pretrained(target)
         class_name = f"{type(model).__module__}.{type(model).__name__}"
         what = "EF of an A4C clip. " + args.config.read_text().splitlines()[0].removeprefix("# ")
     steps, hours, curve = read_logs(args.logs)

@@ -150,6 +150,10 @@ def _to_csv(readings: Sequence[Reading]) -> str:
     return buffer.getvalue()
 
 
+def _known(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def _print(result: dict[str, Any]) -> None:
     from echosynth.commands.gallery import print_table
     from echosynth.report.tables import Table
@@ -165,10 +169,10 @@ def _print(result: dict[str, Any]) -> None:
             each = ", ".join(f"{beat['ef']:.0f}" for beat in r["beats"]) or "none is whole, the clip is read as one"
             print(f"{r['file']}, {r['regressor']}, beat by beat: {each}")
     for name, scores in result.get("scores", {}).items():
-        r2 = "–" if scores["r2"] is None else f"{scores['r2']:.3f}"
-        reduced = scores["reduced"]
+        r2, reduced, mean = _known(scores["r2"], 3), scores["reduced"], scores["mean_mae"]
         print(
-            f"{name}: n {scores['n']}, R2 {r2}, MAE {scores['mae']:.2f}, RMSE {scores['rmse']:.2f} (EF points), "
+            f"{name}: n {scores['n']}, R2 {r2}, MAE {scores['mae']:.2f} (always the mean EF: {mean:.1f}), "
+            f"RMSE {scores['rmse']:.2f} EF points, bias {scores['bias']:+.1f}, slope {_known(scores['slope'])}, "
             f"{scores['coverage']:.0%} of true EFs in the 90 % intervals, "
             f"EF <= 40 told in {reduced['accuracy']:.0%} (always the commoner answer: {reduced['majority']:.0%})"
         )

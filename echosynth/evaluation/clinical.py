@@ -70,9 +70,15 @@ def find_reduced(truth: ArrayLike, measured: ArrayLike, threshold: float = REDUC
 
 
 def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
-    """All of them, as plain values: {"bands": [...], "auroc": {"35": ...}, "reduced": {...}}, None where undefined."""
+    """All of them, as plain values, None where undefined.
+
+    Returns:
+        {"bands": [...], "auroc": {"35": ...}, "reduced": {...}, "mean_mae": the error of always saying the mean}.
+    """
+    true = np.asarray(truth, float)
     return {
         "reduced": find_reduced(truth, measured),
+        "mean_mae": float(np.abs(true - true.mean()).mean()),
         "bands": [asdict(band) for band in error_by_band(truth, measured)],
         "auroc": {f"{at:g}": none_if_undefined(auroc(truth, measured, at)) for at in THRESHOLDS},
     }

@@ -63,6 +63,7 @@ def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
 
 def test_what_is_undefined_is_none() -> None:
     scores = clinical_scores([60.0, 70.0], [61.0, 69.0])
+    assert scores["mean_mae"] == 5.0
     assert scores["reduced"] == {"accuracy": 1.0, "majority": 1.0, "precision": None, "recall": None, "f1": None}
     assert scores["auroc"] == {"35": None, "40": None, "45": None, "50": None}
 
