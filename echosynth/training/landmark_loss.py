@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from echosynth.config import StrictModel
 from echosynth.regression.volumes import disc_ef
 
-NONSENSE = 60.0  # EF points: landmarks that are still further off than this learn from their places alone
+# Share of the side. Clips with a landmark further off learn from places alone: volume is a matter of lengths, so a long
+# axis whose ends are exchanged is as good as the right one, and to turn it about leads through no volume at all.
+NEAR = 0.15
 
 
 class LandmarkWeights(StrictModel):
@@ -47,14 +49,15 @@ class LandmarkWeights(StrictModel):
         known = ~landmarks.isnan()
         miss = 10 * (found - landmarks.nan_to_num()).abs()
         drawn = disc_ef(found)
-        sane = (drawn - ef).abs() < NONSENSE
+        distance = (found - landmarks.nan_to_num()).norm(dim=-1) * known.all(-1)
+        near = distance.flatten(1).amax(1) < NEAR
 
         def differ(other: torch.Tensor) -> torch.Tensor:
-            return (F.smooth_l1_loss(drawn / 10, other / 10, reduction="none") * sane).mean()
+            return (F.smooth_l1_loss(drawn / 10, other / 10, reduction="none") * near).mean()
 
         return (
             self.place * (miss * known).sum() / known.sum().clamp_min(1)
             + self.volume * differ(ef)
             + self.agree * differ(predicted)
-            + self.order * F.relu(-drawn.clamp_min(-200) / 100).mean()
+            + self.order * (near * F.relu(-drawn / 100)).mean()
         )

@@ -129,3 +129,28 @@ def test_tracings_of_a_dataset_are_landmarks_of_the_windows_that_show_them(tmp_p
 
 def _picks(source: DatasetSource, count: int, seed: int) -> tuple[list[int], list[float]]:
     return source._pick(count, make_generator(seed))
+
+
+def test_volume_counts_once_every_landmark_is_near_its_place() -> None:
+    truth = typical_hearts(3)
+    ef = disc_ef(truth)
+    swapped = truth.clone()
+    swapped[:, 1, 0] = swapped[:, 1, 0].flip(
+        -2
+    )  # the long axis of ES from the annulus to the apex: the volume is the same
+    whole = LandmarkWeights(place=0.0, volume=1.0, agree=1.0, order=1.0)
+    assert float(whole.compute(swapped, ef + 20, truth, ef)) == 0
+    shorter = truth.clone()
+    shorter[:, 1, 0, 1, 1] -= 0.05
+    assert float(whole.compute(shorter, ef, truth, ef)) > 0.05
+
+
+def typical_hearts(count: int) -> torch.Tensor:
+    """Landmarks (count, 2, 21, 2, 2) of upright ellipses, smaller at end-systole."""
+    z = (torch.arange(20) + 0.5) / 20
+    half = (z * (1 - z)).sqrt()
+    phases = []
+    for width in (0.24, 0.16):
+        chords = torch.stack([torch.stack([0.5 + side * width * half, 0.2 + 0.5 * z], -1) for side in (-1, 1)], dim=1)
+        phases.append(torch.cat([torch.tensor([[[0.5, 0.2], [0.5, 0.7]]]), chords]))
+    return torch.stack(phases).expand(count, -1, -1, -1, -1).clone()
