@@ -88,7 +88,9 @@ def _load(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         with torch.serialization.safe_globals(HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # torch's own words recommend to run the file's code
+        raise CheckpointError(f"{path} cannot be read as weights: it is none, or would have to run code") from error
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} cannot be read as weights: {reason}") from error
     if not isinstance(content, dict):
