@@ -20,6 +20,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from echosynth.data.dataset import ClipEntry, tell_names
 from echosynth.data.echonet_tables import NAME
+from echosynth.data.outlines import Outline, find_axis, trace_region
 from echosynth.errors import CorruptVideoError, DatasetError, SectorNotFoundError, SourceError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import MAX_CLIP_PIXELS, MAX_FPS, MAX_FRAME_PIXELS, MAX_FRAMES
@@ -29,6 +30,7 @@ from echosynth.video.sector import Sector, crop_to_echonet, find_sector
 VIEWS = {"A4C": "4CH", "A2C": "2CH"}
 SPLITS = {"TRAIN": "training", "VAL": "validation", "TEST": "testing"}
 LABELS = 4
+CAVITY, MYOCARDIUM, LEFT_ATRIUM = 1, 2, 3
 
 
 def find_patients(root: Path) -> list[Path]:
@@ -128,6 +130,22 @@ class CamusDataset:
         cropped = np.stack([crop_to_echonet(share, sector) for share in shares])
         labels = np.where(cropped.max(0) > 127, cropped.argmax(0) + 1, 0).astype(np.uint8)
         return np.concatenate([labels, labels[-2:0:-1]]) if self.mirror else labels
+
+    def outlines(self, index: int) -> list[Outline]:
+        """See `OutlinedDataset.outlines`; both borders at ED and ES, traced from the masks.
+
+        Raises:
+            CorruptVideoError: see `masks`.
+        """
+        if not self._sequence(index, "_gt").is_file():
+            return []
+        labels, info, found = self.masks(index), self.infos[index], []
+        for frame in (_frame(info, "ED", len(labels)), _frame(info, "ES", len(labels))):
+            axis = None if frame is None else find_axis(labels[frame] == CAVITY, labels[frame] == LEFT_ATRIUM)
+            if frame is not None and axis is not None:
+                cavity, heart = labels[frame] == CAVITY, np.isin(labels[frame], (CAVITY, MYOCARDIUM))
+                found.append(Outline(frame, trace_region(cavity, axis), trace_region(heart, axis)))
+        return found
 
     def _sequence(self, index: int, suffix: str = "") -> Path:
         folder = self.folders[index]

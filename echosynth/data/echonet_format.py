@@ -30,6 +30,7 @@ from echosynth.data.echonet_tables import (
     stem,
     write_table,
 )
+from echosynth.data.outlines import CHORDS, Outline
 from echosynth.errors import DatasetError, OutputError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video, write_avi
@@ -84,6 +85,11 @@ class EchoNetDataset:
         if self._tracings is None:
             self._tracings = read_tracings(self.root)
         return self._tracings.get(stem(file_name), [])
+
+    def outlines(self, index: int) -> list[Outline]:
+        """See `OutlinedDataset.outlines`."""
+        traced = self.tracings(self.entries[index].name)
+        return [Outline(t.frame, t.rows().reshape(-1, 2, 2)) for t in traced if len(t.chords) == CHORDS]
 
     def clip(self, index: int) -> EchoClip:
         """Return clip `index` with what the tables say of it.

@@ -17,6 +17,7 @@ import numpy as np
 
 from echosynth.data.dataset import ClipEntry, tell_names
 from echosynth.data.echonet_tables import NAME, read_csv, stem
+from echosynth.data.outlines import Outline, fill_polygon, find_axis, trace_region
 from echosynth.errors import DatasetError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video
@@ -118,6 +119,19 @@ class PediatricDataset:
         traced = [p for p in self.polygons.get(entry.name, []) if 0 <= p.frame < clip.num_frames]
         ed, es = (traced[0].frame, traced[-1].frame) if len(traced) >= 2 else (None, None)
         return clip.replace(ef=entry.ef, ed_frame=ed, es_frame=es, source=entry.name)
+
+    def outlines(self, index: int) -> list[Outline]:
+        """See `OutlinedDataset.outlines`; of A4C alone, as a short axis has no apex."""
+        if self.view != "A4C":
+            return []
+        found = []
+        for polygon in self.polygons.get(self.entries[index].name, []):
+            height, width = np.ceil(polygon.points.max(0)).astype(int)[::-1] + 2
+            cavity = fill_polygon(polygon.points, (height, width))
+            axis = find_axis(cavity)
+            if axis is not None:
+                found.append(Outline(polygon.frame, trace_region(cavity, axis)))
+        return found
 
     def problems(self) -> list[str]:
         """See `ClipDataset.problems`."""

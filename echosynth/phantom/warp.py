@@ -152,6 +152,26 @@ def find_tissue(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     return Tissue(s0, torch.where(is_lateral, q0, -q0), q, layers.endo, layers.epi)
 
 
+def outer_widths(
+    patient: Fields, s: torch.Tensor, cycle: Cycle, motion: Motion
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Where the epicardium is beside places along the axis of every frame.
+
+    Args:
+        patient: fields as (B,).
+        s: (B, T, N), cm, at most the frame's length.
+        cycle: timing.
+        motion: shape.
+
+    Returns:
+        How far the axis is bent aside there, and the half widths on the septal and the lateral side, (B, T, N), cm.
+    """
+    m, now = _Map(patient, cycle, motion), s.float()[..., None]
+    s0 = torch.where(now < 0, now, now * (m.length0 / m.length))
+    septal, lateral = (m.layers(s0, torch.full_like(s0, side, dtype=torch.bool)).epi for side in (False, True))
+    return m.bow(s0)[..., 0], septal[..., 0], lateral[..., 0]
+
+
 def place_tissue(patient: Fields, s0: torch.Tensor, q0: torch.Tensor, cycle: Cycle, motion: Motion) -> LVFrame:
     """The forward map, inverse of `find_tissue`: where is this tissue now?
 

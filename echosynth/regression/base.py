@@ -45,7 +45,8 @@ class EFDetails:
         ef: (B,), per cent.
         curve: (B, T), volume of every frame as a share of EDV.
         phases: (B, 2), frames of end-diastole and end-systole.
-        landmarks: (B, 2, 21, 2, 2), the endocardium at end-diastole and end-systole; see volumes.py.
+        landmarks: (B, 2, 1 or 2, 21, 2, 2), at end-diastole and end-systole the endocardium, and the epicardium behind
+            it where the regressor finds it too; see volumes.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
         reduced: (B,), log odds of an EF of at most 40 %.

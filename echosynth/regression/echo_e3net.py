@@ -30,7 +30,6 @@ from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
 from echosynth.regression.volumes import ROWS, disc_ef
 
 PHASES = 2  # end-diastole, end-systole
-POINTS = 2 * ROWS
 SANE = (-20.0, 100.0)  # EF by the method of discs that is taken for its word, per cent
 
 
@@ -109,18 +108,19 @@ class BorderDetector(nn.Module):
     Args:
         channels: of the two levels, the finer first.
         dim: width of a query, a multiple of 4.
+        borders: 1 for the endocardium, 2 for the epicardium too.
     """
 
     GAIN = 8.0  # of queries: attention becomes sharp at once where it pays, at the learning rate of everything else
     STEP = 0.2  # of the side: what a landmark's last step is counted in
 
-    def __init__(self, channels: Sequence[int], dim: int) -> None:
+    def __init__(self, channels: Sequence[int], dim: int, borders: int = 1) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.borders = dim, borders
         self.project = nn.ModuleList(nn.Conv2d(width, dim, 1) for width in channels)
         self.norm = nn.LayerNorm(dim)
         self.moments = nn.Linear(dim, PHASES)
-        self.queries = nn.Parameter(torch.randn(PHASES, POINTS, dim) * dim**-0.5 / self.GAIN)
+        self.queries = nn.Parameter(torch.randn(PHASES, borders * 2 * ROWS, dim) * dim**-0.5 / self.GAIN)
         self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         last = nn.Linear(dim, 2)
         nn.init.zeros_(last.weight)
@@ -143,14 +143,15 @@ class BorderDetector(nn.Module):
         return moments, torch.einsum("btp,btnd->bpnd", moments, tokens)
 
     def forward(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Find the endocardium.
+        """Find the borders.
 
         Args:
             fine: (B, T, C, H, H).
             coarse: (B, T, C', H / 2, H / 2).
 
         Returns:
-            Moments of each phase (B, 2), landmarks (B, 2, ROWS, 2, 2), shares of the side, and embeddings (B, 2, dim).
+            Moments of each phase (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), shares of the side, and embeddings
+            (B, 2, dim).
         """
         moments, seen = self.see(fine, coarse)
         line = (torch.arange(fine.shape[-1], device=fine.device) + 0.5) / fine.shape[-1]
@@ -161,7 +162,7 @@ class BorderDetector(nn.Module):
         # Not as a matrix product: half precision would round places to whole pixels.
         landmarks = (looks[..., None] * places).sum(-2) + self.STEP * self.step(found).float()
         embedding = (self.weight(found).softmax(dim=2) * found).sum(2)
-        return moments.argmax(1), landmarks.unflatten(2, (ROWS, 2)), embedding
+        return moments.argmax(1), landmarks.unflatten(2, (self.borders, ROWS, 2)), embedding
 
 
 class EchoE3Net(EFRegressor):
@@ -176,6 +177,7 @@ class EchoE3Net(EFRegressor):
         attention: per level, whether its blocks attend over space and time.
         dim: width of the landmark queries, a multiple of 4.
         hidden: width of the aggregator.
+        epicardium: find the outer border too, as version 1 does; EF follows from the inner one alone.
         mirrored: read clips together with their mirror images.
         error90: half width of the 90 % interval, EF points.
     """
@@ -191,6 +193,7 @@ class EchoE3Net(EFRegressor):
         attention: Sequence[bool] = (False, False, True, True),
         dim: int = 120,
         hidden: int = 168,
+        epicardium: bool = False,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
@@ -201,7 +204,7 @@ class EchoE3Net(EFRegressor):
             for width, count, attend in zip(widths, blocks, attention, strict=True)
         )
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.detector = BorderDetector(widths[-2:], dim)
+        self.detector = BorderDetector(widths[-2:], dim, 2 if epicardium else 1)
         described = 4 * sum(widths[-2:]) + 3 * dim
         # Each feature by its own spread over clips: most of a feature vector is alike for all of them, and normalised
         # as a whole it drove every hidden unit to where nothing gets through.
@@ -221,7 +224,7 @@ class EchoE3Net(EFRegressor):
         """What normalised clips (B, 1, T, H, W) show.
 
         Returns:
-            Frames of ED and ES (B, 2), landmarks (B, 2, ROWS, 2, 2), and what corrects their EF (B, hidden).
+            Frames of ED and ES (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), and what corrects their EF (B, hidden).
         """
         frames = x.shape[2]
         h = self.first(x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last))
@@ -254,6 +257,6 @@ class EchoE3Net(EFRegressor):
         """See `EFRegressor.forward`; details hold the landmarks and their phases."""
         phases, landmarks, read = self.detect(normalise(x))
         # Before the landmarks have found the heart they may draw any EF.
-        drawn = disc_ef(landmarks.detach()).clamp(*SANE)
+        drawn = disc_ef(landmarks[:, :, 0].detach()).clamp(*SANE)
         ef = drawn + EF_UNIT * self.head(read)[:, 0].float()
         return EFDetails(ef, phases=phases, landmarks=landmarks) if details else ef

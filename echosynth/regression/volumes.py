@@ -3,9 +3,9 @@
     V = pi / 4 * (L / N) * sum_i D_i^2          L = |apex - annulus|, D_i = |chord i|, N = 20
     EF = 100 (1 - V_ES / V_ED)                  the unit of length cancels
 
-Landmarks of one frame are `ROWS` pairs of points (x, y), as in EchoNet's tracings: the long axis (apex, middle of the
-annulus), then the chords from apex to base, each from its end on the picture's left to that on its right when the apex
-is up. Places are shares of the picture's side, 0 to 1 from its left upper corner.
+Landmarks of one border in one frame are `ROWS` pairs of points (x, y), as in EchoNet's tracings: the long axis (apex,
+middle of the annulus), then the chords from apex to base, each from its end on the picture's left to that on its right
+when the apex is up. Places are shares of the picture's side, 0 to 1 from its left upper corner.
 """
 
 import math
@@ -13,6 +13,7 @@ import math
 import torch
 
 ROWS = 21  # the long axis and 20 chords
+BORDERS = ("endocardium", "epicardium")  # in the order of landmarks of both
 LEAST_VOLUME = 1e-5  # cubes of the picture's side, about a hundredth of the smallest heart: keeps ratios finite
 
 
@@ -25,7 +26,7 @@ def disc_volume(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def disc_ef(landmarks: torch.Tensor) -> torch.Tensor:
-    """EF in per cent: landmarks (..., 2, ROWS, 2, 2), end-diastole before end-systole, -> (...)."""
+    """EF in per cent: endocardial landmarks (..., 2, ROWS, 2, 2), end-diastole before end-systole, -> (...)."""
     volume = disc_volume(landmarks).clamp_min(LEAST_VOLUME)
     return 100 * (1 - volume[..., 1] / volume[..., 0])
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from echosynth.report.figures import BLUE, GREY, ORANGE
+from echosynth.report.figures import BLUE, GREEN, GREY, ORANGE
 from echosynth.video.resample import resize
 
 HEAT = "autumn"  # red to yellow, nowhere dark: no heat leaves the picture as it is
@@ -26,7 +26,8 @@ class Explanation:
         fps: Hz.
         phases: frames of end-diastole and end-systole; None if it finds none: the first and the middle one are drawn.
         heat: (T, H, W) in [0, 1], where it looked.
-        landmarks: (2, 21, 2, 2), the endocardium at the two phases, shares of the side; None if it finds none.
+        landmarks: (2, 1 or 2, 21, 2, 2), the borders at the two phases, the endocardium first, shares of the side; None
+            if it finds none.
         curve: (T,), volume as a share of the largest.
         paths: (steps, count), samples of EF on their way from noise to the answer, per cent.
         ef: its answer, per cent.
@@ -58,7 +59,8 @@ def draw_explanation(seen: Explanation) -> Figure:
     for k, (name, frame) in enumerate(zip(("ED, ", "ES, "), shown, strict=True)):
         axes[k].imshow(seen.pixels[frame], cmap="gray", vmin=0, vmax=255)
         if seen.landmarks is not None:
-            _draw_border(axes[k], seen.landmarks[k], seen.pixels.shape[-1])
+            for border, colour in zip(seen.landmarks[k], (ORANGE, GREEN), strict=False):
+                _draw_border(axes[k], border, seen.pixels.shape[-1], colour)
         when = f"{name if seen.phases else ''}{frame / seen.fps:.2f} s"
         axes[k].set_title(when, fontsize=8)
         axes[2 + k].imshow(paint_heat(seen.pixels[frame], seen.heat[frame]))
@@ -89,12 +91,12 @@ def animate_heat(seen: Explanation) -> np.ndarray:
     return np.moveaxis(large, 1, -1)
 
 
-def _draw_border(axes: Axes, landmarks: np.ndarray, side: int) -> None:
+def _draw_border(axes: Axes, landmarks: np.ndarray, side: int, colour: str) -> None:
     """The outline runs up one side's ends of the chords and down the other's; the long axis is dashed."""
     places = landmarks * side - 0.5
     chords = places[1:]
     outline = np.concatenate([places[:1, 0], chords[:, 1], chords[::-1, 0], places[:1, 0]])
-    axes.plot(*outline.T, color=ORANGE, linewidth=1.5)
+    axes.plot(*outline.T, color=colour, linewidth=1.5)
     axes.plot(*places[0].T, color=BLUE, linewidth=1, linestyle="--")
 
 

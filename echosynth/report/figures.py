@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-BLUE, ORANGE, GREY = "#1f6fb4", "#c8590a", "#666666"
+BLUE, ORANGE, GREEN, GREY = "#1f6fb4", "#c8590a", "#3f8f4f", "#666666"
 EF_BINS = [5.0 * edge for edge in range(21)]
 
 

@@ -5,8 +5,8 @@
          + w_agree * h(EF_discs - EF)
          + w_order * max(0, V_ES / V_ED - 1)
 
-EF_discs follows from the landmarks by the method of discs (regression/volumes.py). The parts are those that Echo-E3Net
-names; their weights are ours.
+EF_discs follows from the endocardium's landmarks by the method of discs (regression/volumes.py). The parts are those
+that Echo-E3Net names; their weights are ours.
 """
 
 import torch
@@ -41,14 +41,15 @@ class LandmarkWeights(StrictModel):
         """Score a batch.
 
         Args:
-            found: landmarks (B, 2, 21, 2, 2).
+            found: landmarks (B, 2, 1 or 2, 21, 2, 2), of the endocardium and, where asked for, of the epicardium.
             predicted: EF (B,), per cent.
-            landmarks: the true ones, NaN where not known.
+            landmarks: the true ones of both borders (B, 2, 2, 21, 2, 2), NaN where not known.
             ef: the true EF.
         """
+        landmarks = landmarks[:, :, : found.shape[2]]
         known = ~landmarks.isnan()
         miss = 10 * (found - landmarks.nan_to_num()).abs()
-        drawn = disc_ef(found)
+        drawn = disc_ef(found[:, :, 0])
         distance = (found - landmarks.nan_to_num()).norm(dim=-1) * known.all(-1)
         near = distance.flatten(1).amax(1) < NEAR
 

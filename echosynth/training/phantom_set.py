@@ -23,7 +23,7 @@ import torch
 
 from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
-from echosynth.phantom.contours import trace_contours
+from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
@@ -206,16 +206,19 @@ class PhantomSet:
         return displace_pixels(phantom, truth.cut(cut), phantom.move(shown, 1, self.config.fps, phases))
 
     def trace(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The endocardium in the fullest and in the emptiest frame of some clips, from what is known of them.
+        """The borders in the fullest and in the emptiest frame of some clips, from what is known of them.
 
         Returns:
-            Landmarks float32 (B, 2, 21, 2, 2), see regression/volumes.py, and their frames int64 (B, 2).
+            Landmarks float32 (B, 2, 2, 21, 2, 2) of endocardium and epicardium, see regression/volumes.py, and their
+            frames int64 (B, 2).
         """
         seeds = [self.config.first_seed + index for index in indices]
         targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
         phantom = _look_at(seeds, self.config, self.config.size)
         truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
-        axis, chords = trace_contours(phantom, truth)
-        places = (torch.cat([axis[:, :, None], chords], dim=2) + 0.5) / self.config.size
         frames = torch.stack([truth.motion.volume.argmax(1), truth.motion.volume.argmin(1)], dim=1)
-        return places[torch.arange(len(seeds))[:, None], frames].float(), frames
+        borders = []
+        for axis, chords in (trace_contours(phantom, truth), trace_epicardium(phantom, truth)):
+            places = (torch.cat([axis[:, :, None], chords], dim=2) + 0.5) / self.config.size
+            borders.append(places[torch.arange(len(seeds))[:, None], frames])
+        return torch.stack(borders, dim=2).float(), frames

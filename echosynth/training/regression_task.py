@@ -40,7 +40,7 @@ class AugmentConfig(ViewJitter):
 def augment(
     clip: torch.Tensor, landmarks: torch.Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, ROWS, 2, 2) with them."""
+    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""
     count = len(clip)
     turned = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
     views = JitteredViews.draw(count, config, generator)
@@ -52,7 +52,7 @@ def augment(
         shown = 2 * (light * cast_shadows(count, shown.shape[-1], config.shadow, generator)).clamp(0, 1) - 1
     spread = config.noise * torch.rand(count, generator=generator)[:, None, None, None]
     shown = shown + spread * torch.randn(shown.shape, generator=generator)
-    landmarks = views.carry(torch.where(turned[..., None], mirror_landmarks(landmarks), landmarks))
+    landmarks = views.carry(torch.where(turned[..., None, None], mirror_landmarks(landmarks), landmarks))
     return shown[:, None], landmarks
 
 
@@ -152,7 +152,7 @@ class RegressionTask:
         if self.augmentation is not None:
             moments = slow_down(moments, self.augmentation.slow, generator)
         seen = (drawn.traced >= moments[:, :1]) & (drawn.traced <= moments[:, -1:])
-        landmarks = torch.where(seen[..., None, None, None], drawn.landmarks, torch.nan)
+        landmarks = torch.where(seen[..., None, None, None, None], drawn.landmarks, torch.nan)
         x = self.cut(drawn.clips, moments)
         if self.augmentation is not None:
             x, landmarks = augment(x, landmarks, self.augmentation, generator)

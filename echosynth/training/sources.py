@@ -10,12 +10,12 @@ import torch
 
 from echosynth.config import StrictModel
 from echosynth.data.clips import build_store, store_folder
-from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.layouts import open_dataset
+from echosynth.data.outlines import Outline, OutlinedDataset
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
-from echosynth.regression.volumes import ROWS, order_landmarks
+from echosynth.regression.volumes import BORDERS, ROWS, order_landmarks
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 from echosynth.video.clip import EchoClip
 
@@ -74,7 +74,8 @@ class MeasuredDraw:
         clips: uint8 (T, S, S) each.
         ef: (count,), per cent.
         curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
-        landmarks: (count, 2, 21, 2, 2), the endocardium at ED and ES, see regression/volumes.py; NaN where not known.
+        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see regression/volumes.py; NaN
+            where not known.
         traced: int64 (count, 2), the frames that they belong to.
         attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
     """
@@ -88,9 +89,12 @@ class MeasuredDraw:
 
     @staticmethod
     def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
-        """Clips whose endocardium nobody has traced, of patients of whom nothing is known."""
+        """Clips whose borders nobody has traced, of patients of whom nothing is known."""
         count = len(clips)
-        landmarks, traced = torch.full((count, 2, ROWS, 2, 2), torch.nan), torch.zeros(count, 2, dtype=torch.long)
+        landmarks, traced = (
+            torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),
+            torch.zeros(count, 2, dtype=torch.long),
+        )
         return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
 
 
@@ -196,8 +200,9 @@ class DatasetSource:
 
         self.store = build_store(dataset, folder, config.split, progress=progress)
         self.size = self.store.size
-        # The other layouts hold masks and polygons; EchoNet's tracings are the landmarks themselves.
-        self.dataset = dataset if isinstance(dataset, EchoNetDataset) else None
+        self.dataset = dataset if isinstance(dataset, OutlinedDataset) else None
+        self.numbers = {entry.name: k for k, entry in enumerate(dataset.entries)}
+        self._outlines: dict[str, Sequence[Outline]] = {}
         self.known = {entry.name: entry.attributes for entry in entries}
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
@@ -250,16 +255,23 @@ class DatasetSource:
         if traced and self.dataset is not None:
             for k, (pick, first) in enumerate(zip(picks, cut.firsts.tolist(), strict=True)):
                 clip = self.store.clips[pick]
-                tracings = self.dataset.tracings(clip.name)
-                if len(tracings) < 2:
-                    continue
-                for phase, tracing in enumerate((tracings[0], tracings[-1])):
-                    moment = round((tracing.frame - first) / clip.fps * self.fps)
-                    if 0 <= moment < self.config.num_frames and len(tracing.chords) == ROWS - 1:
-                        places = (torch.from_numpy(tracing.rows()).float() + 0.5) / self.size
-                        drawn.landmarks[k, phase] = order_landmarks(places.view(ROWS, 2, 2))
-                        drawn.traced[k, phase] = moment
+                outlines = self._outline(self.dataset, clip.name)
+                for phase, outline in enumerate((outlines[0], outlines[-1]) if len(outlines) > 1 else ()):
+                    moment = round((outline.frame - first) / clip.fps * self.fps)
+                    if not 0 <= moment < self.config.num_frames:
+                        continue
+                    drawn.traced[k, phase] = moment
+                    for border, points in enumerate((outline.endocardium, outline.epicardium)):
+                        if points is not None:
+                            places = (torch.from_numpy(points).float() + 0.5) / self.size
+                            drawn.landmarks[k, phase, border] = order_landmarks(places)
         return drawn
+
+    def _outline(self, dataset: OutlinedDataset, name: str) -> Sequence[Outline]:
+        """The borders of a clip; masks are traced once."""
+        if name not in self._outlines:
+            self._outlines[name] = dataset.outlines(self.numbers[name])
+        return self._outlines[name]
 
 
 SourceConfig = PhantomSourceConfig | DatasetSourceConfig

@@ -196,7 +196,7 @@ def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegr
     if said.curve is not None:
         assert said.curve.shape == (3, 8)
     if said.landmarks is not None:
-        assert said.landmarks.shape == (3, 2, 21, 2, 2)
+        assert said.landmarks.shape == (3, 2, 1, 21, 2, 2)
         assert ((said.landmarks > 0) & (said.landmarks < 1)).all()
 
 
@@ -236,7 +236,7 @@ def test_e3net_landmarks_lie_where_their_queries_look() -> None:
     fine, coarse = torch.zeros(1, 4, 8, 10, 10), torch.zeros(1, 4, 8, 5, 5)
     fine[0, :, 0, 2, 7] = 1.0
     _, landmarks, _ = detector(fine, coarse)
-    torch.testing.assert_close(landmarks[0], torch.tensor([0.75, 0.25]).expand(2, 21, 2, 2), atol=0.02, rtol=0)
+    torch.testing.assert_close(landmarks[0], torch.tensor([0.75, 0.25]).expand(2, 1, 21, 2, 2), atol=0.02, rtol=0)
 
 
 def test_e3net_learns_the_places_of_a_moving_disc() -> None:
@@ -249,7 +249,7 @@ def test_e3net_learns_the_places_of_a_moving_disc() -> None:
         centre, radius = 0.35 + 0.3 * torch.rand(8, 2), 0.15 + 0.1 * torch.rand(8)
         far = ((line[None, :, None] - centre[:, 1, None, None]) ** 2 + (line - centre[:, 0, None, None]) ** 2).sqrt()
         clip = torch.where(far < radius[:, None, None], -1.0, 1.0)[:, None, None].expand(-1, -1, 8, -1, -1)
-        miss = (model(clip, details=True).landmarks - centre[:, None, None, None]).abs().mean()
+        miss = (model(clip, details=True).landmarks - centre[:, None, None, None, None]).abs().mean()
         optimizer.zero_grad()
         miss.backward()
         optimizer.step()

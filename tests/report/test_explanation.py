@@ -20,7 +20,8 @@ def explanation(**known: Any) -> Explanation:
     ("known", "panels"),
     [
         ({}, 4),
-        ({"landmarks": np.full((2, 21, 2, 2), 0.5)}, 4),
+        ({"landmarks": np.full((2, 1, 21, 2, 2), 0.5)}, 4),
+        ({"landmarks": np.full((2, 2, 21, 2, 2), 0.5)}, 4),
         ({"curve": np.linspace(1, 0.5, 6)}, 5),
         ({"paths": np.full((1, 30), 40.0)}, 5),
         ({"paths": np.full((9, 30), 40.0), "true_ef": 44.0}, 6),
@@ -30,7 +31,7 @@ def test_what_is_known_is_drawn(known: dict[str, Any], panels: int) -> None:
     figure = draw_explanation(explanation(**known))
     assert len(figure.axes) == panels
     lines = sum(len(axes.lines) for axes in figure.axes[:4])
-    assert lines == (4 if "landmarks" in known else 0)  # outline and axis at both phases
+    assert lines == (4 * known["landmarks"].shape[1] if "landmarks" in known else 0)  # outline and axis at both phases
     assert ("true 44 %" in figure.get_suptitle()) == ("true_ef" in known)
 
 

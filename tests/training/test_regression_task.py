@@ -175,7 +175,7 @@ def test_speckle_multiplies_light_and_leaves_darkness_dark() -> None:
     clip = torch.full((6, 1, 2, 24, 24), -1.0)
     clip[..., 12:, :] = 0.2
     rough = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0, speckle=0.5)
-    landmarks = torch.full((6, 2, 21, 2, 2), torch.nan)
+    landmarks = torch.full((6, 2, 2, 21, 2, 2), torch.nan)
     shown, _ = augment(clip, landmarks, rough, make_generator(2))
     assert (shown[..., :11, :] == -1).all()
     spread = shown[..., 13:, :].std(dim=(1, 2, 3, 4))
