@@ -27,6 +27,7 @@ COMMANDS = {
     "generate": ("echosynth.commands.generate", "one frame and target EFs in, checked clips out"),
     "measure": ("echosynth.commands.measure", "the EF of clips, with interval"),
     "explain": ("echosynth.commands.explain", "what a regressor goes by in one clip: borders, heat, curve, posterior"),
+    "probe": ("echosynth.commands.probe", "what a regressor's embedding knows of a dataset's facts, e.g. infarction"),
     "train": ("echosynth.commands.train", "train a cascade or a regressor from a config"),
     "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
     "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),

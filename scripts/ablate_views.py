@@ -1,6 +1,6 @@
 """Try networks that learnt from one family of views on all of them and on a real clip: two tables for docs/data.md.
 
-    python scripts/ablate_views.py --regressors wide=DIR echonet=DIR --bases wide=DIR echonet=DIR
+    python scripts/ablate_views.py --regressors wide=DIR echonet=DIR [--bases wide=DIR echonet=DIR]
 
 Regressors read true clips of validation patients (seeds 1,000,000 and up). Bases make 28x28 clips from one frame of the
 same patients, and of the real clip, at EF 20-70; the gate reads those, so its own limits are part of the score.
@@ -19,7 +19,6 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
-from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip, to_network
 
@@ -64,7 +63,7 @@ def main() -> None:
     """Render, read, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--regressors", type=named, nargs="+", required=True, metavar="NAME=DIR")
-    parser.add_argument("--bases", type=named, nargs="+", required=True, metavar="NAME=DIR")
+    parser.add_argument("--bases", type=named, nargs="+", default=[], metavar="NAME=DIR")
     parser.add_argument("--patients", type=int, default=96)
     args = parser.parse_args()
     from pydicom import examples
@@ -74,13 +73,15 @@ def main() -> None:
     print("| regressor, learnt from | " + " | ".join(f"{family}: MAE / R2" for family in families) + " | real clip |")
     print("|---|" + "---|" * (len(families) + 1))
     for name, folder in args.regressors:
-        network = R2Plus1D.from_pretrained(folder)
+        network = load_regressor(str(folder))
         cells = []
         for _, clips, efs in families.values():
             found = np.array([prediction.ef for prediction in network.predict(clips)])
             r2 = 1 - ((found - efs) ** 2).mean() / efs.var()
             cells.append(f"{np.abs(found - efs).mean():.1f} / {r2:.2f}")
         print(f"| {name} | {' | '.join(cells)} | {network.predict([real])[0].ef:.0f} |")
+    if not args.bases:
+        return
     gate = load_regressor(DEFAULT_GATE)
     sources = {family: frames for family, (frames, _, _) in families.items()}
     sources["real clip"] = [real.pixels[k % real.num_frames] for k in range(0, 5 * 36, 5)]

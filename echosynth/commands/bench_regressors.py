@@ -24,7 +24,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "Echo-E3Net": {"network": "EchoE3Net", "arguments": {}, "parameters": 1.55e6, "gflop": 8.05},
     "Echo-E3Net, version 1": {
         "network": "EchoE3Net",
-        "arguments": {"widths": (16, 32, 80, 144), "dim": 144, "hidden": 1760},
+        "arguments": {"widths": (16, 32, 80, 144), "dim": 144, "hidden": 1760, "epicardium": True},
         "parameters": 6.8e6,
         "gflop": 8.49,
     },

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echosynth.errors import SourceError
-
 if TYPE_CHECKING:
     from echosynth.regression.base import EFRegressor
     from echosynth.report.explanation import Explanation
@@ -31,7 +29,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Draw and return the object of `--json`; the clip's first window is explained."""
     from echosynth.commands.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.measure import require_rate
-    from echosynth.commands.sources import iter_clips
+    from echosynth.commands.sources import iter_clips, require_video
     from echosynth.report.explanation import animate_heat, draw_explanation
     from echosynth.report.figures import figure_to_png
     from echosynth.video.atomic import atomic_write
@@ -42,8 +40,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     device = choose_device(args.device)
     regressors = [open_regressor(name, device) for name in names]
     file, clip = next(iter(iter_clips(args.source, args.fps)))
-    if clip.num_frames < 2:
-        raise SourceError(f"{file} is a single picture; an EF needs a video of at least one beat")
+    require_video(file, clip)
     told = []
     for regressor in regressors:
         seen = look_into(regressor.model, clip, f"{Path(regressor.name).name} on {Path(file).name}")

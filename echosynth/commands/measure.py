@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echosynth.errors import ConfigError, SourceError
+from echosynth.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
     from echosynth.commands.loaded import DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.progress import Reporter
-    from echosynth.commands.sources import iter_clips
+    from echosynth.commands.sources import iter_clips, require_video
     from echosynth.config import write_atomic
     from echosynth.regression.panel import read_as_panel
     from echosynth.regression.phases import find_beats
@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     reporter = Reporter(0, "measuring")
     for path in args.source:
         for name, clip in iter_clips(path, args.fps, reporter.say):
-            if clip.num_frames < 2:
-                raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
+            require_video(name, clip)
             known = {"file": name, "true_ef": clip.ef}
             beats = [] if finder is None else find_beats(finder, clip)
             moments = [beat.es for beat in beats]
@@ -110,17 +109,24 @@ def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
-    from echosynth.evaluation.clinical import clinical_scores
-    from echosynth.evaluation.ef_metrics import compute_ef_scores
+    from echosynth.evaluation.clinical import auroc, clinical_scores, find_reduced
+    from echosynth.evaluation.ef_metrics import compute_ef_scores, none_if_undefined
+    from echosynth.regression.base import REDUCED
 
     truth, measured = [reading["true_ef"] for reading in mine], [reading["ef"] for reading in mine]
     scores = compute_ef_scores(truth, measured, [reading["file"] for reading in mine]).to_dict()
     inside = [reading["low"] <= reading["true_ef"] <= reading["high"] for reading in mine]
-    return scores | clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
+    scores |= clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
+    chances = [reading["reduced"] for reading in mine if reading.get("reduced") is not None]
+    if len(chances) == len(mine):  # a classifier of its own, beside the EF that it measures
+        called = find_reduced(truth, [chance > 0.5 for chance in chances])
+        unlikely = [1 - chance for chance in chances]
+        scores["classifier"] = called | {"auroc": none_if_undefined(auroc(truth, unlikely, REDUCED))}
+    return scores
 
 
 def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list["np.ndarray"]]) -> None:
-    from echosynth.report.figures import bland_altman, ef_scatter, embedding_map, figure_to_png
+    from echosynth.report.figures import bland_altman, ef_residuals, ef_scatter, embedding_map, figure_to_png
     from echosynth.video.atomic import atomic_write
 
     for reader, mine in _by_reader(readings).items():
@@ -129,6 +135,9 @@ def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list[
             "scatter": ef_scatter(truth, measured, f"{name}: true and measured EF"),
             "bland_altman": bland_altman(truth, measured, f"{name}: true and measured EF"),
         }
+        deviations = [r["deviation"] for r in mine if r.get("deviation") is not None]
+        if len(deviations) == len(mine):
+            figures["residuals"] = ef_residuals(truth, measured, deviations, f"{name}: error and how sure it was")
         if reader in embeddings and len(mine) > 2:
             figures["embedding"] = embedding_map(embeddings[reader], truth, f"{name}: embeddings by true EF")
         for kind, figure in figures.items():
@@ -176,3 +185,6 @@ def _print(result: dict[str, Any]) -> None:
             f"{scores['coverage']:.0%} of true EFs in the 90 % intervals, "
             f"EF <= 40 told in {reduced['accuracy']:.0%} (always the commoner answer: {reduced['majority']:.0%})"
         )
+        if "classifier" in scores:
+            own = scores["classifier"]
+            print(f"{name}, its classifier: EF <= 40 told in {own['accuracy']:.0%}, AUROC {_known(own['auroc'], 3)}")

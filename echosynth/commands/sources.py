@@ -65,6 +65,12 @@ def iter_clips(path: Path, fps: float | None = None, say: Say = print) -> Iterat
         )
 
 
+def require_video(name: str, clip: EchoClip) -> None:
+    """Raise SourceError for a single picture."""
+    if clip.num_frames < 2:
+        raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
+
+
 def read_frames(path: Path, frame: int = 0, limit: int | None = None, say: Say = print) -> list[ConditioningFrame]:
     """Read frame number `frame` of every clip at `path`, of at most `limit` clips.
 

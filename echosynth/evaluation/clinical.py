@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from echosynth.evaluation.ef_metrics import none_if_undefined
+from echosynth.regression.base import REDUCED
 
 BANDS = (0.0, 30.0, 40.0, 50.0, 60.0, 100.0)  # per cent
 THRESHOLDS = (35.0, 40.0, 45.0, 50.0)
-REDUCED = 40.0  # per cent: heart failure with reduced EF
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def auroc(truth: ArrayLike, measured: ArrayLike, threshold: float) -> float:
     return float(lower)
 
 
-def find_reduced(truth: ArrayLike, measured: ArrayLike, threshold: float = REDUCED) -> dict[str, float | None]:
-    """How measured EFs (n,) tell who has an EF at or below `threshold`.
+def find_reduced(truth: ArrayLike, called: ArrayLike, threshold: float = REDUCED) -> dict[str, float | None]:
+    """How well those who are called reduced, bool (n,), are those with an EF at or below `threshold`.
 
     Returns:
         Accuracy, precision, recall, F1, and "majority": the accuracy of always giving the commoner answer, without
         which accuracy means little. None where undefined.
     """
-    weak, called = np.asarray(truth, float) <= threshold, np.asarray(measured, float) <= threshold
+    weak, called = np.asarray(truth, float) <= threshold, np.asarray(called, bool)
     hits = int((weak & called).sum())
     return {
         "accuracy": float((weak == called).mean()),
@@ -77,7 +77,7 @@ def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
     """
     true = np.asarray(truth, float)
     return {
-        "reduced": find_reduced(truth, measured),
+        "reduced": find_reduced(truth, np.asarray(measured, float) <= REDUCED),
         "mean_mae": float(np.abs(true - true.mean()).mean()),
         "bands": [asdict(band) for band in error_by_band(truth, measured)],
         "auroc": {f"{at:g}": none_if_undefined(auroc(truth, measured, at)) for at in THRESHOLDS},

@@ -7,17 +7,20 @@ most on scanners that the training never saw.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from torch import nn
 
+from echosynth.seeding import make_generator
 from echosynth.video.clip import EchoClip, to_network
 from echosynth.video.resample import resample_time, resize
 
 EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
+REDUCED = 40.0  # per cent: EF at most this is reduced, as heart failure with reduced EF is defined
+DRAWS = 200  # that a spread is measured on
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,16 @@ class EFPrediction:
         low: lower end of the 90 % interval.
         high: upper end.
         windows: EF of each window.
+        deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
+        reduced: chance of an EF of at most 40 % by a classifier of its own, 0-1; None where it has none.
     """
 
     ef: float
     low: float
     high: float
     windows: tuple[float, ...]
+    deviation: float | None = None
+    reduced: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,13 @@ class EFRegressor(ModelMixin, ConfigMixin):
     """
 
     head: nn.Linear
+
+    def train(self, mode: bool = True) -> Self:
+        """As always, but a frozen encoder stays in evaluation: its statistics are part of what is frozen."""
+        super().train(mode)
+        if self.contract.get("frozen_encoder"):
+            self.get_submodule("encoder").eval()
+        return self
 
     @property
     def contract(self) -> Any:
@@ -136,6 +150,16 @@ class EFRegressor(ModelMixin, ConfigMixin):
         Returns:
             Their paths (steps, B, count), per cent; the last step is the answer. None for all others.
         """
+        return None
+
+    @torch.no_grad()
+    def deviation(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Standard deviation of the EF by the regressor's own account: (B, 1, T, H, W) -> (B,), EF points, or None."""
+        drawn = self.draws(x, DRAWS, make_generator(0, "deviation"))
+        return None if drawn is None else drawn[-1].std(-1)
+
+    def odds(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Chance of an EF of at most 40 % by a classifier of its own: (B, 1, T, H, W) -> (B,), or None."""
         return None
 
     def meet(self, attributes: torch.Tensor) -> None:
@@ -213,8 +237,12 @@ class EFRegressor(ModelMixin, ConfigMixin):
         answers = []
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
-            for part in self.windows(clip, around=moments or None).split(8):
-                values += self.read(part.to(self.device), clip.attributes).clamp(0, 100).tolist()
+            more: dict[str, list[float]] = {"deviation": [], "reduced": []}
+            for part in self.windows(clip, around=moments or None).to(self.device).split(8):
+                values += self.read(part, clip.attributes).clamp(0, 100).tolist()
+                for name, told in (("deviation", self.deviation(part)), ("reduced", self.odds(part))):
+                    more[name] += [] if told is None else told.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
-            answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values)))
+            known = {name: float(np.mean(told)) for name, told in more.items() if told}
+            answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values), **known))
         return answers

@@ -87,13 +87,6 @@ class CoReEcho(EFRegressor):
         assert isinstance(last, nn.Linear)
         return last
 
-    def train(self, mode: bool = True) -> "CoReEcho":
-        """As always, but a frozen encoder stays in evaluation: its statistics are part of what is frozen."""
-        super().train(mode)
-        if self.contract.frozen_encoder:
-            self.encoder.eval()
-        return self
-
     @property
     def sight(self) -> nn.Module:
         """See `EFRegressor.sight`."""

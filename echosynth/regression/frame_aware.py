@@ -26,7 +26,6 @@ from echosynth.regression.gaussian_process import GaussianProcess
 from echosynth.regression.phases import find_phases
 from echosynth.regression.resnet import ResNet
 
-REDUCED = 40.0  # per cent: EF at most this is reduced
 LEAST_FULLNESS = 0.01  # keeps ratios finite
 
 
@@ -85,13 +84,6 @@ class FrameAware(EFRegressor):
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("offset", torch.zeros(()))
 
-    def train(self, mode: bool = True) -> "FrameAware":
-        """As always, but a frozen encoder stays in evaluation: its statistics are part of what is frozen."""
-        super().train(mode)
-        if self.contract.frozen_encoder:
-            self.encoder.eval()
-        return self
-
     @property
     def sight(self) -> nn.Module:
         """See `EFRegressor.sight`."""
@@ -130,18 +122,25 @@ class FrameAware(EFRegressor):
         return EFDetails(ef, curve=curve, phases=phases, reduced=self.classifier(seen)[:, 0].float())
 
     @torch.no_grad()
-    def spread(self, x: torch.Tensor) -> torch.Tensor:
-        """Standard deviation of EF by the Gaussian process, for clips in [-1, 1]: (B, 1, T, H, W) -> (B,), per cent."""
+    def deviation(self, x: torch.Tensor) -> torch.Tensor | None:
+        """See `EFRegressor.deviation`; the Gaussian process'."""
         if self.process is None or not self.fitted:
-            return torch.full((len(x),), torch.nan)
+            return None
         return self.process(self.features(x)[:, :-1])[1]
+
+    @torch.no_grad()
+    def odds(self, x: torch.Tensor) -> torch.Tensor:
+        """See `EFRegressor.odds`."""
+        chance: torch.Tensor = self(x, details=True).reduced.sigmoid()
+        return chance
 
     def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
         """See `EFRegressor.draws`; of the Gaussian process, around the answer."""
-        if self.process is None or not self.fitted:
+        deviation = self.deviation(x)
+        if deviation is None:
             return None
         noise = torch.randn(len(x), count, generator=generator).to(x.device)
-        return (self.read(x)[:, None] + self.spread(x)[:, None] * noise)[None]
+        return (self.read(x)[:, None] + deviation[:, None] * noise)[None]
 
     @torch.no_grad()
     def centre(self, error: float) -> None:

@@ -70,6 +70,35 @@ def bland_altman(target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman
     return figure
 
 
+def ef_residuals(truth: ArrayLike, measured: ArrayLike, deviation: ArrayLike, title: str) -> Figure:
+    """Draw the error over the measured EF, each with the 90 % interval that the regressor itself would give it.
+
+    Args:
+        truth: (n,) per cent.
+        measured: (n,) per cent.
+        deviation: (n,) standard deviations by the regressor's own account, EF points.
+        title: title of the figure.
+
+    Raises:
+        ValueError: the three do not fit together.
+    """
+    t, m = _pair(truth, measured)
+    reach = 1.645 * np.asarray(deviation, dtype=np.float64)
+    if reach.shape != t.shape:
+        raise ValueError(f"need one deviation per clip, got {reach.shape} for {t.shape}")
+    held = np.abs(m - t) <= reach
+    figure, axes = _blank(title)
+    for inside, colour in ((held, BLUE), (~held, ORANGE)):
+        axes.errorbar(m[inside], (m - t)[inside], reach[inside], fmt="o", ms=3, color=colour, alpha=0.6, elinewidth=0.6)
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.annotate(
+        f"{held.mean():.0%} of errors within 1.645 of its own deviations (90 % wanted)", (0.02, 0.97),
+        xycoords="axes fraction", va="top", fontsize=8, color=GREY,
+    )  # fmt: skip
+    axes.set(xlabel="measured EF (%)", ylabel="measured - true EF (points)")
+    return figure
+
+
 def ef_histogram(before: ArrayLike, after: ArrayLike, title: str = "EF before and after augmentation") -> Figure:
     """Draw the number of clips per 5 points of EF before and after synthetic clips were added.
 

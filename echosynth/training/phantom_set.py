@@ -31,6 +31,8 @@ from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import derive_seed
 
+Family = Literal["wide", "echonet", "camus", "point-of-care"]
+
 SHARD = 64
 LOW_EF, HIGH_EF = 10.0, 85.0
 SCALARS = ("ef", "heart_rate", "phase")
@@ -47,7 +49,7 @@ class PhantomSetConfig(StrictModel):
         fps: Hz.
         size: side of the picture, pixels.
         frames_per_clip: frames at other EFs.
-        views: family of views, see `sample_view`.
+        views: family of views, see `sample_view`; or several, of which each patient has one.
         workers: processes that render.
     """
 
@@ -58,8 +60,14 @@ class PhantomSetConfig(StrictModel):
     fps: float = 32.0
     size: int = 112
     frames_per_clip: int = 3
-    views: Literal["wide", "echonet", "camus", "point-of-care"] = "wide"
+    views: Family | tuple[Family, ...] = "wide"
     workers: int = 2
+
+    def family(self, seed: int) -> Family:
+        """Family of a patient's view."""
+        if isinstance(self.views, str):
+            return self.views
+        return self.views[derive_seed(seed, "family") % len(self.views)]
 
     def folder(self) -> Path:
         """Where this set lies: a change of what is rendered changes the name, more patients or workers do not."""
@@ -78,7 +86,7 @@ def _draw_targets(seeds: Sequence[int], frames_per_clip: int) -> tuple[np.ndarra
 
 def _look_at(seeds: Sequence[int], config: PhantomSetConfig, size: int, device: str = "cpu") -> Phantom:
     patients = [sample_patient(seed) for seed in seeds]
-    views = [sample_view(seed, p.long_axis, config.views) for seed, p in zip(seeds, patients, strict=True)]
+    views = [sample_view(seed, p.long_axis, config.family(seed)) for seed, p in zip(seeds, patients, strict=True)]
     return Phantom(patients, views, seeds, size, device)
 
 

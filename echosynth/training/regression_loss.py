@@ -16,8 +16,7 @@ from echosynth.config import StrictModel
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import ConfigError
-from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails
-from echosynth.regression.frame_aware import REDUCED
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, REDUCED, EFDetails
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.loop import Batch

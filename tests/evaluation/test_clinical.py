@@ -50,7 +50,7 @@ def test_every_clip_is_in_one_band() -> None:
 def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     truth, measured = rng.uniform(10, 85, n), rng.uniform(10, 85, n)
-    ours = find_reduced(truth, measured)
+    ours = find_reduced(truth, measured <= 40)
     weak, called = torch.from_numpy(truth <= 40), torch.from_numpy(measured <= 40)
     for name, theirs in (("accuracy", binary_accuracy), ("precision", binary_precision), ("recall", binary_recall)):
         if ours[name] is not None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_run import RegressorConfig, finish
 from echosynth.training.regression_task import RegressionTask
 from echosynth.training.sources import PhantomSource
+from echosynth.video.clip import EchoClip
 from tests.fake_set import write_fake_set
 
 SMALL = {
@@ -77,11 +79,26 @@ def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> No
     model = config.build().eval()
     clips = torch.rand(3, 1, 8, 32, 32) * 2 - 1
     before = model(clips)
-    assert model.spread(clips).isnan().all()
+    assert model.deviation(clips) is None
     finish(model, RegressionTask(PhantomSource(root), 16, 8, 32, None), config)
     assert not torch.equal(model(clips), before)
-    assert (model.spread(clips) > 0).all()
+    assert (model.deviation(clips) > 0).all()
     model.save_pretrained(tmp_path / "model")
     again = FrameAware.from_pretrained(tmp_path / "model").eval()
     torch.testing.assert_close(again(clips), model(clips))
-    torch.testing.assert_close(again.spread(clips), model.spread(clips))
+    torch.testing.assert_close(again.deviation(clips), model.deviation(clips))
+
+
+def test_a_prediction_says_how_sure_it_is_and_what_the_classifier_thinks() -> None:
+    torch.manual_seed(1)
+    model = FrameAware(**SMALL | {"patients": 20}).eval()
+    clip = EchoClip(np.random.default_rng(0).integers(0, 255, (20, 32, 32), dtype=np.uint8), 16.0)
+    (answer,) = model.predict([clip])
+    assert answer.deviation is None
+    assert 0 < answer.reduced < 1
+    chance = model(model.windows(clip), details=True).reduced.sigmoid().mean()
+    assert answer.reduced == pytest.approx(float(chance.detach()), abs=1e-5)
+    with torch.enable_grad():
+        features = torch.randn(20, 4 * model.encoder.features + 1)
+        model.finish(features, features[:, -1] + torch.randn(20))
+    assert model.predict([clip])[0].deviation > 0

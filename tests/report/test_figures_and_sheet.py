@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echosynth.report.figures import bland_altman, ef_histogram, ef_scatter, embedding_map, figure_to_png
+from echosynth.report.figures import (
+    bland_altman,
+    ef_histogram,
+    ef_residuals,
+    ef_scatter,
+    embedding_map,
+    figure_to_png,
+)
 from echosynth.report.sheet import contact_sheet, frame_indices
 from echosynth.video.clip import EchoClip
 
@@ -28,6 +35,14 @@ def test_scatter_shows_every_clip_and_png_is_reproducible() -> None:
     png = figure_to_png(figure)
     assert Image.open(io.BytesIO(png)).size[0] > 300
     assert png == figure_to_png(ef_scatter([20, 40, 60], [25, 38, 130]))
+
+
+def test_residuals_tell_how_many_intervals_hold() -> None:
+    axes = ef_residuals([20, 40, 60, 80], [21, 42, 57, 70], [1, 1, 2, 2], "residuals").axes[0]
+    assert axes.texts[0].get_text().startswith("50 %".replace(" ", ""))
+    assert sum(len(bars.lines[0].get_xdata()) for bars in axes.containers) == 4  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="one deviation"):
+        ef_residuals([20, 40], [21, 42], [1], "residuals")
 
 
 def test_histogram_counts_every_clip() -> None:

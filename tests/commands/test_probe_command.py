@@ -1,0 +1,46 @@
+"""`echosynth probe` on a dataset in HMC-QU's layout, and one clear line where there is nothing to tell."""
+
+import openpyxl
+import pytest
+
+from echosynth.video.clip import EchoClip
+from echosynth.video.files import write_avi
+from tests.data.fake_datasets import make_fan
+
+
+@pytest.fixture(scope="module")
+def infarctions(tmp_path_factory):
+    root = tmp_path_factory.mktemp("hmc")
+    (root / "A4C").mkdir()
+    book = openpyxl.Workbook()
+    book.active.append(["ECHO", "SEG1"])
+    for k in range(8):
+        book.active.append([f"ES{k:04d}_CH4_1", "MI" if k % 2 else "non-MI"])
+        write_avi(root / "A4C" / f"ES{k:04d}_CH4_1.avi", EchoClip(make_fan(seed=k), 25.0))
+    book.save(root / "A4C.xlsx")
+    return root
+
+
+def test_every_clip_is_judged_once(echosynth, infarctions) -> None:
+    done = echosynth("probe", infarctions, "--folds", "2", "--json")
+    assert done.code == 0
+    assert done.json["clips"] == 8
+    for scores in done.json["scores"].values():
+        assert (scores["n"], scores["positives"], scores["majority"]) == (8, 4, 0.5)
+    assert len(done.json["scores"]) == 2
+    assert "infarction: 4 of 8 clips" in echosynth("probe", infarctions, "--folds", "2").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--fact", "age"], "it tells infarction"),
+        (["--folds", "1"], "at least 2"),
+        (["--folds", "9"], "as many patients"),
+    ],
+)
+def test_what_cannot_be_probed_is_one_line(echosynth, infarctions, words, told) -> None:
+    done = echosynth("probe", infarctions, *words)
+    assert done.code == 2
+    assert told in done.err
+    assert len(done.err.strip().splitlines()) == 1
