@@ -12,6 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from echosynth.phantom.amplitude import decay, from_decibel, raised
 from echosynth.phantom.motion import Fields, smoothstep
 from echosynth.phantom.noise import counter_normal, counter_uniform_pair, smooth_field
 
@@ -38,13 +39,13 @@ class Machine:
         self.angle = (2 * beam - 1)[None, None] * half  # (B, 1, A)
         self.x, self.z = self.places(NUM_RANGES, NUM_BEAMS)
         self.kernel = self._lateral_kernel(half)
-        self.gain = 10 ** ((self._gain_db(seeds, shape) + v["gain"]) / 20)
+        self.gain = from_decibel(self._gain_db(seeds, shape) + v["gain"])
         self.clutter = self._clutter(seeds, shape)
         wide = counter_normal(seeds, 320, (4, *shape))
         wide = F.avg_pool2d(wide, (3, 5), 1, (1, 2)) * math.sqrt(15)
         fade = torch.exp(0.35 * smooth_field(seeds, 321, shape, (40, 30)))
-        self.haze = wide * (10 ** (v["haze_db"] / 20) * fade)[:, None]
-        level = 10 ** ((v["noise_db"] + 8 * (self.range / v["depth"]) ** 1.5) / 20)
+        self.haze = wide * (from_decibel(v["haze_db"]) * fade)[:, None]
+        level = from_decibel(v["noise_db"] + 8 * (self.range / v["depth"]) ** 1.5)
         tiles = counter_normal(noise_seeds, 330, (NOISE_TILES, 2, *shape))
         self.noise = tiles * level[:, None, None]
         self.noise_seeds = noise_seeds
@@ -61,7 +62,7 @@ class Machine:
         step = 2 * half / NUM_BEAMS
         spread = 1 + 0.55 * (2.2 / self.range.clamp_min(0.5)) ** 1.5 + 0.25 * (self.range / self.v["depth"]) ** 2
         sigma = torch.deg2rad(self.v["lateral_fwhm"]) / 2.355 * spread / step
-        taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=half.device) / sigma) ** 2)
+        taps = decay(0.5 * (torch.arange(-reach, reach + 1, device=half.device) / sigma) ** 2)
         return taps / (taps**2).sum(-1, keepdim=True).sqrt()
 
     def _gain_db(self, seeds: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
@@ -69,10 +70,10 @@ class Machine:
         v, r, angle = self.v, self.range, torch.rad2deg(self.angle)
         beams = smooth_field(seeds, 300, (1, NUM_BEAMS), (1, 14))
         gain = v["gain_spread"] * beams + 1.6 * smooth_field(seeds, 301, shape, (30, 24))
-        near_wall = torch.exp(-(((r - v["drop_depth"]) / 3.2) ** 2))
+        near_wall = decay(((r - v["drop_depth"]) / 3.2) ** 2)
         for name in ("drop_angle", "drop_angle_2"):
-            gain = gain - v["wall_drop_db"] * torch.exp(-(((angle - v[name]) / v["drop_width"]) ** 2)) * near_wall
-        shadow = torch.exp(-(((angle - v["shadow_angle"]) / v["shadow_width"]) ** 2))
+            gain = gain - v["wall_drop_db"] * decay(((angle - v[name]) / v["drop_width"]) ** 2) * near_wall
+        shadow = decay(((angle - v["shadow_angle"]) / v["shadow_width"]) ** 2)
         gain = gain - v["shadow_db"] * shadow * smoothstep((r - 2.0) / 2.0)
         half = v["half_angle"]
         gain = gain - v["edge_left_db"] * smoothstep((v["edge_width"] - half - angle) / v["edge_width"])
@@ -85,12 +86,12 @@ class Machine:
         v, r = self.v, self.range
         speckle = F.avg_pool2d(counter_normal(seeds, 310, (2, *shape)), (1, 5), 1, (0, 2)) * 2.2
         patches = 6 * smooth_field(seeds, 311, shape, (40, 34)) + 3 * smooth_field(seeds, 312, shape, (8, 10))
-        level = 10 ** ((v["clutter_db"] + patches) / 20) * torch.exp(-((r - 1.2) / v["clutter_decay"]).clamp_min(0))
-        level = level + 10 ** (-16 / 20) * torch.exp(-((r / 0.5) ** 2))
+        level = from_decibel(v["clutter_db"] + patches) * decay(((r - 1.2) / v["clutter_decay"]).clamp_min(0))
+        level = level + 10 ** (-16 / 20) * decay((r / 0.5) ** 2)
         wave = 1 + 0.5 * smooth_field(seeds, 313, shape, (60, 20))
         for order in (1.0, 2.0, 3.0):
-            arc = torch.exp(-(((r - order * v["reverb_depth"] - 0.1 * (wave - 1)) / 0.12) ** 2))
-            level = level + 10 ** ((v["reverb_db"] - 6 * order) / 20) * arc * wave.clamp(0, 2)
+            arc = decay(((r - order * v["reverb_depth"] - 0.1 * (wave - 1)) / 0.12) ** 2)
+            level = level + from_decibel(v["reverb_db"] - 6 * order) * arc * wave.clamp(0, 2)
         return speckle * level[:, None]
 
     def blur_echoes(self, z: torch.Tensor) -> torch.Tensor:
@@ -109,7 +110,7 @@ class Machine:
     def second_trip(self, z: torch.Tensor) -> torch.Tensor:
         """Reverberation: echoes that went to the tissue and back twice show again, fainter, at twice their range."""
         half_way = torch.arange(z.shape[-2], device=z.device) // 2
-        level = 10 ** (self.v["second_trip_db"] / 20) * smoothstep((self.range - 2.0) / 2.0)
+        level = from_decibel(self.v["second_trip_db"]) * smoothstep((self.range - 2.0) / 2.0)
         return level[:, None, None] * z[..., half_way, :]
 
     def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
@@ -136,8 +137,8 @@ class Machine:
         look = v["second_look"]
         power = (first**2).sum(1) * (1 - look) + ((second**2).sum(1) + (haze**2).sum(1)) * look + 1e-9
         y = ((10 * torch.log10(power) + v["dynamic_range"]) / (v["dynamic_range"] + 4)).clamp(0, 1)
-        soft = y ** v["gamma"]
-        y = soft + v["s_curve"] * (smoothstep(y) ** (v["gamma"] / 1.5) - soft)
+        soft = raised(y, v["gamma"])
+        y = soft + v["s_curve"] * (raised(smoothstep(y), v["gamma"] / 1.5) - soft)
         k = v["speckle_reduction"]
         n = k / 3  # far less along the beam, where the pulse is already sharp
         y = torch.cat([y[:, :, :1], (1 - n) * y[:, :, 1:-1] + n / 2 * (y[:, :, 2:] + y[:, :, :-2]), y[:, :, -1:]], 2)

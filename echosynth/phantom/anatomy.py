@@ -8,6 +8,7 @@ i.e. circular complex Gaussian scatterers times a slow log-normal amplitude.
 import torch
 import torch.nn.functional as F
 
+from echosynth.phantom.amplitude import decay, edge, from_decibel, raised
 from echosynth.phantom.motion import Fields, compute_shape, profile, smoothstep
 from echosynth.phantom.noise import counter_normal, smooth_field
 
@@ -27,10 +28,6 @@ def epicardium(s: torch.Tensor, length: torch.Tensor, width: torch.Tensor, p: Fi
     return (width + p["wall"]) * profile(z, p["z_max"], p["base_taper"] * 0.8, p["apex_power"])
 
 
-def _edge(x: torch.Tensor, softness: float) -> torch.Tensor:
-    return torch.sigmoid(x / softness)
-
-
 def _left_atrium_centre(p: Fields, length: torch.Tensor, lateral: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return length + p["la_length"] * 0.47, lateral * 0.05
 
@@ -40,7 +37,8 @@ def _left_atrium(
 ) -> torch.Tensor:
     """1 in the middle of the left atrium, 0 on its wall, negative outside."""
     la_s, la_q = _left_atrium_centre(p, length, lateral)
-    return 1 - ((s - la_s).abs() / (p["la_length"] * 0.5)) ** 2.4 - ((q - la_q).abs() / p["la_width"]) ** 2.4
+    along, across = (s - la_s).abs() / (p["la_length"] * 0.5), (q - la_q).abs() / p["la_width"]
+    return 1 - raised(along, 2.4) - raised(across, 2.4)
 
 
 def _atlas_axes(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,73 +108,68 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     epi = torch.maximum(epicardium(s, length, side_width, p), endo + 0.25)
 
     rough = p["trabeculation"] * torch.relu(field(0.5, 0.25)) * smoothstep((0.85 - z) / 0.3)
-    above = _edge(length - s, 0.07)
-    cavity = _edge(endo - aq + 0.05 * field(0.30) - rough, 0.05) * above * _edge(s, 0.05)
-    heart = _edge(epi - aq + 0.06 * field(0.8), 0.08) * _edge(length + 0.15 - s, 0.1) * _edge(s + p["wall_apex"], 0.07)
+    above = edge(length - s, 0.07)
+    cavity = edge(endo - aq + 0.05 * field(0.30) - rough, 0.05) * above * edge(s, 0.05)
+    heart = edge(epi - aq + 0.06 * field(0.8), 0.08) * edge(length + 0.15 - s, 0.1) * edge(s + p["wall_apex"], 0.07)
     muscle = heart * (1 - cavity)
 
     rv_width = rv_profile(z, p)
     tricuspid = length * (1 - p["tricuspid_offset"])
-    rv = _edge(-q - epi, 0.06) * _edge(epi + rv_width + q_warp + 0.12 * field(0.5), 0.08)
+    rv = edge(-q - epi, 0.06) * edge(epi + rv_width + q_warp + 0.12 * field(0.5), 0.08)
     coarse = torch.relu(field(0.45, 0.3)) * smoothstep((0.9 - z) / 0.4)  # trabeculae, most of them near the apex
-    rv = rv * _edge(epi + rv_width + q - 2.2 * p["rv_trabeculation"] * coarse, 0.08)
-    rv = rv * _edge(tricuspid - s, 0.08) * _edge((z - p["rv_apex"] - 0.1 * field(0.7)) * length, 0.25)
-    rv_wall = _edge(-q_warp - epi - rv_width, 0.06) * _edge(epi + rv_width + 0.40 + q_warp, 0.08)
-    rv_wall = rv_wall * _edge(length - s, 0.1) * (z > p["rv_apex"] - 0.03)
+    rv = rv * edge(epi + rv_width + q - 2.2 * p["rv_trabeculation"] * coarse, 0.08)
+    rv = rv * edge(tricuspid - s, 0.08) * edge((z - p["rv_apex"] - 0.1 * field(0.7)) * length, 0.25)
+    rv_wall = edge(-q_warp - epi - rv_width, 0.06) * edge(epi + rv_width + 0.40 + q_warp, 0.08)
+    rv_wall = rv_wall * edge(length - s, 0.1) * (z > p["rv_apex"] - 0.03)
 
     la_s, la_q = _left_atrium_centre(p, length, lateral)
     ra_s = tricuspid + p["la_length"] * 0.45
     ra_q = la_q - p["la_width"] - 0.35 - p["ra_width"]
     la_in = _left_atrium(s_warp, q_warp, p, length, lateral)
-    ra_in = (
-        1 - ((s_warp - ra_s).abs() / (p["la_length"] * 0.48)) ** 2.4 - ((q_warp - ra_q).abs() / p["ra_width"]) ** 2.4
-    )
-    la = _edge(la_in * p["la_width"] * 0.5 + 0.08 * field(0.6), 0.08)
-    ra = _edge(ra_in * p["ra_width"] * 0.5 + 0.08 * field(0.6), 0.08)
+    ra_along, ra_across = (s_warp - ra_s).abs() / (p["la_length"] * 0.48), (q_warp - ra_q).abs() / p["ra_width"]
+    ra_in = 1 - raised(ra_along, 2.4) - raised(ra_across, 2.4)
+    la = edge(la_in * p["la_width"] * 0.5 + 0.08 * field(0.6), 0.08)
+    ra = edge(ra_in * p["ra_width"] * 0.5 + 0.08 * field(0.6), 0.08)
     annulus = profile(torch.ones_like(length), p["z_max"], p["base_taper"], p["apex_power"])
-    mitral_gap = _edge(annulus * side_width - aq, 0.06) * _edge(s - length + 0.25, 0.06) * _edge(la_s - s, 0.1)
+    mitral_gap = edge(annulus * side_width - aq, 0.06) * edge(s - length + 0.25, 0.06) * edge(la_s - s, 0.1)
     la = torch.maximum(la, mitral_gap)
     tv_centre = -(septal * (1 - p["base_taper"]) + p["wall"] + rv_width * 0.5)
-    tv_gap = (
-        _edge(rv_width * 0.46 - (q - tv_centre).abs(), 0.08) * _edge(s - tricuspid + 0.2, 0.06) * _edge(ra_s - s, 0.1)
-    )
+    tv_gap = edge(rv_width * 0.46 - (q - tv_centre).abs(), 0.08) * edge(s - tricuspid + 0.2, 0.06) * edge(ra_s - s, 0.1)
     ra = torch.maximum(ra, tv_gap)
 
     # Echogenicity, from the surroundings inwards.
     slow = 3.4 * field(1.9) + 2.6 * field(0.6)
     scene = _Painter(p["background_db"] + 7.5 * field(1.8, 3.6) + 3.0 * field(0.5, 1.5))
     behind = smoothstep((s - (length + p["la_length"] * 0.9)) / 0.8)
-    fall = torch.exp(-((s_warp - (length + p["la_length"] * 1.15)).clamp_min(0) / 2.2))
-    scene.add((p["posterior_db"] + 5.0 * field(0.9, 2.4)) * behind * fall * torch.exp(-(((q_warp + 1.0) / 6.5) ** 4)))
+    fall = decay((s_warp - (length + p["la_length"] * 1.15)).clamp_min(0) / 2.2)
+    scene.add((p["posterior_db"] + 5.0 * field(0.9, 2.4)) * behind * fall * decay(((q_warp + 1.0) / 6.5) ** 4))
     outside = torch.where(is_lateral, aq - epi, torch.full_like(aq, 9.0))
-    pericardium = (
-        torch.exp(-(((outside - 0.22) / 0.16) ** 2)) * _edge(length * 1.05 - s, 0.3) * smoothstep((z - 0.15) / 0.5)
-    )
+    pericardium = decay(((outside - 0.22) / 0.16) ** 2) * edge(length * 1.05 - s, 0.3) * smoothstep((z - 0.15) / 0.5)
     scene.add((0.7 * p["posterior_db"] + 4 * field(0.7)) * pericardium)
-    lung = _edge(outside - 0.2, 0.1) * smoothstep((z - 0.45) / 0.5) * _edge(5 - outside, 0.8) * is_lateral
-    scene.add((0.8 * p["posterior_db"] + 5 * field(0.9)) * lung * torch.exp(-outside.clamp_min(0) / 1.3))
+    lung = edge(outside - 0.2, 0.1) * smoothstep((z - 0.45) / 0.5) * edge(5 - outside, 0.8) * is_lateral
+    scene.add((0.8 * p["posterior_db"] + 5 * field(0.9)) * lung * decay(outside.clamp_min(0) / 1.3))
 
     wall = torch.where(is_lateral, p["tissue_db"] + p["lateral_db"], p["tissue_db"]) + slow
-    stripe = torch.exp(-((((aq - endo) / (epi - endo).clamp_min(0.1) - 0.5) / 0.22) ** 2))
+    stripe = decay((((aq - endo) / (epi - endo).clamp_min(0.1) - 0.5) / 0.22) ** 2)
     wall = wall + 3.0 * stripe * ~is_lateral + 4.0 * smoothstep((z - 0.74) / 0.24)
     wall = wall - p["apex_drop_db"] * (1 - smoothstep(z / 0.38))
-    wall = wall + 3 * torch.exp(-(((aq - endo - 0.05) / 0.10) ** 2)) * above
+    wall = wall + 3 * decay(((aq - endo - 0.05) / 0.10) ** 2) * above
     scene.paint(muscle, wall)
     scene.paint(
         rv_wall * (0.55 + 0.45 * torch.sigmoid(3 * field(1.2))),
         p["tissue_db"] - 6.0 + slow + 5 * smoothstep((z - 0.5) / 0.5),
     )
     for inside, bright in ((la_in, 9.0), (ra_in, 8.0)):
-        rim = torch.exp(-((inside / (0.16 + 0.05 * field(0.8))).clamp(-6, 6) ** 2)) * (s > length)
+        rim = decay((inside / (0.16 + 0.05 * field(0.8))).clamp(-6, 6) ** 2) * (s > length)
         broken = torch.sigmoid(2.5 * field(0.9) + 0.6)  # walls along the beam are seen here and there only
         scene.add((bright + 2.5 * field(0.7)) * rim * broken * (1 - behind * 0.6))
-    septum = torch.exp(-(((q - (la_q - p["la_width"] - 0.16)) / 0.17) ** 2))
-    septum = septum * _edge(s - length, 0.2) * _edge(length + p["la_length"] * 0.95 - s, 0.2)
-    gap = torch.exp(-(((s - length - p["la_length"] * 0.5) / 0.8) ** 2))  # the fossa ovalis hardly echoes
+    septum = decay(((q - (la_q - p["la_width"] - 0.16)) / 0.17) ** 2)
+    septum = septum * edge(s - length, 0.2) * edge(length + p["la_length"] * 0.95 - s, 0.2)
+    gap = decay(((s - length - p["la_length"] * 0.5) / 0.8) ** 2)  # the fossa ovalis hardly echoes
     scene.paint(septum * 0.9, p["tissue_db"] + 3 - 12 * gap + slow)
 
     def blob(s0: torch.Tensor, q0: torch.Tensor, along: float, across: float) -> torch.Tensor:
-        return torch.exp(-(((s - s0) / along) ** 2) - ((q - q0) / across) ** 2)
+        return decay(((s - s0) / along) ** 2 + ((q - q0) / across) ** 2)
 
     scene.paint(
         1.1 * blob(length + 0.25, -septal * annulus - p["wall"] * 0.45, 0.55, 0.38), p["tissue_db"] + 10.0 + slow
@@ -206,7 +199,7 @@ def build_atlas(patient: Fields) -> torch.Tensor:
     scene.paint(0.8 * blob(length * 0.55, band, 0.22, 0.9) * rv, p["papillary_db"] - 3 + slow)
 
     texture = torch.exp(p["texture"] * smooth_field(seeds, 200, grid, (2.4, 2.4)))
-    amplitude = 10 ** (scene.level / 20) * texture
+    amplitude = from_decibel(scene.level) * texture
     scatter = counter_normal(seeds, 201, (LOOKS, *grid))
     # Band-limit slightly, taps 1 4 1 each way, so that sub-sample motion changes speckle smoothly; unit energy keeps
     # the echo level.

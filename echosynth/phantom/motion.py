@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from echosynth.phantom.amplitude import decay
 from echosynth.phantom.noise import counter_normal
 
 NUM_DISCS = 20
@@ -162,9 +163,7 @@ def regional_pattern(patient: Fields, z: torch.Tensor, side: torch.Tensor, eject
         side: -1 septal, +1 lateral.
         ejecting: `Cycle.ejecting`, shaped to broadcast.
     """
-    weak = torch.exp(-(((z - patient["regional_z"]) / 0.28) ** 2)) * (1 + side * patient["regional_side"]).clamp_max(
-        1.0
-    )
+    weak = decay(((z - patient["regional_z"]) / 0.28) ** 2) * (1 + side * patient["regional_side"]).clamp_max(1.0)
     late = -side * patient["asynchrony"] * ejecting
     return (1 + patient["gradient"] * (2 * z - 1) - patient["regional"] * weak) * (1 + late)
 

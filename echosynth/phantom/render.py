@@ -212,10 +212,8 @@ class Phantom:
         turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
         breath = self.patient["drift"].float()[:, None] * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
         turn = (turn + breath)[:, None, :, None, None] * self.turning[:, None, None]
-        one, two = tissue[:, :2], tissue[:, 2:]
-        echoes = torch.cat(
-            [one * torch.cos(turn) + two * torch.sin(turn), two * torch.cos(turn) - one * torch.sin(turn)], 1
-        )
+        one, two, cosine, sine = tissue[:, :2], tissue[:, 2:], torch.cos(turn), torch.sin(turn)
+        echoes = torch.cat([one * cosine + two * sine, two * cosine - one * sine], 1)
         lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
         for valve, (rows, columns) in draw_valves(self.patient, lv, cycle, motion):
             echoes[..., rows, columns] += valve[:, None] * self.valve_texture[..., rows, columns]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from echosynth.phantom.amplitude import decay
 from echosynth.phantom.view_families import HARMFUL, QUALITIES, VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 
@@ -246,9 +247,9 @@ def scanner_marks(view: "dict[str, torch.Tensor]", size: int) -> torch.Tensor:
     y, x = _pixel_centres(view, size)
     across, along = x - y - 62.0, x + y
     strength = view["marks"]
-    bar = torch.exp(-(((across - 1.0) / 1.0) ** 2)) * (along > 118.0) * (along < 118.0 + 30.0 * strength)
-    dot = torch.exp(-(((x - 72.0) / 1.3) ** 2) - ((y - 4.0) / 1.3) ** 2)
-    ticks = torch.exp(-(((x - 108.5) / 1.0) ** 2)) * ((y * 112.0 / (10.0 * view["depth"]) % 1.0) < 0.12)
+    bar = decay(((across - 1.0) / 1.0) ** 2) * (along > 118.0) * (along < 118.0 + 30.0 * strength)
+    dot = decay(((x - 72.0) / 1.3) ** 2 + ((y - 4.0) / 1.3) ** 2)
+    ticks = decay(((x - 108.5) / 1.0) ** 2) * ((y * 112.0 / (10.0 * view["depth"]) % 1.0) < 0.12)
     first_kind = (strength * 10.0 % 1.0) < 0.5
     marks = torch.where(first_kind, torch.maximum(0.75 * bar, 0.7 * dot), torch.maximum(0.8 * ticks, 0.7 * dot))
     return marks * (strength > 0)

@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from echosynth.phantom.amplitude import decay, from_decibel
 from echosynth.phantom.anatomy import rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern
 from echosynth.phantom.warp import LVFrame
@@ -17,6 +18,7 @@ Patch = tuple[torch.Tensor, tuple[slice, slice]]
 """Amplitude (B, T, R', A'), and the ranges and beams that it belongs to; everywhere else there is nothing."""
 
 CORD, MARGIN = 2.5, 1.0  # cm: how long cords are, and how far from a leaflet nothing of it is left
+COARSE = 4  # of the polar grid's points one is asked whether it is near a valve
 
 
 def _leaflet(
@@ -38,12 +40,12 @@ def _leaflet(
     # A belly near the hinge and a ripple towards the tip: no leaflet is a stick.
     off = across - bend * 4 * u * (1 - u) - p["leaflet_billow"] * length * torch.sin(2 * math.pi * u) * 0.5
     thickness = p["valve_thickness"] * (1 + p["leaflet_tip"] * u * u)
-    leaflet = torch.exp(-(off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
+    leaflet = decay((off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
     # Cords go on from the tip towards the papillary muscles, ever fainter.
     beyond = (share - 1).clamp_min(0) * length
-    cords = torch.exp(-(off * off) / (2 * (0.6 * thickness) ** 2) - beyond / 0.7)
+    cords = decay(off * off / (2 * (0.6 * thickness) ** 2) + beyond / 0.7)
     cords = cords * ((share > 1) & (beyond < CORD))
-    return leaflet + 10 ** (p["chordae_db"] / 20) * cords
+    return leaflet + from_decibel(p["chordae_db"]) * cords
 
 
 def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> list[Patch]:
@@ -77,7 +79,7 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
     mitral = _leaflet(valve, (length, hinge_s), front, 0.06 - 0.20 * o, p)
     mitral = mitral + 0.8 * _leaflet(valve, (length, hinge_l), back, 0.13 * o - 0.05, p)
 
-    level = 10 ** (p["valve_db"] / 20)
+    level = from_decibel(p["valve_db"])
     patches = [(level * mitral, place)]
 
     middle = near - 0.5 * tv_width
@@ -99,13 +101,16 @@ def _cut(
     frame: LVFrame, along: tuple[torch.Tensor, torch.Tensor], across: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[LVFrame, tuple[slice, slice]]:
     """The ranges and beams in which a valve within these limits, its cords included, leaves an echo."""
-    inside = (frame.s > along[0] - CORD - MARGIN) & (frame.s < along[1] + MARGIN)
-    inside = inside & (frame.q > across[0] - MARGIN) & (frame.q < across[1] + MARGIN)
+    s, q = frame.s[..., ::COARSE, ::COARSE], frame.q[..., ::COARSE, ::COARSE]
+    inside = (s > along[0] - CORD - MARGIN) & (s < along[1] + MARGIN)
+    inside = inside & (q > across[0] - MARGIN) & (q < across[1] + MARGIN)
     place = _span(inside.any(dim=3)), _span(inside.any(dim=2))
     return LVFrame(frame.s[..., place[0], place[1]], frame.q[..., place[0], place[1]]), place
 
 
 def _span(inside: torch.Tensor) -> slice:
-    """From the first to the last place along the last axis that is inside anywhere: (B, T, N) bool."""
-    places = torch.nonzero(inside.flatten(0, 1).any(dim=0)).flatten()
-    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
+    """From the first to the last place that is inside anywhere, by every `COARSE`-th along the last axis: (B, T, N)."""
+    places = COARSE * torch.nonzero(inside.flatten(0, 1).any(dim=0)).flatten()
+    if not len(places):
+        return slice(0, 0)
+    return slice(max(0, int(places[0]) - COARSE + 1), int(places[-1]) + COARSE)
