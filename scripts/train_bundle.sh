@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
 
-for name in gate_r2plus1d judge_frame_transformer; do
+regressors="echo_e3net_small judge_frame_transformer r2plus1d_small coreecho_small mcsdr_small"
+for name in $regressors; do
   "$bin/echosynth" train "configs/regression/$name.yaml" --out "runs/$name"
 done
 "$bin/echosynth" train configs/diffusion/phantom_small_base.yaml --out runs/phantom_small_base
@@ -15,13 +16,13 @@ done
 # The evaluation loads models by name or folder; here they are still in runs/.
 "$bin/echosynth" evaluate configs/evaluation/phantom_test.yaml --out runs/evaluation \
   --set cascade=runs/phantom_small/pipeline \
-  --set gate=runs/gate_r2plus1d/gate_r2plus1d/model \
+  --set gate=runs/echo_e3net_small/echo_e3net_small/model \
   --set judge=runs/judge_frame_transformer/judge_frame_transformer/model
 
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
 publish phantom_small runs/phantom_small/pipeline --config configs/diffusion/phantom_small.yaml \
   --logs runs/phantom_small_base runs/phantom_small --scores runs/evaluation/evaluation.json
-for name in gate_r2plus1d judge_frame_transformer; do
+for name in $regressors; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"
 done

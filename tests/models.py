@@ -12,9 +12,10 @@ from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.frame_transformer import FrameTransformer
+from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.r2plus1d import R2Plus1D
 
-CASCADE, GATE, JUDGE = "phantom_small", "gate_r2plus1d", "judge_frame_transformer"
+CASCADE, GATE, JUDGE = "phantom_small", DEFAULT_GATE, DEFAULT_JUDGE
 
 
 def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:

@@ -34,14 +34,15 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
-    """One row per regressor: the published sizes, then the bundled ones.
+    """One row per regressor: the published sizes, then those that are bundled or were added.
 
     Returns:
         [{"name", "parameters", "gflop", "seconds", "published": {"parameters", "gflop"}}].
     """
     import torch
 
-    from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS, load_regressor
+    from echosynth.checkpoints import list_models
+    from echosynth.regression.loading import REGRESSORS, load_regressor
 
     rows = []
     for name, known in PUBLISHED.items():
@@ -49,7 +50,7 @@ def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
         model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()  # type: ignore[arg-type]
         published = {key: known[key] for key in ("parameters", "gflop")}
         rows.append({"name": name, **_measure(model, repeat), "published": published})
-    for name in (DEFAULT_GATE, DEFAULT_JUDGE):
+    for name in (entry.name for entry in list_models() if entry.kind == "regressor"):
         rows.append({"name": name, **_measure(load_regressor(name, device), repeat), "published": None})
     return rows
 

@@ -45,7 +45,6 @@ class FrameAware(EFRegressor):
         channels: the grey picture is shown so many times over; public weights want 3.
         width: channels of ResNet's stem.
         blocks: bottlenecks per layer.
-        pool: see `ResNet`.
         hidden: width of the MLPs.
         components: of the Gaussian process' features.
         patients: that the Gaussian process is fitted on; 0 for none.
@@ -66,7 +65,6 @@ class FrameAware(EFRegressor):
         channels: int = 3,
         width: int = 64,
         blocks: Sequence[int] = (3, 4, 6, 3),
-        pool: bool = True,
         hidden: int = 256,
         components: int = 64,
         patients: int = 2000,
@@ -75,10 +73,10 @@ class FrameAware(EFRegressor):
         error90: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = ResNet(channels, width, blocks, pool)
+        self.encoder = ResNet(channels, width, blocks)
         self.encoder.requires_grad_(not frozen_encoder)
         features = self.encoder.features
-        self.fullness = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.fullness = nn.Linear(features, 1)
         self.regressor, self.classifier = _mlp(4 * features, hidden), _mlp(4 * features, hidden)
         self.process = GaussianProcess(4 * features, components, patients) if patients else None
         self.register_buffer("fitted", torch.tensor(False))

@@ -17,7 +17,7 @@ from echosynth.regression.r2plus1d import R2Plus1D
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}
-DEFAULT_GATE = "gate_r2plus1d"
+DEFAULT_GATE = "echo_e3net_small"
 DEFAULT_JUDGE = "judge_frame_transformer"
 
 

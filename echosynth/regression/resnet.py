@@ -41,14 +41,10 @@ class ResNet(nn.Module):
         channels: of a frame.
         width: channels of the stem; a frame becomes 32 times as many features.
         blocks: bottlenecks per layer.
-        pool: halve the maps once more behind the stem, as published; small pictures have nothing left to give away.
     """
 
-    def __init__(
-        self, channels: int = 3, width: int = 64, blocks: Sequence[int] = (3, 4, 6, 3), pool: bool = True
-    ) -> None:
+    def __init__(self, channels: int = 3, width: int = 64, blocks: Sequence[int] = (3, 4, 6, 3)) -> None:
         super().__init__()
-        self.pool = pool
         self.conv1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         inside = width
@@ -63,9 +59,8 @@ class ResNet(nn.Module):
         self.features = inside
 
     def maps(self, x: torch.Tensor) -> torch.Tensor:
-        """Features before averaging: (N, channels, H, W) -> (N, features, H / 32, W / 32), or / 16 without pool."""
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.max_pool2d(x, 3, 2, 1) if self.pool else x
+        """Features before pooling: (N, channels, H, W) -> (N, features, H / 32, W / 32)."""
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         for k in range(1, 5):
             x = getattr(self, f"layer{k}")(x)
         return x

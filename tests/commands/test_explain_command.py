@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from echosynth.checkpoints import write_sums
-from echosynth.regression.loading import REGRESSORS
+from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS
 from tests.regression.test_regressors import SMALL
 
 
@@ -43,5 +43,5 @@ def test_what_has_no_beat_is_refused(echosynth, tmp_path) -> None:
 
 def test_the_object_names_its_files(echosynth, phantom_video, tmp_path) -> None:
     done = echosynth("explain", phantom_video, "--out", tmp_path / "out", "--json")
-    assert {entry["regressor"] for entry in done.json["explained"]} == {"gate_r2plus1d", "judge_frame_transformer"}
+    assert {entry["regressor"] for entry in done.json["explained"]} == {DEFAULT_GATE, DEFAULT_JUDGE}
     assert json.loads(done.out)["file"].endswith("patient.avi")

@@ -8,6 +8,7 @@ import pytest
 from echosynth.augmentation.manifest import Manifest
 from echosynth.commands import production
 from echosynth.regression import phases
+from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.phases import Beat
 from echosynth.video.files import load_video
 
@@ -97,10 +98,10 @@ def test_a_folder_gives_all_its_usable_files(echosynth, phantom_video, noise_pic
 
 def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
     table = tmp_path / "ef.csv"
-    done = echosynth("measure", phantom_video, "--regressor", "gate_r2plus1d", "--csv", table, "--json")
+    done = echosynth("measure", phantom_video, "--regressor", DEFAULT_GATE, "--csv", table, "--json")
     assert done.code == 0, done.err
     (clip,) = done.json["clips"]
-    assert clip["regressor"] == "gate_r2plus1d"
+    assert clip["regressor"] == DEFAULT_GATE
     assert clip["low"] <= clip["ef"] <= clip["high"]
     assert "scores" not in done.json
     assert table.read_text().count("\n") == 2
@@ -108,7 +109,7 @@ def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
 
 def test_a_panel_reads_a_dataset_with_truth(echosynth, tmp_path):
     assert echosynth("simulate", tmp_path / "set", "--patients", 3, "--frames", 40, "--fps", 32).code == 0
-    names = ("--regressor", "gate_r2plus1d", "--regressor", "judge_frame_transformer")
+    names = ("--regressor", DEFAULT_GATE, "--regressor", DEFAULT_JUDGE)
     done = echosynth("measure", tmp_path / "set", *names, "--plots", tmp_path / "plots", "--json")
     assert done.code == 0, done.err
     by_reader = {}
@@ -130,7 +131,7 @@ def test_a_panel_reads_a_dataset_with_truth(echosynth, tmp_path):
 def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp_path, monkeypatch):
     beats = [Beat(0.1, 0.3), Beat(0.9, 1.1)]
     monkeypatch.setattr(phases, "find_beats", lambda model, clip: beats)
-    words = ("measure", phantom_video, "--regressor", "gate_r2plus1d", "--beats")
+    words = ("measure", phantom_video, "--regressor", DEFAULT_GATE, "--beats")
     done = echosynth(*words, "--embeddings", tmp_path / "e.npz", "--json")
     assert done.code == 0, done.err
     (clip,) = done.json["clips"]
@@ -138,7 +139,7 @@ def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp
     assert clip["ef"] == pytest.approx(np.mean([beat["ef"] for beat in clip["beats"]]))
     kept = np.load(tmp_path / "e.npz")
     assert kept["files"].tolist() == [clip["file"]]
-    assert kept["gate_r2plus1d"].shape[0] == 1
+    assert kept[DEFAULT_GATE].shape[0] == 1
     assert "beat by beat: " in echosynth(*words).out
     beats.clear()
     assert echosynth(*words, "--json").json["clips"][0]["beats"] == []
