@@ -86,7 +86,7 @@ def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: Regress
         layer.momentum = None  # the plain mean over batches
     for k in range(STATISTICS_BATCHES if layers else 0):
         batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "statistics", k))
-        model(batch["clip"].to(model.device))
+        model(batch["clip"].to(model.device), details=True)  # a layer that only details need is refreshed too
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

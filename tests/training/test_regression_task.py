@@ -106,6 +106,35 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
     torch.testing.assert_close(norm.running_mean, means.mean(0), atol=1e-5, rtol=1e-4)
 
 
+def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
+    root = write_fake_set(tmp_path)
+    small = {
+        "fps": 16,
+        "frames": 8,
+        "size": 32,
+        "channels": 1,
+        "width": 4,
+        "blocks": [1] * 4,
+        "hidden": 8,
+        "patients": 0,
+    }
+    config = RegressorConfig(
+        kind="regressor",
+        name="frames",
+        data=root,
+        validation=root,
+        network="FrameAware",
+        arguments=small,
+        optim=OptimConfig(steps=1, batch_size=4),
+    )
+    model = config.build()
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
+    counts = [
+        int(m.num_batches_tracked) for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)
+    ]
+    assert counts == [64] * len(counts)
+
+
 def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path) -> None:
     root = write_fake_set(tmp_path)
     small = {
