@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from echosynth.phantom.anatomy import Q_MAX, Q_MIN, S_MAX, S_MIN
 from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view, scan_grid
+from echosynth.phantom.warp import atlas_grid, to_lv_frame
 
 SEEDS = [3, 8, 21]
 
@@ -103,3 +105,14 @@ def test_grey_levels_stay_in_the_window_of_real_clips() -> None:
     assert 20 < float(means.mean()) < 110
     assert 20 < float(spreads.mean()) < 75
     assert float(means.std()) > 5  # machines differ
+
+
+def test_half_as_many_points_carry_the_map_into_the_atlas() -> None:
+    phantom = make_phantom(SEEDS)
+    truth = phantom.move([60.0, 30.0, 75.0], 6, 12.0)
+    found = phantom._atlas_places(truth.cycle, truth.motion, truth.pose)
+    x, z = phantom.machine.x[:, None], phantom.machine.z[:, None]
+    exact = atlas_grid(phantom.patient, to_lv_frame(x, z, truth.pose), truth.cycle, truth.motion)
+    side = torch.tensor([Q_MAX - Q_MIN, S_MAX - S_MIN])
+    off = ((found - exact) / 2 * side).norm(dim=-1)  # cm
+    assert float(off.flatten().kthvalue(int(0.999 * off.numel())).values) < 0.05
