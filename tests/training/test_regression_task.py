@@ -44,7 +44,7 @@ def test_batch_is_cut_to_the_contract(source: PhantomSource) -> None:
 
 def test_augmentation_of_nothing_changes_nothing() -> None:
     clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
-    points = torch.rand(2, 2, 21, 2, 2)
+    points = torch.rand(2, 2, 2, 21, 2, 2)
     same, there = augment(clip, points, STILL, make_generator(0))
     torch.testing.assert_close(same, clip, atol=1e-5, rtol=0)
     torch.testing.assert_close(there, points)
