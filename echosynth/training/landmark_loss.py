@@ -31,8 +31,8 @@ class LandmarkWeights(StrictModel):
     """
 
     place: float = 1.0
-    volume: float = 0.5
-    agree: float = 0.25
+    volume: float = 1.5
+    agree: float = 0.1
     order: float = 0.1
 
     def compute(
