@@ -20,6 +20,11 @@ NUM_RANGES, NUM_BEAMS = 192, 128
 NOISE_TILES = 8
 
 
+def _power(echoes: torch.Tensor) -> torch.Tensor:
+    """Real and imaginary parts (B, 2, T, R, A) to their squares' sum (B, T, R, A)."""
+    return (echoes[:, 0] * echoes[:, 0]).addcmul_(echoes[:, 1], echoes[:, 1])
+
+
 class Machine:
     """One scanner setting per batch entry, with everything that does not change from frame to frame.
 
@@ -107,11 +112,11 @@ class Machine:
         padded = torch.cat([z[..., :1, :], z, z[..., -1:, :]], dim=-2)
         return side * (padded[..., :-2, :] + padded[..., 2:, :]) + centre * z
 
-    def second_trip(self, z: torch.Tensor) -> torch.Tensor:
+    def add_second_trip(self, z: torch.Tensor) -> torch.Tensor:
         """Reverberation: echoes that went to the tissue and back twice show again, fainter, at twice their range."""
         half_way = torch.arange(z.shape[-2], device=z.device) // 2
         level = from_decibel(self.v["second_trip_db"]) * smoothstep((self.range - 2.0) / 2.0)
-        return level[:, None, None] * z[..., half_way, :]
+        return torch.addcmul(z, z[..., half_way, :], level[:, None, None])
 
     def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
         """Electronic noise of some frames, (B, 2, T, R, A): a tile, rolled by a hash of the frame's index."""
@@ -130,12 +135,11 @@ class Machine:
         """Echoes (B, 4, T, R, A) to grey levels (B, T, R, A) in [0, 1] on the polar grid."""
         v = {k: f[:, None] for k, f in self.v.items()}
         swirl = 2 * math.pi * 0.7 * time.float()[None, None, :, None, None]
-        z = z + self.second_trip(z)
+        z = self.add_second_trip(z).mul_(self.gain[:, None, None])
         haze = self.haze[:, :2, None] * torch.cos(swirl) + self.haze[:, 2:, None] * torch.sin(swirl)
-        first = z[:, :2] * self.gain[:, None, None] + haze + self.clutter[:, :, None] + self.frame_noise(frames)
-        second = z[:, 2:] * self.gain[:, None, None]
+        first = (z[:, :2] + haze).add_(self.clutter[:, :, None]).add_(self.frame_noise(frames))
         look = v["second_look"]
-        power = (first**2).sum(1) * (1 - look) + ((second**2).sum(1) + (haze**2).sum(1)) * look + 1e-9
+        power = _power(first) * (1 - look) + (_power(z[:, 2:]) + _power(haze)) * look + 1e-9
         y = ((10 * torch.log10(power) + v["dynamic_range"]) / (v["dynamic_range"] + 4)).clamp(0, 1)
         soft = raised(y, v["gamma"])
         y = soft + v["s_curve"] * (raised(smoothstep(y), v["gamma"] / 1.5) - soft)

@@ -212,8 +212,10 @@ class Phantom:
         turn = self.patient["decorrelation"].float()[:, None] * cycle.contraction.float()
         breath = self.patient["drift"].float()[:, None] * torch.sin(2 * math.pi * 0.25 * cycle.time.float())
         turn = (turn + breath)[:, None, :, None, None] * self.turning[:, None, None]
-        one, two, cosine, sine = tissue[:, :2], tissue[:, 2:], torch.cos(turn), torch.sin(turn)
-        echoes = torch.cat([one * cosine + two * sine, two * cosine - one * sine], 1)
+        one, two, sine = tissue[:, :2], tissue[:, 2:], torch.sin(turn)
+        echoes = tissue * torch.cos(turn)
+        echoes[:, :2].addcmul_(two, sine)
+        echoes[:, 2:].addcmul_(one, sine, value=-1)
         lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
         for valve, (rows, columns) in draw_valves(self.patient, lv, cycle, motion):
             echoes[..., rows, columns] += valve[:, None] * self.valve_texture[..., rows, columns]
