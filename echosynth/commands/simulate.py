@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--remodel", action="store_true", help="weak ventricles are large, as in populations")
     parser.add_argument("--masks", action="store_true", help="also label every pixel: cavity, myocardium, left atrium")
     parser.add_argument(
+        "--motion", action="store_true", help="also tell how every pixel's tissue has moved, and every frame's volume"
+    )
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             rhythm=args.rhythm,
             remodel=args.remodel,
             masks=args.masks,
+            motion=args.motion,
         )
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]

@@ -46,6 +46,7 @@ class SimulateConfig(StrictModel):
         remodel: let a patient's EDV go with the factual EF as in populations: weak ventricles are large. A patient's
             counterfactuals keep the EDV of the factual.
         masks: also label every pixel of every frame.
+        motion: also tell how far every pixel's tissue has moved, and the volume of every frame.
     """
 
     patients: int = Field(ge=1, le=100_000)
@@ -64,6 +65,7 @@ class SimulateConfig(StrictModel):
     rhythm: Literal["sinus", "atrial fibrillation", "premature beats"] = "sinus"
     remodel: bool = False
     masks: bool = False
+    motion: bool = False
 
     @field_validator("counterfactual")
     @classmethod

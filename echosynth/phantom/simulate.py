@@ -3,6 +3,8 @@
     OUT/Videos/P0000007.avi         patient 7 at an EF drawn for it (the factual)
     OUT/Videos/P0000007_ef30.avi    the same patient, view, noise and phase at EF 30 %
     OUT/Masks/P0000007.npz          on request: `labels` uint8 (T, S, S), 1 cavity, 2 myocardium, 3 left atrium
+    OUT/Motion/P0000007.npz         on request: `displacement` float16 (T, 2, S, S), pixels, from where tissue is to
+                                    where it is in the ED frame, NaN outside of the sector; `volume` float32 (T,), ml
     OUT/FileList.csv, OUT/VolumeTracings.csv, OUT/Phantom.csv, OUT/README.md, OUT/config.yaml, OUT/provenance.json
 
 The 20-disc method on the written tracings gives back the EF that was asked for. A patient's clips share one split.
@@ -23,7 +25,7 @@ from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
 from echosynth.phantom.contours import trace_contours
-from echosynth.phantom.maps import label_pixels
+from echosynth.phantom.maps import displace_pixels, label_pixels
 from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, make_view, plan_patient
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.video.clip import EchoClip
@@ -43,12 +45,12 @@ def traced_ef(ed: Tracing, es: Tracing) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """One clip: its row, uint8 (T, S, S), the tracings of its ED and ES frame, and uint8 (T, S, S) labels if asked."""
+    """One clip: its row, uint8 (T, S, S), the tracings of its ED and ES frame, and by folder the arrays asked for."""
 
     row: PhantomRow
     pixels: np.ndarray
     traced: list[Tracing]
-    labels: np.ndarray | None
+    extras: dict[str, dict[str, np.ndarray]]
 
 
 def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered]:
@@ -65,8 +67,13 @@ def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered
         traced = [trace(phantom, truth, 0, frame) for frame in (row.ed_frame, row.es_frame)]
         if abs((found := traced_ef(*traced)) - row.ef) > 1e-4:
             raise RuntimeError(f"{row.file}: traced EF {found:.5f} % is not the EF asked for, {row.ef:.5f} %")
-        labels = label_pixels(phantom, truth)[0].numpy() if config.masks else None
-        made.append(Rendered(row, pixels[0].numpy(), traced, labels))
+        extras: dict[str, dict[str, np.ndarray]] = {}
+        if config.masks:
+            extras["Masks"] = {"labels": label_pixels(phantom, truth)[0].numpy()}
+        if config.motion:
+            moved = displace_pixels(phantom, truth, truth.at(row.ed_frame))[0].half()
+            extras["Motion"] = {"displacement": moved.numpy(), "volume": truth.motion.volume[0].float().numpy()}
+        made.append(Rendered(row, pixels[0].numpy(), traced, extras))
     return made
 
 
@@ -116,8 +123,8 @@ def simulate(
         for clips in _render_all(config, jobs, workers):
             for made in clips:
                 row = made.row
-                if made.labels is not None:  # before the clip, whose entry says that all of it is there
-                    write_npz(out / "Masks" / f"{row.file}.npz", labels=made.labels)
+                for folder, arrays in made.extras.items():  # before the clip, whose entry says that all of it is there
+                    write_npz(out / folder / f"{row.file}.npz", **arrays)
                 pixels, ed, es = made.pixels, row.ed_frame, row.es_frame
                 clip = EchoClip(pixels, row.fps, row.ef, row.edv, row.esv, ed, es, row.file)
                 writer.add(row.file, clip, row.split, made.traced)
@@ -138,6 +145,7 @@ def simulate(
 
 
 _MASKS_ROW = "| `Masks/NAME.npz` | `labels` of every pixel: 1 left-ventricular cavity, 2 myocardium, 3 left atrium |\n"
+_MOTION_ROW = "| `Motion/NAME.npz` | `displacement` of tissue to the ED frame, pixels; `volume` of every frame, ml |\n"
 
 
 def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
@@ -146,6 +154,7 @@ def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
     frames, rates = [row.frames for row in rows], [row.fps for row in rows]
     codec = "lossless (FFV1)" if config.lossless else "motion JPEG at its best quality"
     last = config.seed + config.patients - 1
+    extras = _MASKS_ROW * config.masks + _MOTION_ROW * config.motion
     asked = ", ".join(f"{ef:g} %" for ef in config.counterfactual) or "none"
     return f"""# Simulated echocardiograms (SYNTHETIC)
 
@@ -164,7 +173,7 @@ diagnosis.**
 |---|---|
 | `FileList.csv`, `VolumeTracings.csv`, `Videos/` | EchoNet-Dynamic's layout; end-systolic rows come first |
 | `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames, frame rate |
-{_MASKS_ROW if config.masks else ""}| `config.yaml`, `provenance.json` | how it was made |
+{extras}| `config.yaml`, `provenance.json` | how it was made |
 
 Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4.
 """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_tables import read_file_list, read_tracings
 from echosynth.errors import DatasetError, OutputError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import SimulateConfig, split_of
@@ -138,6 +139,27 @@ def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
 def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"greater|lies within|twice"):
         SimulateConfig(**({"patients": 1} | change))
+
+
+def test_motion_lies_beside_the_videos_and_carries_the_heart(dataset: Path, tmp_path: Path) -> None:
+    simulate(CONFIG.model_copy(update={"motion": True}), tmp_path)
+    rows = {row.file_name: row for row in read_file_list(tmp_path)}
+    tracings = read_tracings(tmp_path)
+    for name, row in rows.items():
+        assert (tmp_path / "Videos" / f"{name}.avi").read_bytes() == (dataset / "Videos" / f"{name}.avi").read_bytes()
+        with np.load(tmp_path / "Motion" / f"{name}.npz") as file:
+            moved, volume = file["displacement"].astype(float), file["volume"]
+        assert moved.shape == (row.num_frames, 2, row.height, row.width)
+        ed, es = tracings[name]
+        np.testing.assert_allclose(np.nan_to_num(moved[ed.frame]), 0, atol=0.02)  # float16
+        assert volume[ed.frame] == pytest.approx(row.edv, rel=1e-3)
+        assert volume[es.frame] == pytest.approx(row.esv, rel=1e-3)
+        # The ends of the ES chords of the free part of the wall lie, carried back, near the wider ED border.
+        x, y = es.chords[10, 2:].round().astype(int)
+        back = es.chords[10, 2:] + moved[es.frame, :, y, x]
+        border = ed.chords[:, 2:]
+        assert np.hypot(*(border - back).T).min() < 3
+    assert "Motion/NAME.npz" in (tmp_path / "README.md").read_text()
 
 
 def test_masks_lie_beside_the_videos_and_change_nothing_else(dataset: Path, tmp_path: Path) -> None:
