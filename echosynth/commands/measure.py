@@ -109,7 +109,7 @@ def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
-    from echosynth.evaluation.clinical import auroc, clinical_scores, find_reduced
+    from echosynth.evaluation.clinical import auroc, clinical_scores, score_calls
     from echosynth.evaluation.ef_metrics import compute_ef_scores, none_if_undefined
     from echosynth.regression.base import REDUCED
 
@@ -119,7 +119,7 @@ def _score(mine: Sequence[Reading]) -> dict[str, Any]:
     scores |= clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
     chances = [reading["reduced"] for reading in mine if reading.get("reduced") is not None]
     if len(chances) == len(mine):  # a classifier of its own, beside the EF that it measures
-        called = find_reduced(truth, [chance > 0.5 for chance in chances])
+        called = score_calls([ef <= REDUCED for ef in truth], [chance > 0.5 for chance in chances])
         unlikely = [1 - chance for chance in chances]
         scores["classifier"] = called | {"auroc": none_if_undefined(auroc(truth, unlikely, REDUCED))}
     return scores

@@ -78,7 +78,7 @@ def _print(fact: str, scores: dict[str, dict[str, Any]]) -> None:
     from echosynth.commands.gallery import print_table
     from echosynth.report.tables import Table
 
-    columns = ("accuracy", "majority", "sensitivity", "specificity", "precision", "f1", "auroc")
+    columns = ("accuracy", "majority", "recall", "specificity", "precision", "f1", "auroc")
     rows = [
         [name, *("–" if found[c] is None else f"{found[c]:.2f}" for c in columns)] for name, found in scores.items()
     ]

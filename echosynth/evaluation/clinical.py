@@ -51,21 +51,23 @@ def auroc(truth: ArrayLike, measured: ArrayLike, threshold: float) -> float:
     return float(lower)
 
 
-def find_reduced(truth: ArrayLike, called: ArrayLike, threshold: float = REDUCED) -> dict[str, float | None]:
-    """How well those who are called reduced, bool (n,), are those with an EF at or below `threshold`.
+def score_calls(truth: ArrayLike, called: ArrayLike) -> dict[str, float | None]:
+    """How well calls agree with what is true, bool (n,) each.
 
     Returns:
-        Accuracy, precision, recall, F1, and "majority": the accuracy of always giving the commoner answer, without
-        which accuracy means little. None where undefined.
+        Accuracy, precision, recall (sensitivity), specificity, F1, and "majority": the accuracy of always giving the
+        commoner answer, without which accuracy means little. None where undefined.
     """
-    weak, called = np.asarray(truth, float) <= threshold, np.asarray(called, bool)
-    hits = int((weak & called).sum())
+    true, said = np.asarray(truth, bool), np.asarray(called, bool)
+    hits, passed = int((true & said).sum()), int((~true & ~said).sum())
+    positives, calls = int(true.sum()), int(said.sum())
     return {
-        "accuracy": float((weak == called).mean()),
-        "majority": float(max(weak.mean(), 1 - weak.mean())),
-        "precision": hits / int(called.sum()) if called.any() else None,
-        "recall": hits / int(weak.sum()) if weak.any() else None,
-        "f1": 2 * hits / int(weak.sum() + called.sum()) if (weak | called).any() else None,
+        "accuracy": (hits + passed) / len(true),
+        "majority": max(positives, len(true) - positives) / len(true),
+        "precision": hits / calls if calls else None,
+        "recall": hits / positives if positives else None,
+        "specificity": passed / (len(true) - positives) if positives < len(true) else None,
+        "f1": 2 * hits / (positives + calls) if positives or calls else None,
     }
 
 
@@ -77,7 +79,7 @@ def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
     """
     true = np.asarray(truth, float)
     return {
-        "reduced": find_reduced(truth, np.asarray(measured, float) <= REDUCED),
+        "reduced": score_calls(true <= REDUCED, np.asarray(measured, float) <= REDUCED),
         "mean_mae": float(np.abs(true - true.mean()).mean()),
         "bands": [asdict(band) for band in error_by_band(truth, measured)],
         "auroc": {f"{at:g}": none_if_undefined(auroc(truth, measured, at)) for at in THRESHOLDS},

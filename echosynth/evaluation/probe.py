@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from echosynth.evaluation.clinical import auroc
+from echosynth.evaluation.clinical import auroc, score_calls
 from echosynth.evaluation.ef_metrics import none_if_undefined
 from echosynth.seeding import derive_seed
 
@@ -55,8 +55,7 @@ def probe(features: np.ndarray, labels: Sequence[bool], patients: Sequence[str],
         folds: how many parts.
 
     Returns:
-        n, positives, accuracy, "majority" (always the commoner answer), sensitivity, specificity, precision, F1 and
-        AUROC over all clips, each judged by the fold that did not see it; None where undefined.
+        n, positives, AUROC and what `score_calls` says, over all clips, each judged by the fold that did not see it.
 
     Raises:
         ValueError: fewer patients than folds, or a fold leaves clips of one kind only to learn from.
@@ -73,23 +72,7 @@ def probe(features: np.ndarray, labels: Sequence[bool], patients: Sequence[str],
         middle, spread = x[~out].mean(0), x[~out].std(0).clamp_min(1e-6)
         w = fit_logistic((x[~out] - middle) / spread, known)
         chance[out] = (((x[out] - middle) / spread) @ w[:-1] + w[-1]).sigmoid()
-    return score_chances(truth.numpy(), chance.numpy())
-
-
-def score_chances(truth: np.ndarray, chance: np.ndarray) -> dict[str, Any]:
-    """Scores of chances (N,) against what is true, bool (N,), called at 0.5; see `probe`."""
-    called = chance > 0.5
-    hits, passed = int((truth & called).sum()), int((~truth & ~called).sum())
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    area = auroc(np.where(truth, 0.0, 1.0), -chance, 0.5)
-    return {
-        "n": len(truth),
-        "positives": positives,
-        "accuracy": (hits + passed) / len(truth),
-        "majority": max(positives, negatives) / len(truth),
-        "sensitivity": hits / positives if positives else None,
-        "specificity": passed / negatives if negatives else None,
-        "precision": hits / int(called.sum()) if called.any() else None,
-        "f1": 2 * hits / (positives + int(called.sum())) if positives or called.any() else None,
-        "auroc": none_if_undefined(area),
-    }
+    true, found = truth.numpy(), chance.numpy()
+    area = auroc(np.where(true, 0.0, 1.0), -found, 0.5)
+    counts = {"n": len(true), "positives": int(true.sum()), "auroc": none_if_undefined(area)}
+    return counts | score_calls(true, found > 0.5)

@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
     binary_recall,
 )
 
-from echosynth.evaluation.clinical import auroc, clinical_scores, conformal_margin, error_by_band, find_reduced
+from echosynth.evaluation.clinical import auroc, clinical_scores, conformal_margin, error_by_band, score_calls
 from echosynth.regression.base import EFPrediction
 from echosynth.regression.panel import read_as_panel
 
@@ -50,7 +50,7 @@ def test_every_clip_is_in_one_band() -> None:
 def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     truth, measured = rng.uniform(10, 85, n), rng.uniform(10, 85, n)
-    ours = find_reduced(truth, measured <= 40)
+    ours = score_calls(truth <= 40, measured <= 40)
     weak, called = torch.from_numpy(truth <= 40), torch.from_numpy(measured <= 40)
     for name, theirs in (("accuracy", binary_accuracy), ("precision", binary_precision), ("recall", binary_recall)):
         if ours[name] is not None:
@@ -61,10 +61,24 @@ def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
     assert ours["majority"] == pytest.approx(commoner)
 
 
+def test_calls_are_scored_by_their_counts() -> None:
+    scores = score_calls([True, True, True, False, False], [True, True, False, True, False])
+    assert scores["accuracy"] == scores["majority"] == 0.6
+    assert scores["recall"] == scores["precision"] == scores["f1"] == pytest.approx(2 / 3)
+    assert scores["specificity"] == 0.5
+
+
 def test_what_is_undefined_is_none() -> None:
     scores = clinical_scores([60.0, 70.0], [61.0, 69.0])
     assert scores["mean_mae"] == 5.0
-    assert scores["reduced"] == {"accuracy": 1.0, "majority": 1.0, "precision": None, "recall": None, "f1": None}
+    assert scores["reduced"] == {
+        "accuracy": 1.0,
+        "majority": 1.0,
+        "precision": None,
+        "recall": None,
+        "specificity": 1.0,
+        "f1": None,
+    }
     assert scores["auroc"] == {"35": None, "40": None, "45": None, "50": None}
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echosynth.evaluation.probe import deal_patients, fit_logistic, probe, score_chances
+from echosynth.evaluation.probe import deal_patients, fit_logistic, probe
 
 
 def test_the_gradient_vanishes_at_the_optimum() -> None:
@@ -51,16 +51,6 @@ def test_a_patient_cannot_be_recognised() -> None:
     looks, label = rng.normal(size=(60, 90)), rng.uniform(size=60) < 0.5
     features = np.repeat(looks, 2, axis=0) + 0.01 * rng.normal(size=(120, 90))
     assert probe(features, np.repeat(label, 2).tolist(), names)["auroc"] < 0.65
-
-
-def test_scores_are_those_of_the_counts() -> None:
-    truth = np.array([True, True, True, False, False])
-    scores = score_chances(truth, np.array([0.9, 0.8, 0.2, 0.7, 0.1]))
-    assert scores["accuracy"] == 0.6
-    assert scores["majority"] == 0.6
-    assert (scores["sensitivity"], scores["specificity"]) == (pytest.approx(2 / 3), 0.5)
-    assert scores["f1"] == pytest.approx(2 / 3)
-    assert scores["auroc"] == pytest.approx(5 / 6)
 
 
 @pytest.mark.parametrize("labels", [[True] * 6, [True] * 5 + [False]])
