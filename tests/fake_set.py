@@ -1,10 +1,13 @@
 """A phantom set that was never rendered: blobs that shrink with their EF, in the set's layout on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from echosynth.training.optim import OptimConfig
 from echosynth.training.phantom_set import SHARD
+from echosynth.training.regression_run import RegressorConfig
 from echosynth.training.sources import PhantomSourceConfig
 
 
@@ -34,3 +37,20 @@ def write_fake_set(root: Path, first_seed: int = 0, frames: int = 16, size: int 
     np.save(folder / "phase.npy", np.zeros(SHARD, np.float32))
     np.save(folder / "curve.npy", (1 - ef[:, None] / 100 * (0.5 - 0.5 * np.cos(phase[None]))).astype(np.float32))
     return config
+
+
+def one_step(
+    root: PhantomSourceConfig, network: str, arguments: dict[str, Any], batch_size: int = 4
+) -> RegressorConfig:
+    """A regressor that learns one step of a fake set."""
+    return RegressorConfig.model_validate(
+        {
+            "kind": "regressor",
+            "name": "fake",
+            "data": root,
+            "validation": root,
+            "network": network,
+            "arguments": arguments,
+            "optim": OptimConfig(steps=1, batch_size=batch_size),
+        }
+    )

@@ -108,6 +108,12 @@ def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     return {reader: [reading for reading in readings if reading["regressor"] == reader] for reader in readers}
 
 
+def _told_by_all(mine: Sequence[Reading], key: str) -> list[float]:
+    """What every reading tells under a key; nothing if one of them does not."""
+    told = [reading.get(key) for reading in mine]
+    return [] if None in told else told  # type: ignore[return-value]
+
+
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
     from echosynth.evaluation.clinical import auroc, clinical_scores, score_calls
     from echosynth.evaluation.ef_metrics import compute_ef_scores, none_if_undefined
@@ -117,8 +123,8 @@ def _score(mine: Sequence[Reading]) -> dict[str, Any]:
     scores = compute_ef_scores(truth, measured, [reading["file"] for reading in mine]).to_dict()
     inside = [reading["low"] <= reading["true_ef"] <= reading["high"] for reading in mine]
     scores |= clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
-    chances = [reading["reduced"] for reading in mine if reading.get("reduced") is not None]
-    if len(chances) == len(mine):  # a classifier of its own, beside the EF that it measures
+    chances = _told_by_all(mine, "reduced")
+    if chances:  # a classifier of its own, beside the EF that it measures
         called = score_calls([ef <= REDUCED for ef in truth], [chance > 0.5 for chance in chances])
         unlikely = [1 - chance for chance in chances]
         scores["classifier"] = called | {"auroc": none_if_undefined(auroc(truth, unlikely, REDUCED))}
@@ -135,8 +141,8 @@ def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list[
             "scatter": ef_scatter(truth, measured, f"{name}: true and measured EF"),
             "bland_altman": bland_altman(truth, measured, f"{name}: true and measured EF"),
         }
-        deviations = [r["deviation"] for r in mine if r.get("deviation") is not None]
-        if len(deviations) == len(mine):
+        deviations = _told_by_all(mine, "deviation")
+        if deviations:
             figures["residuals"] = ef_residuals(truth, measured, deviations, f"{name}: error and how sure it was")
         if reader in embeddings and len(mine) > 2:
             figures["embedding"] = embedding_map(embeddings[reader], truth, f"{name}: embeddings by true EF")

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from echosynth.data.outlines import fill_polygon
 from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, displace_pixels, label_pixels
 from echosynth.phantom.population import sample_patient
@@ -22,18 +23,6 @@ def rendered() -> tuple[Phantom, torch.Tensor, Truth]:
     return phantom, *phantom.render([60.0, 45.0, 30.0, 70.0], 16, 24.0, [0.0] * len(SEEDS))
 
 
-def inside_polygon(corners: np.ndarray, size: int) -> np.ndarray:
-    """Pixels inside a polygon by the even-odd rule, an independent implementation."""
-    y, x = np.mgrid[:size, :size].astype(float)
-    odd = np.zeros((size, size), bool)
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        crosses = (y1 > y) != (y2 > y)
-        odd ^= crosses & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
-    return odd
-
-
 def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
     phantom, _, truth = rendered
     labels = label_pixels(phantom, truth)
@@ -41,7 +30,7 @@ def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.
         for frame in (truth.ed_frame(item), truth.es_frame(item)):
             axis, chords = (v[item, 0].numpy() for v in trace_contours(phantom, truth.at(frame)))
             corners = np.vstack([axis[:1], chords[:, 0], chords[::-1, 1]])
-            traced = inside_polygon(corners, phantom.size) & (phantom.mask[item] > 0).numpy()
+            traced = fill_polygon(corners, (phantom.size, phantom.size)) & (phantom.mask[item] > 0).numpy()
             cavity = (labels[item, frame] == CAVITY).numpy()
             assert 2 * (traced & cavity).sum() / (traced.sum() + cavity.sum()) > 0.96
 

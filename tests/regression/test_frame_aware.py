@@ -9,13 +9,12 @@ import torch
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.phases import find_phases
 from echosynth.seeding import make_generator
-from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_run import RegressorConfig, finish
+from echosynth.training.regression_run import finish
 from echosynth.training.regression_task import RegressionTask
 from echosynth.training.sources import PhantomSource
 from echosynth.video.clip import EchoClip
-from tests.fake_set import write_fake_set
+from tests.fake_set import one_step, write_fake_set
 
 SMALL = {
     "fps": 16,
@@ -66,15 +65,7 @@ def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
 def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> None:
     root = write_fake_set(tmp_path / "set")
     arguments = SMALL | {"patients": 40}
-    config = RegressorConfig(
-        kind="regressor",
-        name="frames",
-        data=root,
-        validation=root,
-        network="FrameAware",
-        arguments=arguments,
-        optim=OptimConfig(steps=1, batch_size=16),
-    )
+    config = one_step(root, "FrameAware", arguments, batch_size=16)
     torch.manual_seed(0)
     model = config.build().eval()
     clips = torch.rand(3, 1, 8, 32, 32) * 2 - 1

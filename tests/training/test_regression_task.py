@@ -11,12 +11,11 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
-from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_run import RegressorConfig, refresh_batch_norm
+from echosynth.training.regression_run import refresh_batch_norm
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, cast_shadows, slow_down
 from echosynth.training.sources import PhantomSource
-from tests.fake_set import write_fake_set
+from tests.fake_set import one_step, write_fake_set
 
 STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
 NOWHERE = torch.full((2, 2, 21, 2, 2), torch.nan)
@@ -87,14 +86,8 @@ def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
 
 def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_path) -> None:
     root = write_fake_set(tmp_path)
-    config = RegressorConfig(
-        kind="regressor",
-        name="gate",
-        data=root,
-        validation=root,
-        network="R2Plus1D",
-        arguments={"fps": 16, "frames": 8, "size": 16, "widths": [8, 8, 8, 8], "stem_width": 8},
-        optim=OptimConfig(steps=1, batch_size=4),
+    config = one_step(
+        root, "R2Plus1D", {"fps": 16, "frames": 8, "size": 16, "widths": [8, 8, 8, 8], "stem_width": 8}, batch_size=4
     )
     model = config.build()
     task = RegressionTask(PhantomSource(root), 16, 8, 16, STILL)
@@ -118,15 +111,7 @@ def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
         "hidden": 8,
         "patients": 0,
     }
-    config = RegressorConfig(
-        kind="regressor",
-        name="frames",
-        data=root,
-        validation=root,
-        network="FrameAware",
-        arguments=small,
-        optim=OptimConfig(steps=1, batch_size=4),
-    )
+    config = one_step(root, "FrameAware", small, batch_size=4)
     model = config.build()
     refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
     counts = [
@@ -146,15 +131,7 @@ def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path
         "blocks": [1] * 4,
         "head_dim": 8,
     }
-    config = RegressorConfig(
-        kind="regressor",
-        name="stage2",
-        data=root,
-        validation=root,
-        network="CoReEcho",
-        arguments=small | {"frozen_encoder": True},
-        optim=OptimConfig(steps=1, batch_size=4),
-    )
+    config = one_step(root, "CoReEcho", small | {"frozen_encoder": True}, batch_size=4)
     model = config.build()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
