@@ -6,6 +6,7 @@ Lengths in cm.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -14,38 +15,52 @@ from echosynth.phantom.anatomy import rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern
 from echosynth.phantom.warp import LVFrame
 
+Place = tuple[torch.Tensor, ...]
 Patch = tuple[torch.Tensor, tuple[slice, slice]]
 """Amplitude (B, T, R', A'), and the ranges and beams that it belongs to; everywhere else there is nothing."""
 
-CORD, MARGIN = 2.5, 1.0  # cm: how long cords are, and how far from a leaflet nothing of it is left
+CORD, MARGIN = 2.5, 0.75  # cm: how long cords are, and how far from a leaflet nothing of it is left
 COARSE = 4  # of the polar grid's points one is asked whether it is near a valve
 
 
-def _leaflet(
-    frame: LVFrame,
-    hinge: tuple[torch.Tensor, torch.Tensor],
-    tip: tuple[torch.Tensor, torch.Tensor],
-    bend: torch.Tensor,
-    p: Fields,
-) -> torch.Tensor:
-    """Amplitude of one leaflet and its cords, (B, T, R, A), 1 on the leaflet's centre line."""
-    ls, lq = tip[0] - hinge[0], tip[1] - hinge[1]
-    length = (ls * ls + lq * lq).sqrt().clamp_min(0.05)
-    us, uq = ls / length, lq / length
-    e, d = frame.s - hinge[0], frame.q - hinge[1]
-    along, across = e * us + d * uq, d * us - e * uq
-    share = along / length
-    u = share.clamp(0, 1)
-    miss = along - u * length
-    # A belly near the hinge and a ripple towards the tip: no leaflet is a stick.
-    off = across - bend * 4 * u * (1 - u) - p["leaflet_billow"] * length * torch.sin(2 * math.pi * u) * 0.5
-    thickness = p["valve_thickness"] * (1 + p["leaflet_tip"] * u * u)
-    leaflet = decay((off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
-    # Cords go on from the tip towards the papillary muscles, ever fainter.
-    beyond = (share - 1).clamp_min(0) * length
-    cords = decay(off * off / (2 * (0.6 * thickness) ** 2) + beyond / 0.7)
-    cords = cords * ((share > 1) & (beyond < CORD))
-    return leaflet + from_decibel(p["chordae_db"]) * cords
+@dataclass(frozen=True)
+class _Leaflet:
+    """One leaflet in the LV frame: places (s, q), cm, and sideways bend of the belly; (B, T, 1, 1) each."""
+
+    hinge: Place
+    tip: Place
+    bend: torch.Tensor
+
+    @property
+    def length(self) -> torch.Tensor:
+        (s0, q0), (s1, q1) = self.hinge, self.tip
+        return ((s1 - s0) ** 2 + (q1 - q0) ** 2).sqrt().clamp_min(0.05)
+
+    @property
+    def direction(self) -> Place:
+        return tuple((end - start) / self.length for start, end in zip(self.hinge, self.tip, strict=True))
+
+    def span(self, axis: int) -> torch.Tensor:
+        """From the hinge to the end of the cords, the two ends stacked: s for axis 0, q for axis 1."""
+        return torch.stack([self.hinge[axis], self.tip[axis] + CORD * self.direction[axis]])
+
+    def draw(self, frame: LVFrame, p: Fields) -> torch.Tensor:
+        """Amplitude of the leaflet and its cords, (B, T, R, A), 1 on the leaflet's centre line."""
+        length, (us, uq) = self.length, self.direction
+        e, d = frame.s - self.hinge[0], frame.q - self.hinge[1]
+        along, across = e * us + d * uq, d * us - e * uq
+        share = along / length
+        u = share.clamp(0, 1)
+        miss = along - u * length
+        # A belly near the hinge and a ripple towards the tip: no leaflet is a stick.
+        off = across - self.bend * 4 * u * (1 - u) - p["leaflet_billow"] * length * torch.sin(2 * math.pi * u) * 0.5
+        thickness = p["valve_thickness"] * (1 + p["leaflet_tip"] * u * u)
+        leaflet = decay((off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)
+        # Cords go on from the tip towards the papillary muscles, ever fainter.
+        beyond = (share - 1).clamp_min(0) * length
+        cords = decay(off * off / (2 * (0.6 * thickness) ** 2) + beyond / 0.7)
+        cords = cords * ((share > 1) & (beyond < CORD))
+        return leaflet + from_decibel(p["chordae_db"]) * cords
 
 
 def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> list[Patch]:
@@ -75,12 +90,7 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
         (length - tent) * (1 - o) + (length - 0.40 * width) * o,
         meet * (1 - o) + (hinge_l - 0.06 * width) * o,
     )
-    valve, place = _cut(frame, (length - 0.62 * width, length), (hinge_s, hinge_l))
-    mitral = _leaflet(valve, (length, hinge_s), front, 0.06 - 0.20 * o, p)
-    mitral = mitral + 0.8 * _leaflet(valve, (length, hinge_l), back, 0.13 * o - 0.05, p)
-
-    level = from_decibel(p["valve_db"])
-    patches = [(level * mitral, place)]
+    mitral = _Leaflet((length, hinge_s), front, 0.06 - 0.20 * o), _Leaflet((length, hinge_l), back, 0.13 * o - 0.05)
 
     middle = near - 0.5 * tv_width
     septal_tip = (
@@ -91,21 +101,25 @@ def draw_valves(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -
         (tv_s - 0.35) * (1 - o) + (tv_s - 0.50 * tv_width) * o,
         middle * (1 - o) + (far + 0.08 * tv_width) * o,
     )
-    valve, place = _cut(frame, (tv_s - 0.5 * tv_width, tv_s), (far, near))
-    tricuspid = _leaflet(valve, (tv_s, near), septal_tip, 0.15 * o - 0.05, p)
-    tricuspid = tricuspid + _leaflet(valve, (tv_s, far), front_tip, 0.05 - 0.15 * o, p)
-    return [*patches, (0.5 * level * tricuspid, place)]
+    tricuspid = _Leaflet((tv_s, near), septal_tip, 0.15 * o - 0.05), _Leaflet((tv_s, far), front_tip, 0.05 - 0.15 * o)
+
+    level = from_decibel(p["valve_db"])
+    return [_draw_valve(frame, mitral, (1.0, 0.8), level, p), _draw_valve(frame, tricuspid, (0.5, 0.5), level, p)]
 
 
-def _cut(
-    frame: LVFrame, along: tuple[torch.Tensor, torch.Tensor], across: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[LVFrame, tuple[slice, slice]]:
-    """The ranges and beams in which a valve within these limits, its cords included, leaves an echo."""
-    s, q = frame.s[..., ::COARSE, ::COARSE], frame.q[..., ::COARSE, ::COARSE]
-    inside = (s > along[0] - CORD - MARGIN) & (s < along[1] + MARGIN)
-    inside = inside & (q > across[0] - MARGIN) & (q < across[1] + MARGIN)
-    place = _span(inside.any(dim=3)), _span(inside.any(dim=2))
-    return LVFrame(frame.s[..., place[0], place[1]], frame.q[..., place[0], place[1]]), place
+def _draw_valve(
+    frame: LVFrame, leaflets: tuple[_Leaflet, _Leaflet], strengths: tuple[float, float], level: torch.Tensor, p: Fields
+) -> Patch:
+    """Both leaflets of a valve, in the ranges and beams in which they or their cords leave an echo."""
+    inside = torch.ones(1, dtype=torch.bool, device=frame.s.device)
+    for axis, places in enumerate((frame.s, frame.q)):
+        ends = torch.cat([leaflet.span(axis) for leaflet in leaflets])
+        coarse = places[..., ::COARSE, ::COARSE]
+        inside = inside & (coarse > ends.amin(0) - MARGIN) & (coarse < ends.amax(0) + MARGIN)
+    rows, columns = _span(inside.any(dim=3)), _span(inside.any(dim=2))
+    near = LVFrame(frame.s[..., rows, columns], frame.q[..., rows, columns])
+    first, second = (s * leaflet.draw(near, p) for s, leaflet in zip(strengths, leaflets, strict=True))
+    return level * (first + second), (rows, columns)
 
 
 def _span(inside: torch.Tensor) -> slice:
