@@ -30,36 +30,39 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.data.layouts import open_dataset
 
     dataset = open_dataset(args.path, args.view, complete=False)
+    decode = args.decode or len(dataset.entries) <= SHOWN  # the sheet reads that many anyhow
     with Reporter(len(dataset.entries) if args.decode else 0, "reading videos") as reporter:
-        inspection = inspect_dataset(dataset, args.decode, lambda done: reporter.step())
-    sheet = write_sheet(dataset, args.sheet)
+        inspection = inspect_dataset(dataset, decode, lambda done: reporter.step())
+    sheet, unreadable = write_sheet(dataset, args.sheet)
+    inspection.problems.extend(problem for problem in unreadable if problem not in inspection.problems)
     if not args.json:
         print(describe(inspection))
         print(f"contact sheet: {sheet}" if sheet else "no clip could be read for a contact sheet")
     return inspection.to_dict() | {"sheet": None if sheet is None else str(sheet)}
 
 
-def write_sheet(dataset: "ClipDataset", path: Path) -> Path | None:
-    """Draw up to six clips spread over the dataset; None if none of those looked at can be read."""
+def write_sheet(dataset: "ClipDataset", path: Path) -> tuple[Path | None, list[str]]:
+    """Draw up to six clips spread over the dataset; None if none of those looked at can be read, and why not."""
     import numpy as np
 
     from echosynth.errors import SourceError
     from echosynth.report.sheet import contact_sheet
     from echosynth.video.files import write_png
 
-    rows, labels = [], []
+    rows, labels, unreadable = [], [], []
     for index in np.unique(np.linspace(0, len(dataset.entries) - 1, SHOWN).round().astype(int)).tolist():
         entry = dataset.entries[index]
         try:
             rows.append(dataset.clip(index))
-        except SourceError:
-            continue  # `problems` and --decode tell which cannot be read
+        except SourceError as error:
+            unreadable.append(str(error))
+            continue
         ef = "EF ?" if entry.ef is None else f"EF {entry.ef:.0f}"
         labels.append(f"{Path(entry.name).name[:16]}\n{ef}\n{entry.split or entry.view}")
     if not rows:
-        return None
+        return None, unreadable
     write_png(path, contact_sheet(rows, labels, note=f"{dataset.layout}: {dataset.root}"))
-    return path
+    return path, unreadable
 
 
 def describe(found: "Inspection") -> str:
