@@ -1,6 +1,7 @@
 """`echosynth bench generate`: counted work, measured time and memory of one clip, per stage.
 
-`bench data` measures clips rendered and read, `bench regressors` the size, work and latency of every regressor.
+`bench data` measures clips rendered and read, `bench regressors` the size, work and latency of every regressor,
+`bench --estimate CONFIG` counts what training a cascade will take.
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
 passes it is; the EF guide's readings and gradients, and the tissue tracker, count with the stage that they serve (2
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="?", choices=("generate", "data", "regressors"), default="generate", help="what to measure"
     )
+    parser.add_argument("--estimate", metavar="CONFIG", help="instead: what training this cascade will take")
+    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="of --estimate: share a batch (default 1)")
+    parser.add_argument(
+        "--tflops", type=float, default=100.0, metavar="X", help="of --estimate: what one GPU achieves (default 100)"
+    )
     parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed clips (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -42,11 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and print a table."""
     from echosynth.commands.bench_data import measure_data
+    from echosynth.commands.bench_estimate import estimate
     from echosynth.commands.bench_regressors import measure_regressors
     from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
     from echosynth.diffusion.loading import load_cascade
     from echosynth.errors import ConfigError
 
+    if args.estimate:
+        return estimate(Path(args.estimate), args.gpus, args.tflops)
     if args.repeat < 1:
         raise ConfigError(f"--repeat: must be at least 1, got {args.repeat}")
     if args.what == "data":

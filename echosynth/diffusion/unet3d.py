@@ -34,7 +34,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         lowres: whether a low-resolution clip joins the input.
     """
 
-    _supports_gradient_checkpointing = False
+    _supports_gradient_checkpointing = True
     _repeated_blocks: Sequence[str] = ("SpaceTimeBlock",)
 
     @register_to_config
@@ -53,6 +53,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         super().__init__()
         if not len(widths) == len(blocks) == len(space_attention) == len(time_attention):
             raise ValueError("widths, blocks, space_attention and time_attention must name the same number of levels")
+        self.gradient_checkpointing = False
         self.embed = ConditionEmbedding(tuple(scalars), emb_dim)
         self.frame_encoder = FrameEncoder(frame_patch, tuple(widths))
         self.first = nn.Conv2d(patch * patch * (2 if lowres else 1), widths[0], 3, padding=1)
@@ -124,10 +125,12 @@ class UNet3D(ModelMixin, ConfigMixin):
         out = F.pixel_shuffle(self.last(h), p)
         return out.unflatten(0, (batch, frames)).transpose(1, 2)
 
-    @staticmethod
-    def _run(levels: nn.ModuleList, k: int, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
+    def _run(self, levels: nn.ModuleList, k: int, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
         blocks = levels[k]
         assert isinstance(blocks, nn.ModuleList)
         for block in blocks:
-            h = block(h, emb, frames)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                h = self._gradient_checkpointing_func(block, h, emb, frames)
+            else:
+                h = block(h, emb, frames)
         return h

@@ -146,6 +146,10 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     prepare_source(config.validation, report)
     source, held_out = open_source(config.data), open_source(config.validation)
 
+    def said(part: StrictModel) -> str:
+        # Options that are left alone are left out, so that a new one does not make old checkpoints strangers.
+        return part.model_dump_json(exclude_defaults=True)
+
     def train(
         name: str, part: StageConfig | GuideConfig | TrackerConfig, network: ModelMixin, tasks: list[Task]
     ) -> None:
@@ -161,7 +165,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
             out,
             config.seed,
             config.pace,
-            fingerprint=f"{config.seed} {config.data.model_dump_json()} {part.model_dump_json()}",
+            fingerprint=f"{config.seed} {said(config.data)} {said(part)}",
             validation=validation,
             preview=preview,
             report=report,

@@ -7,6 +7,7 @@ uninterrupted one, and the batch is the same for any number of processes: each t
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,30 @@ class Step:
     seconds: float
 
 
+class Pieces:
+    """Which samples of a step are one process's.
+
+    Raises:
+        ValueError: the batch, or its pieces, cannot be shared equally by the processes.
+    """
+
+    def __init__(self, config: OptimConfig, ranks: int, rank: int) -> None:
+        self.size, self.micro, self.ranks, self.rank = config.batch_size, config.micro_batch, ranks, rank
+        unit = self.micro or 1
+        if self.size % (unit * ranks):
+            pieces = "batch_size" if unit == 1 else f"pieces of {unit} of batch_size"
+            raise ValueError(f"{pieces} {self.size} cannot be shared by {ranks} processes; make it a multiple")
+
+    def draw(self, task: Task, seed: int, step: int) -> list[Batch]:
+        """The process's batches of a step; what all processes draw together does not depend on how many they are."""
+        if self.micro is None:  # every process draws the whole batch and keeps its share
+            share = self.size // self.ranks
+            batch = task.make_batch(self.size, make_generator(seed, "batch", step))
+            return [{k: v[self.rank * share : (self.rank + 1) * share] for k, v in batch.items()}]
+        mine = range(self.rank, self.size // self.micro, self.ranks)
+        return [task.make_batch(self.micro, make_generator(seed, "batch", step, piece)) for piece in mine]
+
+
 def train(
     task: Task,
     model: nn.Module,
@@ -72,32 +97,33 @@ def train(
     Raises:
         ValueError: the batch cannot be shared equally by the processes.
     """
-    ranks, rank = accelerator.num_processes, accelerator.process_index
-    if config.batch_size % ranks:
-        raise ValueError(f"batch_size {config.batch_size} cannot be shared by {ranks} processes; make it a multiple")
-    share = config.batch_size // ranks
+    pieces = Pieces(config, accelerator.num_processes, accelerator.process_index)
 
-    def fetch(step: int) -> Batch:
-        # Every process draws the whole batch and keeps its share: the batch does not depend on how many they are.
-        batch = task.make_batch(config.batch_size, make_generator(seed, "batch", step))
-        return {k: v[rank * share : (rank + 1) * share].to(accelerator.device) for k, v in batch.items()}
+    def fetch(step: int) -> list[Batch]:
+        drawn = pieces.draw(task, seed, step)
+        return [{k: v.to(accelerator.device) for k, v in batch.items()} for batch in drawn]
 
     model.train()
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(fetch, start)
         for step in range(start, config.steps):
             began = time.perf_counter()
-            batch = coming.result()
+            batches = coming.result()
             if step + 1 < config.steps:
                 coming = reader.submit(fetch, step + 1)
             lr = learning_rate(step, config)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss = task.compute_loss(model, batch)
-            accelerator.backward(loss)
+            total = torch.zeros((), device=accelerator.device)
+            for k, batch in enumerate(batches):
+                # Processes exchange gradients once a step, with the last piece.
+                with nullcontext() if k == len(batches) - 1 else accelerator.no_sync(model):
+                    loss = task.compute_loss(model, batch) / len(batches)
+                    accelerator.backward(loss)
+                total += loss.detach()
             norm = accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
             optimizer.step()
             optimizer.zero_grad()
             ema.step(accelerator.unwrap_model(model).parameters())
-            mean = accelerator.reduce(loss.detach(), "mean")
+            mean = accelerator.reduce(total, "mean")
             yield Step(step + 1, float(mean), float(norm or 0.0), lr, time.perf_counter() - began)

@@ -15,6 +15,9 @@ class OptimConfig(StrictModel):
     Attributes:
         steps: optimiser steps in all.
         batch_size: samples per step, over all processes.
+        micro_batch: samples that one process draws and passes through the network at once, their gradients summed up;
+            None for all that it has to do. Results do not depend on how many processes share the pieces.
+        checkpointing: compute activations again in the backward pass instead of keeping them: a third more work.
         lr: highest learning rate.
         warmup_steps: the rate rises linearly over these.
         decay_share: over this last share of the steps the rate falls to 1 % along a cosine.
@@ -26,6 +29,8 @@ class OptimConfig(StrictModel):
 
     steps: int
     batch_size: int = 8
+    micro_batch: int | None = None
+    checkpointing: bool = False
     lr: float = 1e-3
     warmup_steps: int = 100
     decay_share: float = 0.4

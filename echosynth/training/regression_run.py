@@ -138,8 +138,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         out,
         config.seed,
         config.pace,
-        fingerprint=f"{config.seed} {config.data.model_dump_json()} {config.network} {config.arguments} {config.optim}"
-        f" {config.augmentation} {config.loss} {config.init} {config.init_parts}",
+        fingerprint=config.model_dump_json(exclude_defaults=True, exclude={"name", "validation", "pace"}),
         validation=validation,
         report=report,
     )

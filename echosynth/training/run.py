@@ -24,6 +24,7 @@ from diffusers.training_utils import EMAModel
 from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
 from echosynth.diffusion.precision import has_fast_bf16
+from echosynth.errors import ConfigError
 from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.loop import Task, train
@@ -135,6 +136,10 @@ def run_training(
     main = accelerator.is_main_process
     with hold(folder) if main else nullcontext():
         model.to(accelerator.device)  # type: ignore[arg-type]
+        if optim.checkpointing:
+            if not model._supports_gradient_checkpointing:
+                raise ConfigError(f"{name}: optim.checkpointing is not known to {type(model).__name__}; leave it out")
+            model.enable_gradient_checkpointing()
         optimizer = make_optimizer(model, optim)
         ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75)
         fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]

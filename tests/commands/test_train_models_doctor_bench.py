@@ -78,6 +78,18 @@ def test_bench_counts_every_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no model" in refused(capsys, "bench", "--model", "none_of_ours")
 
 
+def test_bench_estimates_what_a_config_would_take(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(SMOKE / "cascade_tiny.yaml")
+    one = call(capsys, "bench", "--estimate", config)
+    two = call(capsys, "bench", "--estimate", config, "--gpus", "2", "--tflops", "50")
+    assert [stage["name"] for stage in one["stages"]] == ["base", "sr1", "sr2"]
+    assert one["total"]["passes"] == 2 * 2 + 2 + 1 + 1  # both steps of the base steered and guided
+    assert min(stage["memory_gb"] for stage in one["stages"]) > 0
+    assert two["total"]["hours"] == pytest.approx(one["total"]["hours"])
+    assert "above zero" in refused(capsys, "bench", "--estimate", config, "--gpus", "0")
+    assert "unknown key" in refused(capsys, "bench", "--estimate", str(SMOKE / "judge_tiny.yaml"))
+
+
 @pytest.mark.usefixtures("bundle")
 def test_doctor_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     result = call(capsys, "doctor")

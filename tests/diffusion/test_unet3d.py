@@ -123,6 +123,18 @@ def test_time_attention_sees_distances_not_places() -> None:
         Attention(32, "depth")
 
 
+def test_gradients_are_the_same_when_activations_are_computed_again() -> None:
+    found = []
+    for again in (False, True):
+        unet = make_unet().train()
+        if again:
+            unet.enable_gradient_checkpointing()
+        unet(**make_inputs()).square().mean().backward()
+        found.append({name: p.grad for name, p in unet.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_missing_xformers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
     unet = make_unet()

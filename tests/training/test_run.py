@@ -214,8 +214,11 @@ def test_a_regressor_is_measured_on_the_held_out_clips_of_a_dataset(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("micro", [None, 1])
+def test_two_processes_train_as_one_does(tmp_path: Path, micro: int | None) -> None:
     raw = make_config(tmp_path / "sets") | {"tissue_tracker": None}
+    for part in (*raw["stages"].values(), raw["ef_guide"]):
+        part["optim"] = OPTIM | {"micro_batch": micro}
     # Untracked: a tracker that differs in the last digit would give sr1 other batches, not another way to share them.
     raw["stages"]["sr1"]["tracked"] = False
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))

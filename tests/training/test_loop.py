@@ -1,0 +1,54 @@
+"""One step's samples and gradients are the same however many processes and pieces they are shared by."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from echosynth.training.loop import Batch, Pieces, train
+from echosynth.training.optim import OptimConfig
+
+
+class Line:
+    """Fit a line to points."""
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        x = torch.randn(size, 3, generator=generator)
+        return {"x": x, "y": x @ torch.tensor([[1.0], [-2.0], [0.5]])}
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        return ((model(batch["x"]) - batch["y"]) ** 2).mean()
+
+
+@pytest.mark.parametrize("micro", [None, 1, 2])
+def test_processes_draw_together_what_one_draws(micro: int | None) -> None:
+    config = OptimConfig(steps=1, batch_size=8, micro_batch=micro)
+    alone = torch.cat([batch["x"] for batch in Pieces(config, 1, 0).draw(Line(), 3, 5)])
+    shared = [torch.cat([b["x"] for b in Pieces(config, 4, rank).draw(Line(), 3, 5)]) for rank in range(4)]
+    assert all(len(part) == 2 for part in shared)
+    assert {tuple(row) for row in alone.tolist()} == {tuple(row) for row in torch.cat(shared).tolist()}
+
+
+@pytest.mark.parametrize(("micro", "ranks"), [(None, 3), (4, 4), (3, 1)])
+def test_what_cannot_be_shared_equally_is_refused(micro: int | None, ranks: int) -> None:
+    with pytest.raises(ValueError, match="cannot be shared"):
+        Pieces(OptimConfig(steps=1, batch_size=8, micro_batch=micro), ranks, 0)
+
+
+def test_gradients_of_pieces_add_up_to_that_of_the_batch() -> None:
+    config = OptimConfig(steps=1, batch_size=8, micro_batch=2, warmup_steps=1, mixed_precision="no")
+    model = nn.Linear(3, 1)
+    twin = nn.Linear(3, 1)
+    twin.load_state_dict(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    (step,) = train(Line(), model, EMAModel(model.parameters()), optimizer, Accelerator(cpu=True), config, seed=3)
+    whole = [
+        torch.cat(rows) for rows in zip(*(b.values() for b in Pieces(config, 1, 0).draw(Line(), 3, 0)), strict=True)
+    ]
+    loss = ((twin(whole[0]) - whole[1]) ** 2).mean()
+    loss.backward()
+    assert step.loss == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert step.grad_norm == pytest.approx(
+        float(nn.utils.get_total_norm([p.grad for p in twin.parameters()])), rel=1e-5
+    )
