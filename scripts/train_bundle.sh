@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
 
-regressors="echo_e3net_small judge_frame_transformer r2plus1d_small coreecho_small mcsdr_small"
+regressors="echo_e3net_small judge_frame_transformer r2plus1d_small coreecho_small mcsdr_small frame_aware_small"
 for name in $regressors; do
   "$bin/echosynth" train "configs/regression/$name.yaml" --out "runs/$name"
 done

@@ -55,6 +55,7 @@ class Sampling:
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
         heart_rate: beats per minute; None leaves it to the model.
+        phase: of the conditioning frame, share of a beat since end-diastole; None leaves it to the model to see.
 
     Raises:
         ConfigError: a value is out of range.
@@ -66,6 +67,7 @@ class Sampling:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     heart_rate: float | None = None
+    phase: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -76,6 +78,8 @@ class Sampling:
             raise ConfigError(f"guidance_scale must be a number from 0 to 100, got {self.guidance_scale}")
         if self.heart_rate is not None and not 30 <= self.heart_rate <= 150:
             raise ConfigError(f"heart_rate must be 30 to 150 beats per minute, got {self.heart_rate:g}")
+        if self.phase is not None and not 0 <= self.phase <= 1:
+            raise ConfigError(f"phase must be a share of a beat, 0 to 1, got {self.phase:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ def make_clip(
         frame: conditioning frame uint8 (H, W); brought to the side that the cascade reads.
         target_ef: per cent.
         seed: of the CPU generator.
-        sampling: steps, guidance and heart rate; its seed and attempts are not used here.
+        sampling: steps, guidance and timing; its seed and attempts are not used here.
         on_step: called after every solver step.
         source: name for the clip.
     """
@@ -131,6 +135,7 @@ def make_clip(
         to_network(pixels)[None, None],
         target_ef,
         heart_rate=sampling.heart_rate,
+        phase=sampling.phase,
         num_inference_steps=sampling.num_inference_steps,
         guidance_scale=sampling.guidance_scale,
         generator=[torch.Generator().manual_seed(seed)],

@@ -12,17 +12,19 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.generate import Loaded, Sampling, make_clip
 from echosynth.augmentation.manifest import append_record, package_versions, read_records
 from echosynth.augmentation.plan import check_target_ef
 from echosynth.commands.evaluation_cases import Case, DatasetTest, PhantomTest, iter_cases
+from echosynth.commands.evaluation_pairs import measure_pairs
 from echosynth.commands.evaluation_report import print_scores, write_report
 from echosynth.commands.loaded import (
     DEFAULT_CASCADE,
@@ -40,6 +42,7 @@ from echosynth.config import StrictModel, load_config, save_resolved
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.evaluate import EvaluatedSample, EvaluationResult, MeasuredTruth, assemble_evaluation
 from echosynth.evaluation.frechet import compare_features
+from echosynth.evaluation.paired import PairedScores, summarise_pairs
 from echosynth.evaluation.similarity import ClipSimilarity, compare_clips
 from echosynth.regression.base import EFRegressor
 from echosynth.seeding import derive_seed
@@ -58,6 +61,8 @@ class EvaluateConfig(StrictModel):
         test: phantom patients, or a dataset in EchoNet format.
         seed: root seed of the samples.
         factual: this many patients are asked for their own EF too.
+        paired: this many patients are also shown at end-diastole, with their timing told, and compared with the truth
+            frame by frame; phantoms only.
         best_of_k: attempts per patient; only the first counts for the single-sample scores.
         cascade: name or folder; None for the bundled one.
         gate: name or folder; None for the bundled one. It only says which samples it would accept.
@@ -74,6 +79,7 @@ class EvaluateConfig(StrictModel):
     test: Annotated[PhantomTest | DatasetTest, Field(discriminator="kind")]
     seed: int = 0
     factual: int = Field(default=25, ge=0)
+    paired: int = Field(default=0, ge=0)
     best_of_k: int = Field(default=1, ge=1)
     cascade: str | None = None
     gate: str | None = None
@@ -83,6 +89,12 @@ class EvaluateConfig(StrictModel):
     guidance_scale: float | None = Field(default=None, ge=0, lt=100)
     n_bootstrap: int = Field(default=1000, ge=1)
     show: int = Field(default=6, ge=0)
+
+    @model_validator(mode="after")
+    def _pairs_have_a_truth(self) -> "EvaluateConfig":
+        if self.paired and not isinstance(self.test, PhantomTest):
+            raise ValueError("paired: only phantoms have a truth that beats along; leave it out")
+        return self
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,11 +120,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         gate, judge = open_regressor(names[1], device), open_regressor(names[2], device)
         records = read_records(out / SAMPLES)
         per_patient = 1 + config.best_of_k
-        total = config.test.count * per_patient + min(config.factual, config.test.count)
+        extra = min(config.factual, config.test.count) + min(config.paired, config.test.count)
+        total = config.test.count * per_patient + extra
         with Reporter(total, "evaluating") as reporter:
             for _ in range(len(records)):
                 reporter.step()
-            for record in _measure(config, out, cascade, gate, judge, records):
+            missing = chain(
+                _measure(config, out, cascade, gate, judge, list(records)),
+                _measure_pairs(config, cascade.model, gate.model, records),
+            )
+            for record in missing:
                 append_record(out / SAMPLES, record)
                 records.append(record)
                 reporter.step()
@@ -147,9 +164,7 @@ def _measure(
     """Yield the records that are still missing, patient by patient."""
     last = cascade.model.stages[-1]
     have = {(r["type"], r["patient"], r.get("factual", False), r.get("attempt", 0)) for r in records}
-    sampling = Sampling(
-        num_inference_steps=config.num_inference_steps, guidance_scale=config.guidance_scale, seed=config.seed
-    )
+    sampling = _sampling(config)
     tolerance = Tolerance(config.tolerance)
     for number, case in enumerate(iter_cases(config.test, last.frames, last.fps, config.seed)):
         show = number < config.show
@@ -190,6 +205,20 @@ def _measure(
             yield {"type": "truth", "patient": case.patient, "ef": case.truth.ef, **_judge(judge.model, case.truth)}
 
 
+def _measure_pairs(
+    config: EvaluateConfig, cascade: EchoCascadePipeline, gate: EFRegressor, records: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    have = {record["patient"] for record in records if record["type"] == "pair"}
+    if isinstance(config.test, PhantomTest):
+        yield from measure_pairs(config.test, config.paired, cascade, gate, _sampling(config), have)
+
+
+def _sampling(config: EvaluateConfig) -> Sampling:
+    return Sampling(
+        num_inference_steps=config.num_inference_steps, guidance_scale=config.guidance_scale, seed=config.seed
+    )
+
+
 def _judge(judge: EFRegressor, clip: EchoClip) -> dict[str, Any]:
     """The judge's EF and its features of the clip's first window, the space of the Fréchet distance."""
     window = judge.windows(clip)[:1].to(judge.device)  # type: ignore[arg-type]
@@ -221,12 +250,25 @@ def _assemble(config: EvaluateConfig, records: list[dict[str, Any]], gate: str, 
     truths = [r for r in records if r["type"] == "truth"]
     ceiling = [MeasuredTruth(r["patient"], r["ef"], r["judge_ef"]) for r in truths]
     first = [r for r in records if r["type"] == "sample" and not r["factual"] and r["attempt"] == 0]
+    pairs = [r for r in records if r["type"] == "pair"]
     distances = []
     if len(truths) >= 4:  # two disjoint sets of two: the least that has a real-vs-real baseline
         real, made = (np.array([r["features"] for r in group]) for group in (truths, first))
         space = "judge:" + "".join(c for c in judge if c not in "[];=")
         distances.append(compare_features(real, made, space, config.seed))
     result = assemble_evaluation(
-        samples, ceiling, judge=judge, gate=gate, frechet=distances, n_bootstrap=config.n_bootstrap, seed=config.seed
+        samples,
+        ceiling,
+        judge=judge,
+        gate=gate,
+        paired=summarise_pairs(
+            [PairedScores(**r["scores"]) for r in pairs],
+            [r["patient"] for r in pairs],
+            config.n_bootstrap,
+            config.seed,
+        ),
+        frechet=distances,
+        n_bootstrap=config.n_bootstrap,
+        seed=config.seed,
     )
     return result

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from echosynth.config import StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError
+from echosynth.phantom.maps import CAVITY, displace_pixels, label_pixels
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
@@ -80,6 +81,40 @@ def phantom_case(seed: int, num_frames: int, fps: float, size: int = 112, views:
     own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
     frame, truth = render_pair(seed, own, target, num_frames, fps, float(draw.uniform(0, 1)), size, views)
     return Case(f"phantom-{seed}", frame, own, target, truth, True)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedCase:
+    """One phantom patient whose clip begins at end-diastole, with everything that is known of it.
+
+    Attributes:
+        case: frame, target and truth.
+        heart_rate: beats per minute.
+        cavity: of the left ventricle at end-systole, bool (S, S).
+        displacement: of the truth's tissue to its first frame, (T, 2, S, S), pixels, NaN outside the sector.
+    """
+
+    case: Case
+    heart_rate: float
+    cavity: np.ndarray
+    displacement: np.ndarray
+
+
+def paired_case(seed: int, num_frames: int, fps: float, size: int = 112, views: str = "echonet") -> PairedCase:
+    """The patient of `phantom_case` at the same EFs, from end-diastole on."""
+    draw = np.random.default_rng(derive_seed(seed, "evaluation"))
+    own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
+    patient = sample_patient(seed)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed], size)
+    frame, _ = phantom.render([own], 1, fps, [0.0])
+    pixels, truth = phantom.render([target], num_frames, fps, [0.0])
+    clip = EchoClip(pixels[0].numpy(), fps, ef=target, source=f"phantom-{seed}")
+    return PairedCase(
+        Case(f"phantom-{seed}", frame[0, 0].numpy(), own, target, clip, True),
+        float(phantom.patient["heart_rate"][0]),
+        (label_pixels(phantom, truth.at(truth.es_frame(0)))[0, 0] == CAVITY).numpy(),
+        displace_pixels(phantom, truth, truth.at(0))[0].numpy(),
+    )
 
 
 def render_pair(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from echosynth.commands.production import Product, Production
 
 
+PHASES = {"ed": 0.0, "es": 0.4}  # end-systole at 70 beats a minute
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
@@ -36,12 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heart-rate", type=float, metavar="BPM", help="beats per minute (default: the model's choice)"
     )
+    parser.add_argument(
+        "--phase",
+        type=parse_phase,
+        metavar="ed|es|SHARE",
+        help="moment of the frame: ed, es, or share of a beat since end-diastole (default: the model looks)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="root seed (default 0)")
     parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
     parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
     parser.add_argument("--judge", help="regressor that only measures, not the gate (default: the bundled one)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+
+
+def parse_phase(text: str) -> float:
+    """A moment of the beat by name or as a share of it."""
+    return PHASES[text] if text in PHASES else float(text)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -61,7 +75,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.samples < 1 or (args.limit is not None and args.limit < 1):
         raise ConfigError("--samples and --limit must be at least 1")
     sampling = Sampling(
-        args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance, args.heart_rate
+        args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance, args.heart_rate, args.phase
     )
     job = Production(
         command="generate",

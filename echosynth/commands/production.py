@@ -73,6 +73,7 @@ class Production:
             "steps": self.sampling.num_inference_steps,
             "guidance": self.sampling.guidance_scale,
             "heart_rate": self.sampling.heart_rate,
+            "phase": self.sampling.phase,
             "model": list(identify(self.cascade)),
             "gate": list(identify(self.gate)),
             "judge": list(identify(self.judge)),
@@ -134,8 +135,10 @@ def _make(job: Production, out: Path, manifest: Manifest, plan: Sequence[Planned
     device = choose_device(job.device)
     cascade = open_cascade(job.cascade, device)
     listens: Any = cascade.model.base_unet.config  # diffusers registers components at run time
-    if job.sampling.heart_rate is not None and "heart_rate" not in listens.scalars:
-        raise ConfigError(f"{job.cascade} does not listen to a heart rate; leave --heart-rate out")
+    for name, given in (("heart_rate", job.sampling.heart_rate), ("phase", job.sampling.phase)):
+        if given is not None and name not in listens.scalars:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{job.cascade} does not listen to the {name.replace('_', ' ')}; leave {option} out")
     gate, judge = open_regressor(job.gate, device), open_regressor(job.judge, device)
     specs, asked = cascade.model.stages, job.sampling.num_inference_steps
     steps = (asked or specs[0].num_inference_steps) + sum(spec.num_inference_steps for spec in specs[1:])

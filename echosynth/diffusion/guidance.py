@@ -73,7 +73,7 @@ def steered_denoiser(
 
     Args:
         denoise: D(x, sigma).
-        guide: reads EF, its spread and the volume curve from (c_in x, c_noise, reference).
+        guide: reads EF, its spread and the borders from (c_in x, c_noise, reference).
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
         ef: wanted, (B,), per cent.

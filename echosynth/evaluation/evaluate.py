@@ -6,6 +6,7 @@ Protocol, in the order of the JSON:
     ceiling                   the judge against truth on clips with known EF: no generator can look better than this
     best_of_k                 the best attempt by the judge itself, as papers print it; optimistic, hence apart
     similarity                pixels against the true counterfactual (phantoms only), first attempts
+    paired                    borders, motion, flicker and identity against the truth that beats along (paired.py)
     frechet                   distances in named feature spaces, each beside its real-vs-real baseline
 """
 
@@ -84,6 +85,7 @@ class EvaluationResult:
     ceiling: dict[str, Any]
     best_of_k: dict[str, Any]
     similarity: dict[str, Any]
+    paired: dict[str, Any]
     frechet: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def assemble_evaluation(
     *,
     judge: str,
     gate: str | None = None,
+    paired: dict[str, Any] | None = None,
     frechet: Sequence[FeatureDistance] = (),
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -112,6 +115,7 @@ def assemble_evaluation(
         ceiling: the judge's measurements of clips with known EF; may be empty.
         judge: name of the scoring regressor.
         gate: name of the accepting regressor, or None if nothing was gated.
+        paired: scores of pairs, made by `paired.summarise_pairs`; None for none.
         frechet: distances in feature spaces, made by `frechet.compare_features`.
         n_bootstrap: bootstrap draws of every interval.
         seed: root seed of the draws.
@@ -153,6 +157,7 @@ def assemble_evaluation(
             n_bootstrap,
             seed,
         ),
+        paired=paired or {"n": 0},
         frechet={distance.name: distance.to_dict() for distance in frechet},
     )
 

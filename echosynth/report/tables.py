@@ -60,7 +60,7 @@ def format_with_interval(value: float | None, interval: Sequence[float | None] |
 
 def evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table]:
     """Return every table that the JSON of an evaluation allows; sections that are missing or empty are left out."""
-    makers = (_ef_table, _decile_table, _similarity_table, _distance_table)
+    makers = (_ef_table, _decile_table, _similarity_table, _paired_table, _distance_table)
     return [table for table in (make(evaluation) for make in makers) if table.rows]
 
 
@@ -117,6 +117,33 @@ def _similarity_table(evaluation: Mapping[str, Any]) -> Table:
             if scores.get("n", 0) > 0
         ],
         note=scores.get("protocol", ""),
+    )
+
+
+PAIRED_ROWS = (
+    ("frame_ssim", "", "SSIM of the first frame with the conditioning frame"),
+    ("ssim", "", "SSIM with the true clip"),
+    ("es_dice", "es_dice_ceiling", "Dice of the cavity at end-systole"),
+    ("motion", "motion_ceiling", "correlation of optical flow with the tissue's motion"),
+    ("flicker", "", "flicker of still tissue, 1 = as quiet as the truth"),
+)
+
+
+def _paired_table(evaluation: Mapping[str, Any]) -> Table:
+    scores = evaluation.get("paired", {})
+    return Table(
+        title="Beside the truth that beats along",
+        columns=["score", f"mean of {scores.get('n', 0)} clips", "the true clip"],
+        rows=[
+            [
+                heading,
+                format_with_interval(scores.get(name), scores["ci"].get(name), 3),
+                format_number(scores.get(ceiling), 3) if ceiling else "",
+            ]
+            for name, ceiling, heading in PAIRED_ROWS
+            if scores.get("n", 0) > 0
+        ],
+        note="The conditioning frame is end-diastolic and the timing told; the gate's borders, Lucas-Kanade flow.",
     )
 
 

@@ -25,10 +25,10 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.checkpoint import load_weights
+from echosynth.training.draws import ClipDraw
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
-from echosynth.training.sources import ClipDraw
 from echosynth.video.clip import to_network
 
 
@@ -57,6 +57,8 @@ class StageConfig(StrictModel):
         lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
+        image_share: share of the steps in which every frame is a sample of its own, without the others: what is learnt
+            of single pictures serves clips too (Ho et al. 2022, Video Diffusion Models, section 3.2).
         jitter: views to train on beside those of the clips, None for no others.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
             Scalars that those weights do not listen to start fresh.
@@ -90,6 +92,7 @@ class StageConfig(StrictModel):
     lowres_sigma_max: float = 0.0
     window: int | None = None
     crop: int | None = None
+    image_share: float = Field(0.0, ge=0, le=1)
     jitter: ViewJitter | None = None
     init: Path | None = None
     unet: UNetConfig
@@ -129,8 +132,8 @@ class ClipSource(Protocol):
     fps: float
     size: int
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
-        """Draw clips, a conditioning frame for each, and what is known of them."""
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+        """Draw clips, a conditioning frame for each, what is known of them and, where asked for, their borders."""
         ...
 
 
@@ -143,6 +146,7 @@ class DiffusionTask:
         source: clips.
         tracker: follows the tissue; for a tracked stage, and for no other.
         jitter: None on held-out data.
+        traced: whether batches have landmarks, for networks that learn borders.
 
     Raises:
         ValueError: the stage is tracked and has no tracker, or the other way round.
@@ -155,11 +159,12 @@ class DiffusionTask:
         source: ClipSource,
         tracker: TissueTracker | None = None,
         jitter: ViewJitter | None = None,
+        traced: bool = False,
     ) -> None:
         if config.tracked != (tracker is not None):
             raise ValueError("a tracked stage, and no other, is trained with a tracker")
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
-        self.jitter = jitter
+        self.jitter, self.traced = jitter, traced
         self.preconditioning = EDMPreconditioning(config.sigma_data)
         self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
 
@@ -171,7 +176,7 @@ class DiffusionTask:
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         config = self.config
-        drawn = self.source.draw(size, generator)
+        drawn = self.source.draw(size, generator, self.traced)
         clips = drawn.clips
         views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator)
 
@@ -218,6 +223,11 @@ class DiffusionTask:
         residual = target - reference
         sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
         noise = torch.randn(residual.shape, generator=generator)
+        if config.image_share:
+            batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
+        if self.traced:
+            landmarks = drawn.landmarks[:, window]
+            batch["landmarks"] = landmarks if views is None else views.carry(landmarks)
         return batch | {
             "residual": residual,
             "noise": noise,
@@ -225,7 +235,6 @@ class DiffusionTask:
             "frame": frame,
             "frame_given": frame_given,
             "shown": drawn.shown[:, window],
-            "curve": drawn.curve[:, window],
             "reference": reference.contiguous(),
         }
 
@@ -251,6 +260,8 @@ class DiffusionTask:
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""
+        if "apart" in batch and bool(batch["apart"][0]):
+            batch = _take_apart(batch)
         sigma, residual = batch["sigma"], batch["residual"]
         level = sigma[:, None, None, None, None]
         lowres = {}
@@ -267,3 +278,15 @@ class DiffusionTask:
         )
         loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
         return (loss * batch["shown"]).sum() / batch["shown"].sum().clamp_min(1)
+
+
+def _take_apart(batch: Batch) -> Batch:
+    """Every frame as a clip of its own, under the conditions of the clip that it comes from."""
+    frames = batch["residual"].shape[2]
+
+    def part(name: str, value: torch.Tensor) -> torch.Tensor:
+        if name in ("residual", "noise", "reference"):
+            return value.transpose(1, 2).flatten(0, 1)[:, :, None]
+        return value.flatten()[:, None] if name == "shown" else value.repeat_interleave(frames, 0)
+
+    return {name: part(name, value) for name, value in batch.items()}

@@ -1,15 +1,15 @@
 """The EF guide as a training task: read EF off clips that are as noisy as the sampler's are on its way.
 
-    loss = (mu - EF)^2 / (2 s^2) + ln s  +  10 * smooth L1 of (predicted - true volume / EDV)
+    loss = (mu - EF)^2 / (2 s^2) + ln s  +  w_place * 10 |p - p*|  +  w_volume * 10 |ln V - ln V*|
 
-The first part is the negative log likelihood, so the spread s comes out as wide as the noise makes EF uncertain. The
-batches are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
+The first part is the negative log likelihood, so the spread s comes out as wide as the noise makes EF uncertain; p are
+the landmarks of every frame whose border is known, shares of the side, and V the volumes that they draw. The batches
+are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
 """
 
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -19,8 +19,9 @@ from echosynth.training.diffusion_task import ClipSource, DiffusionTask, StageCo
 from echosynth.training.jitter import ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
+from echosynth.video.volumes import LEAST_VOLUME, disc_volume, mirror_landmarks
 
-CURVE_WEIGHT = 10.0
+PLACE_WEIGHT, VOLUME_WEIGHT = 2.0, 0.5
 MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
 
 
@@ -71,7 +72,7 @@ class GuideTask:
         self, config: GuideConfig, base: StageConfig, source: ClipSource, jitter: ViewJitter | None = None
     ) -> None:
         changes = {"P_mean": config.P_mean, "P_std": config.P_std, "scalar_dropout": {}, "frame_dropout": 0.0}
-        self.base = DiffusionTask(base.model_copy(update=changes), None, source, jitter=jitter)
+        self.base = DiffusionTask(base.model_copy(update=changes), None, source, jitter=jitter, traced=True)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
@@ -79,15 +80,20 @@ class GuideTask:
         turned = (torch.rand(size, generator=generator) < MIRRORED)[:, None, None, None, None]
         for name in ("residual", "reference"):
             batch[name] = torch.where(turned, batch[name].flip(-1), batch[name])
+        batch["landmarks"] = torch.where(turned, mirror_landmarks(batch["landmarks"]), batch["landmarks"])
         return batch
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Negative log likelihood of EF in points, and the volume curve where it is known."""
+        """Negative log likelihood of EF in points, and the borders where they are known."""
         sigma, levels = batch["sigma"], self.base.preconditioning
         level = sigma[:, None, None, None, None]
         x = batch["residual"] + level * batch["noise"]
         read = model(levels.c_in(level) * x, levels.c_noise(sigma), batch["reference"])
         likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.spread**2) + read.spread.log()).mean()
-        known = ~batch["curve"].isnan()
-        miss = F.smooth_l1_loss(read.curve, batch["curve"].nan_to_num(), reduction="none", beta=0.1)
-        return likelihood + CURVE_WEIGHT * (miss * known).sum() / known.sum().clamp_min(1)
+        known = ~batch["landmarks"].flatten(2).isnan().any(2)
+        count = known.sum().clamp_min(1)
+        truth = batch["landmarks"].nan_to_num()
+        miss = 10 * (read.landmarks - truth).abs().flatten(2).mean(2)
+        drawn, true = (disc_volume(places).clamp_min(LEAST_VOLUME).log() for places in (read.landmarks, truth))
+        ratio = 10 * (drawn - true).abs()
+        return likelihood + ((PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio) * known).sum() / count

@@ -5,7 +5,7 @@
          + w_agree * h(EF_discs - EF)
          + w_order * max(0, V_ES / V_ED - 1)
 
-EF_discs follows from the endocardium's landmarks by the method of discs (regression/volumes.py). The parts are those
+EF_discs follows from the endocardium's landmarks by the method of discs (video/volumes.py). The parts are those
 that Echo-E3Net names; their weights are ours.
 """
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.config import StrictModel
-from echosynth.regression.volumes import disc_ef
+from echosynth.video.volumes import disc_ef
 
 # Share of the side. Clips with a landmark further off learn from places alone: volume is a matter of lengths, so a long
 # axis whose ends are exchanged is as good as the right one, and to turn it about leads through no volume at all.

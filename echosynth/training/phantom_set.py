@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -163,6 +163,7 @@ class PhantomSet:
         frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
         scalars: name -> float32 (N,): `ef` per cent, `heart_rate` beats per minute, `phase` share of a beat at frame 0.
         curve: float32 (N, T), volume of every frame as a share of EDV.
+        traced: landmarks of the clips that were traced, see `trace`.
     """
 
     config: PhantomSetConfig
@@ -170,6 +171,7 @@ class PhantomSet:
     frames: list[np.ndarray]
     scalars: dict[str, np.ndarray]
     curve: np.ndarray
+    traced: dict[int, torch.Tensor] = field(default_factory=dict)
 
     @staticmethod
     def open(config: PhantomSetConfig) -> "PhantomSet":
@@ -213,20 +215,22 @@ class PhantomSet:
         truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
         return displace_pixels(phantom, truth.cut(cut), phantom.move(shown, 1, self.config.fps, phases))
 
-    def trace(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The borders in the fullest and in the emptiest frame of some clips, from what is known of them.
+    def trace(self, indices: Sequence[int]) -> torch.Tensor:
+        """The borders in every frame of some clips, from what is known of them; a clip is traced once.
 
         Returns:
-            Landmarks float32 (B, 2, 2, 21, 2, 2) of endocardium and epicardium, see regression/volumes.py, and their
-            frames int64 (B, 2).
+            Landmarks float32 (B, T, 2, 21, 2, 2) of endocardium and epicardium, see video/volumes.py.
         """
-        seeds = [self.config.first_seed + index for index in indices]
-        targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
-        phantom = _look_at(seeds, self.config, self.config.size)
-        truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
-        frames = torch.stack([truth.motion.volume.argmax(1), truth.motion.volume.argmin(1)], dim=1)
-        borders = []
-        for axis, chords in (trace_contours(phantom, truth), trace_epicardium(phantom, truth)):
-            places = (torch.cat([axis[:, :, None], chords], dim=2) + 0.5) / self.config.size
-            borders.append(places[torch.arange(len(seeds))[:, None], frames])
-        return torch.stack(borders, dim=2).float(), frames
+        missing = sorted(set(indices) - self.traced.keys())
+        if missing:
+            seeds = [self.config.first_seed + index for index in missing]
+            targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
+            phantom = _look_at(seeds, self.config, self.config.size)
+            truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
+            borders = [
+                torch.cat([axis[:, :, None], chords], dim=2)
+                for axis, chords in (trace_contours(phantom, truth), trace_epicardium(phantom, truth))
+            ]
+            places = (torch.stack(borders, dim=2) + 0.5) / self.config.size
+            self.traced.update(zip(missing, places.float(), strict=True))
+        return torch.stack([self.traced[index] for index in indices])

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from echosynth.regression.volumes import mirror_landmarks
+from echosynth.training.draws import MeasuredDraw
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.sources import MeasuredDraw
 from echosynth.video.clip import EchoClip, to_network
+from echosynth.video.volumes import mirror_landmarks
 
 
 class AugmentConfig(ViewJitter):

@@ -1,7 +1,7 @@
 """Where training clips come from: a rendered phantom set, or a dataset on disk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +15,10 @@ from echosynth.data.outlines import Outline, OutlinedDataset
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
-from echosynth.regression.volumes import BORDERS, ROWS, order_landmarks
+from echosynth.training.draws import ClipDraw, MeasuredDraw
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 from echosynth.video.clip import EchoClip
+from echosynth.video.volumes import BORDERS, ROWS, order_landmarks
 
 
 class PhantomSourceConfig(PhantomSetConfig):
@@ -45,57 +46,6 @@ class DatasetSourceConfig(StrictModel):
     num_frames: int = 64
     fps: float = 32.0
     cache: Path = Path("runs/decoded")
-
-
-@dataclass(frozen=True)
-class ClipDraw:
-    """Clips to train a stage on.
-
-    Attributes:
-        clips: uint8 (T, S, S) each.
-        frames: a conditioning frame uint8 (S, S) for each, of the moment that the clip's first frame shows.
-        known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
-        shown: bool (count, T): frames that the clip really has; the others do not count.
-        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
-    """
-
-    clips: Sequence[np.ndarray]
-    frames: Sequence[np.ndarray]
-    known: dict[str, torch.Tensor]
-    shown: torch.Tensor
-    curve: torch.Tensor
-
-
-@dataclass(frozen=True)
-class MeasuredDraw:
-    """Clips to train a regressor on.
-
-    Attributes:
-        clips: uint8 (T, S, S) each.
-        ef: (count,), per cent.
-        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
-        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see regression/volumes.py; NaN
-            where not known.
-        traced: int64 (count, 2), the frames that they belong to.
-        attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
-    """
-
-    clips: list[np.ndarray]
-    ef: torch.Tensor
-    curve: torch.Tensor
-    landmarks: torch.Tensor
-    traced: torch.Tensor
-    attributes: torch.Tensor
-
-    @staticmethod
-    def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
-        """Clips whose borders nobody has traced, of patients of whom nothing is known."""
-        count = len(clips)
-        landmarks, traced = (
-            torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),
-            torch.zeros(count, 2, dtype=torch.long),
-        )
-        return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
 
 
 class PhantomSource:
@@ -128,13 +78,13 @@ class PhantomSource:
         ]
         return clips, frames
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         """See `ClipSource.draw`."""
         indices, which = self._pick(count, generator)
         clips, frames = self._show(indices, which)
         known = {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
-        curve = torch.from_numpy(self.set.curve[indices])
-        return ClipDraw(clips, frames, known, torch.ones(curve.shape, dtype=torch.bool), curve)
+        drawn = ClipDraw.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
+        return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
 
     def clip(self, index: int) -> EchoClip:
         """See `MeasuredSource.clip`."""
@@ -172,8 +122,9 @@ class PhantomSource:
         drawn = MeasuredDraw.untraced(clips, ef, curve)
         if not traced:
             return drawn
-        landmarks, frames = self.set.trace(indices)
-        return replace(drawn, landmarks=landmarks, traced=frames)
+        fullest_and_emptiest = torch.stack([curve.argmax(1), curve.argmin(1)], dim=1)
+        landmarks = self.set.trace(indices)[torch.arange(len(indices))[:, None], fullest_and_emptiest]
+        return replace(drawn, landmarks=landmarks, traced=fullest_and_emptiest)
 
 
 class DatasetSource:
@@ -232,13 +183,17 @@ class DatasetSource:
     def _ef(self, picks: list[int]) -> torch.Tensor:
         return torch.tensor([self.store.clips[k].ef for k in picks])
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         picks, starts = self._pick(count, generator)
         windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
         clips = list(windows.clips.numpy())
-        unknown = torch.full(windows.shown.shape, torch.nan)
-        return ClipDraw(clips, [clip[0] for clip in clips], {"ef": self._ef(picks)}, windows.shown, unknown)
+        drawn = ClipDraw.untraced(clips, [clip[0] for clip in clips], {"ef": self._ef(picks)}, windows.shown)
+        if traced:
+            landmarks, moments = self._trace(picks, windows.firsts.tolist())
+            for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
+                drawn.landmarks[k, moments[k, phase]] = landmarks[k, phase, 0]
+        return drawn
 
     def draw_measured(
         self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
@@ -252,25 +207,33 @@ class DatasetSource:
         unknown = torch.full(cut.shown.shape, torch.nan)
         drawn = MeasuredDraw.untraced(list(cut.clips.numpy()), self._ef(picks), unknown)
         drawn.attributes.copy_(self._attributes(picks))
-        if traced and self.dataset is not None:
-            for k, (pick, first) in enumerate(zip(picks, cut.firsts.tolist(), strict=True)):
-                clip = self.store.clips[pick]
-                outlines = self._outline(self.dataset, clip.name)
-                for phase, outline in enumerate((outlines[0], outlines[-1]) if len(outlines) > 1 else ()):
-                    moment = round((outline.frame - first) / clip.fps * self.fps)
-                    if not 0 <= moment < self.config.num_frames:
-                        continue
-                    drawn.traced[k, phase] = moment
-                    for border, points in enumerate((outline.endocardium, outline.epicardium)):
-                        if points is not None:
-                            places = (torch.from_numpy(points).float() + 0.5) / self.size
-                            drawn.landmarks[k, phase, border] = order_landmarks(places)
-        return drawn
+        if not traced:
+            return drawn
+        landmarks, moments = self._trace(picks, cut.firsts.tolist())
+        return replace(drawn, landmarks=landmarks, traced=moments)
 
-    def _outline(self, dataset: OutlinedDataset, name: str) -> Sequence[Outline]:
+    def _trace(self, picks: list[int], firsts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Landmarks of the windows that begin at `firsts`, and their frames; see `MeasuredDraw`."""
+        landmarks = torch.full((len(picks), 2, len(BORDERS), ROWS, 2, 2), torch.nan)
+        moments = torch.zeros(len(picks), 2, dtype=torch.long)
+        for k, (pick, first) in enumerate(zip(picks, firsts, strict=True)):
+            clip = self.store.clips[pick]
+            outlines = self._outline(clip.name)
+            for phase, outline in enumerate((outlines[0], outlines[-1]) if len(outlines) > 1 else ()):
+                moment = round((outline.frame - first) / clip.fps * self.fps)
+                if not 0 <= moment < self.config.num_frames:
+                    continue
+                moments[k, phase] = moment
+                for border, points in enumerate((outline.endocardium, outline.epicardium)):
+                    if points is not None:
+                        places = (torch.from_numpy(points).float() + 0.5) / self.size
+                        landmarks[k, phase, border] = order_landmarks(places)
+        return landmarks, moments
+
+    def _outline(self, name: str) -> Sequence[Outline]:
         """The borders of a clip; masks are traced once."""
         if name not in self._outlines:
-            self._outlines[name] = dataset.outlines(self.numbers[name])
+            self._outlines[name] = self.dataset.outlines(self.numbers[name]) if self.dataset is not None else ()
         return self._outlines[name]
 
 

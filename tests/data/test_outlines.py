@@ -17,7 +17,7 @@ from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
-from echosynth.regression.volumes import disc_volume
+from echosynth.video.volumes import disc_volume
 from tests.data.fake_datasets import write_camus, write_hmc_qu, write_pediatric
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.diffusion.ef_guide import LEAST_SPREAD, EFGuide
+from echosynth.diffusion.ef_guide import LEAST_SPREAD, EFGuide, drawn_ef
 from echosynth.diffusion.guidance import FURTHEST, steered_denoiser
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.edm.preconditioning import EDMPreconditioning
@@ -79,9 +79,20 @@ def test_a_guide_reads_any_number_of_frames() -> None:
     for frames in (4, 9):
         made = guide(torch.randn(2, 1, frames, 14, 14), torch.zeros(2), torch.zeros(2, 1, 1, 14, 14))
         assert made.ef.shape == made.spread.shape == (2,)
-        assert made.curve.shape == (2, frames)
+        assert made.landmarks.shape == (2, frames, 21, 2, 2)
         assert bool((made.spread >= LEAST_SPREAD).all())
-        assert bool(((made.curve > 0) & (made.curve < 1)).all())
+        assert bool(((made.landmarks > 0) & (made.landmarks < 1)).all())
+
+
+@pytest.mark.parametrize("ef", [15.0, 50.0, 80.0])
+def test_drawn_hearts_have_nearly_the_ef_of_their_volumes(ef: float) -> None:
+    z = (torch.arange(20) + 0.5) / 20
+    half = 0.2 * (z * (1 - z)).sqrt() * (1 - ef / 100 * torch.linspace(0, torch.pi, 16).sin()[:, None] ** 2).sqrt()
+    chords = torch.stack([torch.stack([0.5 + side * half, (0.2 + 0.6 * z).expand_as(half)], -1) for side in (-1, 1)], 2)
+    axis = torch.tensor([[0.5, 0.2], [0.5, 0.8]]).expand(16, 1, 2, 2)
+    landmarks = torch.cat([axis, chords], dim=1)
+    # no frame is at the very middle of the beat, and soft extremes take in their neighbours
+    assert 0.85 * ef < float(drawn_ef(landmarks[None])) < ef
 
 
 def test_a_steered_cascade_is_saved_counted_and_can_be_left_alone(tmp_path: Path) -> None:

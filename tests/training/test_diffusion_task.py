@@ -9,7 +9,8 @@ import torch
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask, StageConfig
-from echosynth.training.sources import ClipDraw, PhantomSource
+from echosynth.training.draws import ClipDraw
+from echosynth.training.sources import PhantomSource
 from echosynth.video.clip import to_network
 from tests.fake_set import write_fake_set
 
@@ -28,10 +29,10 @@ class Noise:
 
     fps, size = 32.0, 32
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
         shown = torch.ones(count, 16, dtype=torch.bool)
-        return ClipDraw([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown, shown.float())
+        return ClipDraw.untraced([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown)
 
 
 BASE = make_stage("base", 4, 8.0, 16)
@@ -130,7 +131,7 @@ def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) ->
 class Half(Noise):
     """The same clip, but its second half is not shown."""
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         drawn = super().draw(count, generator)
         drawn.shown[:, 8:] = False
         return drawn
@@ -151,3 +152,20 @@ def test_frames_that_are_not_shown_teach_nothing(stage: StageConfig, previous: S
 def test_a_tracked_stage_needs_its_tracker() -> None:
     with pytest.raises(ValueError, match="with a tracker"):
         DiffusionTask(SPACE.model_copy(update={"tracked": True}), TIME, Noise())
+
+
+def test_single_frames_teach_without_their_neighbours() -> None:
+    task = DiffusionTask(make_stage("base", 4, 8.0, 16, image_share=1.0, **QUIET), None, Noise())
+    batch = task.make_batch(2, make_generator(0))
+    seen: list[tuple[torch.Size, torch.Size]] = []
+
+    def network(x: torch.Tensor, c_noise: torch.Tensor, frame: torch.Tensor, **_: object) -> torch.Tensor:
+        seen.append((x.shape, frame.shape))
+        return torch.zeros_like(x)
+
+    apart = task.compute_loss(network, batch)
+    together = task.compute_loss(network, batch | {"apart": torch.zeros(2, dtype=torch.bool)})
+    assert seen[0][0] == (8, 1, 1, 16, 16)
+    assert seen[0][1][0] == 8
+    assert seen[1][0] == (2, 1, 4, 16, 16)
+    torch.testing.assert_close(apart, together)  # a network that looks at no neighbour makes no difference

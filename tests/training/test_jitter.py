@@ -5,8 +5,8 @@ import torch
 
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask
+from echosynth.training.draws import ClipDraw
 from echosynth.training.jitter import JitteredViews, ViewJitter
-from echosynth.training.sources import ClipDraw
 from tests.training.test_diffusion_task import make_stage
 
 STILL = ViewJitter(rotate=0, scale=0, shift=0, gamma=0)
@@ -67,11 +67,11 @@ class Held:
 
     fps, size = 8.0, 32
 
-    def draw(self, count: int, generator: torch.Generator) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         frames = torch.randint(0, 256, (count, 32, 32), generator=generator, dtype=torch.uint8).numpy()
         shown = torch.ones(count, 4, dtype=torch.bool)
         clips = [np.repeat(frame[None], 4, axis=0) for frame in frames]
-        return ClipDraw(clips, list(frames), {"ef": torch.full((count,), 50.0)}, shown, torch.ones(count, 4))
+        return ClipDraw.untraced(clips, list(frames), {"ef": torch.full((count,), 50.0)}, shown)
 
 
 def test_clip_and_conditioning_frame_are_changed_alike() -> None:

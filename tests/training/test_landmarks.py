@@ -9,13 +9,13 @@ import torch
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
-from echosynth.regression.volumes import disc_ef, disc_volume
 from echosynth.seeding import make_generator
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, render_shard
 from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
 from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
+from echosynth.video.volumes import disc_ef, disc_volume
 from tests.data.fake_datasets import write_camus, write_pediatric
 from tests.fake_set import write_fake_set
 
@@ -35,19 +35,23 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSourceConfig:
 
 def test_landmarks_of_a_phantom_draw_its_ef(phantoms: PhantomSourceConfig) -> None:
     known = PhantomSet.open(phantoms)
-    landmarks, frames = known.trace(range(4))
-    volume = known.curve[np.arange(4)[:, None], frames]
-    np.testing.assert_array_equal(volume[:, 0], known.curve.max(1))
-    np.testing.assert_allclose(disc_ef(landmarks[:, :, 0]), 100 * (1 - volume[:, 1] / volume[:, 0]), atol=0.02)
+    drawn = PhantomSource(phantoms).draw_measured(4, make_generator(2), traced=True)
+    volume = drawn.curve.gather(1, drawn.traced)
+    assert torch.equal(volume, torch.stack([drawn.curve.amax(1), drawn.curve.amin(1)], 1))
+    torch.testing.assert_close(
+        disc_ef(drawn.landmarks[:, :, 0]), 100 * (1 - volume[:, 1] / volume[:, 0]), atol=0.02, rtol=0
+    )
+    every = disc_volume(known.trace(range(4))[:, :, 0])
+    np.testing.assert_allclose(every / every[:, :1], known.curve / known.curve[:, :1], atol=2e-4)
 
 
 def test_landmarks_lie_on_the_border_of_the_dark_cavity(phantoms: PhantomSourceConfig) -> None:
     known = PhantomSet.open(phantoms)
-    landmarks, frames = known.trace(range(4))
+    landmarks, frames = known.trace(range(4))[:, :, 0], known.curve.argmax(1)
     inside, outside = [], []
     for k in range(4):
-        picture = known.clip(k)[int(frames[k, 0])]
-        chords = landmarks[k, 0, 0, 4:14]
+        picture = known.clip(k)[frames[k]]
+        chords = landmarks[k, frames[k], 4:14]
         middle, half = chords.mean(1), (chords[:, 1] - chords[:, 0]) / 2
         for share, found in ((0.6, inside), (1.25, outside)):
             x, y = ((middle + share * half) * 112).long().clamp(0, 111).unbind(-1)
@@ -158,12 +162,12 @@ def typical_hearts(count: int) -> torch.Tensor:
 
 
 def test_the_epicardium_lies_around_the_endocardium(phantoms: PhantomSourceConfig) -> None:
-    landmarks, _ = PhantomSet.open(phantoms).trace(range(4))
+    landmarks = PhantomSource(phantoms).draw_measured(8, make_generator(3), traced=True).landmarks
     inner, outer = landmarks.unbind(2)
     torch.testing.assert_close(outer[:, :, 0, 1], inner[:, :, 0, 1])  # one annulus
     muscle = disc_volume(outer) - disc_volume(inner)
     assert (muscle > 0.2 * disc_volume(inner)).all()
-    torch.testing.assert_close(muscle[:, 1] / muscle[:, 0], torch.ones(4), atol=0.25, rtol=0)  # hardly compressible
+    torch.testing.assert_close(muscle[:, 1] / muscle[:, 0], torch.ones(8), atol=0.25, rtol=0)  # hardly compressible
 
 
 def test_the_outer_border_counts_where_the_network_finds_it() -> None:

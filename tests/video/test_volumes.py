@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echosynth.data.echonet_tables import Tracing
-from echosynth.regression.volumes import ROWS, disc_ef, disc_volume, mirror_landmarks, order_landmarks
+from echosynth.video.volumes import ROWS, disc_ef, disc_volume, mirror_landmarks, order_landmarks
 
 
 def spheroid(length: float, width: float) -> torch.Tensor:

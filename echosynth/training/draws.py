@@ -1,0 +1,68 @@
+"""What a source of training clips gives: batches that are still pictures, with what is known of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from echosynth.regression.mcsdr import ATTRIBUTES
+from echosynth.video.volumes import BORDERS, ROWS
+
+
+@dataclass(frozen=True)
+class ClipDraw:
+    """Clips to train a stage on.
+
+    Attributes:
+        clips: uint8 (T, S, S) each.
+        frames: a conditioning frame uint8 (S, S) for each, of the moment that the clip's first frame shows.
+        known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
+        shown: bool (count, T): frames that the clip really has; the others do not count.
+        landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py; NaN where not known.
+    """
+
+    clips: Sequence[np.ndarray]
+    frames: Sequence[np.ndarray]
+    known: dict[str, torch.Tensor]
+    shown: torch.Tensor
+    landmarks: torch.Tensor
+
+    @staticmethod
+    def untraced(
+        clips: Sequence[np.ndarray], frames: Sequence[np.ndarray], known: dict[str, torch.Tensor], shown: torch.Tensor
+    ) -> "ClipDraw":
+        """Clips whose borders nobody has traced."""
+        return ClipDraw(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
+
+
+@dataclass(frozen=True)
+class MeasuredDraw:
+    """Clips to train a regressor on.
+
+    Attributes:
+        clips: uint8 (T, S, S) each.
+        ef: (count,), per cent.
+        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
+        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see video/volumes.py; NaN
+            where not known.
+        traced: int64 (count, 2), the frames that they belong to.
+        attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
+    """
+
+    clips: list[np.ndarray]
+    ef: torch.Tensor
+    curve: torch.Tensor
+    landmarks: torch.Tensor
+    traced: torch.Tensor
+    attributes: torch.Tensor
+
+    @staticmethod
+    def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
+        """Clips whose borders nobody has traced, of patients of whom nothing is known."""
+        count = len(clips)
+        landmarks, traced = (
+            torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),
+            torch.zeros(count, 2, dtype=torch.long),
+        )
+        return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
