@@ -1,4 +1,4 @@
-"""`echosynth probe DATASET --fact infarction`: what frozen embeddings know of a fact that the dataset tells."""
+"""`echosynth probe DATASET --fact infarction`: what embeddings know of a fact, frozen and fine-tuned."""
 
 import argparse
 from pathlib import Path
@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regressor", action="extend", nargs="+", help="names or folders (default: the bundled gate and judge)"
     )
     parser.add_argument("--folds", type=int, default=5, help="parts of the cross-validation (default: %(default)s)")
+    parser.add_argument(
+        "--fine-tune",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="then train the whole network, per part (default: 0)",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
@@ -32,10 +39,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.commands.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.progress import Reporter
     from echosynth.data.layouts import open_dataset
+    from echosynth.evaluation.fine_tune import fine_tune
     from echosynth.evaluation.probe import probe
 
     if args.folds < 2:
         raise ConfigError(f"--folds must be at least 2, got {args.folds}")
+    if args.fine_tune < 0:
+        raise ConfigError(f"--fine-tune must be at least 0, got {args.fine_tune}")
     dataset = open_dataset(args.dataset, args.view)
     rows, labels = find_fact(dataset, args.fact)
     device = choose_device(args.device)
@@ -54,6 +64,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             scores[regressor.name] = probe(np.stack(found), labels, patients, args.folds)
         except ValueError as error:
             raise DatasetError(f"{args.dataset}: {error}") from error
+        if args.fine_tune:
+            windows = [regressor.model.windows(dataset.clip(row)) for row in rows]
+            with Reporter(args.folds * args.fine_tune, f"fine-tuning {regressor.name}") as reporter:
+                scores[f"{regressor.name}, fine-tuned"] = fine_tune(
+                    regressor.model, windows, labels, patients, args.folds, args.fine_tune, on_step=reporter.step
+                )
     if not args.json:
         _print(args.fact, scores)
     return {"fact": args.fact, "clips": len(rows), "scores": scores}

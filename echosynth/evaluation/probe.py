@@ -6,7 +6,7 @@
 Cross-validated over patients: nobody's clips are on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,34 +45,55 @@ def deal_patients(patients: Sequence[str], folds: int) -> np.ndarray:
     return np.array([fold[name] for name in patients])
 
 
-def probe(features: np.ndarray, labels: Sequence[bool], patients: Sequence[str], folds: int = 5) -> dict[str, Any]:
-    """Cross-validate a linear probe.
+def standardise_and_fit(features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A probe of features as they are: float64 (N, D) and bool (N,) -> weights (D,) and offset ()."""
+    middle, spread = features.mean(0), features.std(0).clamp_min(1e-6)
+    w = fit_logistic((features - middle) / spread, labels)
+    weights = w[:-1] / spread
+    return weights, w[-1] - weights @ middle
+
+
+def cross_validate(
+    labels: Sequence[bool],
+    patients: Sequence[str],
+    folds: int,
+    judge: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> dict[str, Any]:
+    """Score a way to tell something, each clip judged by what has learnt from other patients.
 
     Args:
-        features: (N, D) embeddings.
         labels: (N,) what is to be told.
         patients: (N,) whose clips they are.
         folds: how many parts.
+        judge: from indices of the clips to learn from and of those to judge to the log odds (M,) of the latter.
 
     Returns:
-        n, positives, AUROC and what `score_calls` says, over all clips, each judged by the fold that did not see it.
+        n, positives, AUROC and what `score_calls` says, over all clips.
 
     Raises:
         ValueError: fewer patients than folds, or a fold leaves clips of one kind only to learn from.
     """
-    x, truth = torch.from_numpy(features).double(), torch.tensor(list(labels))
+    truth = torch.tensor(list(labels))
     if len(set(patients)) < folds:
         raise ValueError(f"{folds} folds need as many patients, got {len(set(patients))}")
-    dealt, chance = deal_patients(patients, folds), torch.zeros(len(truth), dtype=torch.float64)
+    dealt, odds = torch.from_numpy(deal_patients(patients, folds)), torch.zeros(len(truth), dtype=torch.float64)
     for fold in range(folds):
-        out = torch.from_numpy(dealt == fold)
-        known = truth[~out]
-        if known.all() or not known.any():
+        known, out = (dealt != fold).nonzero()[:, 0], (dealt == fold).nonzero()[:, 0]
+        if truth[known].all() or not truth[known].any():
             raise ValueError("clips of both kinds are needed in every part that is learnt from")
-        middle, spread = x[~out].mean(0), x[~out].std(0).clamp_min(1e-6)
-        w = fit_logistic((x[~out] - middle) / spread, known)
-        chance[out] = (((x[out] - middle) / spread) @ w[:-1] + w[-1]).sigmoid()
-    true, found = truth.numpy(), chance.numpy()
+        odds[out] = judge(known, out).double()
+    true, found = truth.numpy(), odds.numpy()
     area = auroc(np.where(true, 0.0, 1.0), -found, 0.5)
     counts = {"n": len(true), "positives": int(true.sum()), "auroc": none_if_undefined(area)}
-    return counts | score_calls(true, found > 0.5)
+    return counts | score_calls(true, found > 0)
+
+
+def probe(features: np.ndarray, labels: Sequence[bool], patients: Sequence[str], folds: int = 5) -> dict[str, Any]:
+    """Cross-validate a linear probe of embeddings (N, D); see `cross_validate`."""
+    x, truth = torch.from_numpy(features).double(), torch.tensor(list(labels))
+
+    def judge(known: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        weights, offset = standardise_and_fit(x[known], truth[known])
+        return x[out] @ weights + offset
+
+    return cross_validate(labels, patients, folds, judge)

@@ -31,12 +31,20 @@ def test_every_clip_is_judged_once(echosynth, infarctions) -> None:
     assert "infarction: 4 of 8 clips" in echosynth("probe", infarctions, "--folds", "2").out
 
 
+def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth, infarctions) -> None:
+    scores = echosynth("probe", infarctions, "--folds", "2", "--fine-tune", "2", "--json").json["scores"]
+    assert len(scores) == 4
+    assert sum(name.endswith(", fine-tuned") for name in scores) == 2
+    assert all(found["n"] == 8 for found in scores.values())
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--fact", "age"], "it tells infarction"),
         (["--folds", "1"], "at least 2"),
         (["--folds", "9"], "as many patients"),
+        (["--fine-tune", "-1"], "at least 0"),
     ],
 )
 def test_what_cannot_be_probed_is_one_line(echosynth, infarctions, words, told) -> None:
