@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             for _ in range(len(records)):
                 reporter.step()
             missing = chain(
-                _measure(config, out, cascade, gate, judge, list(records)),
+                _measure(config, out, cascade, gate, judge, records),
                 _measure_pairs(config, cascade.model, gate.model, records),
             )
             for record in missing:

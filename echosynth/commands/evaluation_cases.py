@@ -75,11 +75,17 @@ class Case:
     is_counterfactual: bool
 
 
+def _draw_efs(seed: int) -> tuple[float, float, float]:
+    """EF of a patient's frame, EF asked for, per cent, and phase of the frame, share of a beat."""
+    draw = np.random.default_rng(derive_seed(seed, "evaluation"))
+    own, target = draw.uniform(LOWEST_OWN_EF, HIGHEST_EF), draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF)
+    return float(own), float(target), float(draw.uniform(0, 1))
+
+
 def phantom_case(seed: int, num_frames: int, fps: float, size: int = 112, views: str = "echonet") -> Case:
     """Render one patient at its own EF (one frame) and at the target (a clip of `num_frames` at `fps` Hz)."""
-    draw = np.random.default_rng(derive_seed(seed, "evaluation"))
-    own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
-    frame, truth = render_pair(seed, own, target, num_frames, fps, float(draw.uniform(0, 1)), size, views)
+    own, target, phase = _draw_efs(seed)
+    frame, truth = render_pair(seed, own, target, num_frames, fps, phase, size, views)
     return Case(f"phantom-{seed}", frame, own, target, truth, True)
 
 
@@ -101,16 +107,14 @@ class PairedCase:
 
 
 def paired_case(seed: int, num_frames: int, fps: float, size: int = 112, views: str = "echonet") -> PairedCase:
-    """The patient of `phantom_case` at the same EFs, from end-diastole on."""
-    draw = np.random.default_rng(derive_seed(seed, "evaluation"))
-    own, target = float(draw.uniform(LOWEST_OWN_EF, HIGHEST_EF)), float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
+    """The patient of `phantom_case` at the same EFs, from end-diastole on, which looks the same at every EF."""
+    own, target, _ = _draw_efs(seed)
     patient = sample_patient(seed)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed], size)
-    frame, _ = phantom.render([own], 1, fps, [0.0])
     pixels, truth = phantom.render([target], num_frames, fps, [0.0])
     clip = EchoClip(pixels[0].numpy(), fps, ef=target, source=f"phantom-{seed}")
     return PairedCase(
-        Case(f"phantom-{seed}", frame[0, 0].numpy(), own, target, clip, True),
+        Case(f"phantom-{seed}", clip.pixels[0], own, target, clip, True),
         float(phantom.patient["heart_rate"][0]),
         (label_pixels(phantom, truth.at(truth.es_frame(0)))[0, 0] == CAVITY).numpy(),
         displace_pixels(phantom, truth, truth.at(0))[0].numpy(),

@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse_phase(text: str) -> float:
     """A moment of the beat by name or as a share of it."""
-    return PHASES[text] if text in PHASES else float(text)
+    try:
+        return PHASES[text] if text in PHASES else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be ed, es or a share of a beat, got {text!r}") from None
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -146,12 +146,17 @@ def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp
     assert "none is whole" in echosynth(*words).out
 
 
-def test_a_heart_rate_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):
+def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):
     words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
     deaf = echosynth(*words, "--heart-rate", 70)
     assert deaf.code == 2
     assert "does not listen" in deaf.err
     assert "beats per minute" in echosynth(*words, "--heart-rate", 7).err
+    deaf = echosynth(*words, "--phase", "es", "--out", tmp_path / "other")
+    assert deaf.code == 2
+    assert "does not listen to the phase; leave --phase out" in deaf.err
+    assert "share of a beat, 0 to 1" in echosynth(*words, "--phase", 1.5).err
+    assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from echosynth.commands.evaluation_cases import PairedCase, paired_case
+from echosynth.commands.evaluation_cases import PairedCase, paired_case, render_pair
 from echosynth.evaluation.paired import PairedScores, compare_pair, dice, summarise_pairs
 
 
@@ -32,6 +32,8 @@ def test_the_truth_is_perfect_and_the_frame_held_still_is_not(pair: PairedCase) 
 
 def test_the_frame_shows_end_diastole_whatever_the_ef(pair: PairedCase) -> None:
     assert abs(pair.case.own_ef - pair.case.target_ef) > 1
+    frame, _ = render_pair(777, pair.case.own_ef, pair.case.target_ef, 1, 20.0, 0.0)
+    assert np.array_equal(pair.case.frame, frame)
     assert np.array_equal(pair.case.frame, pair.case.truth.pixels[0])
     assert 0.005 < pair.cavity.mean() < 0.3
     assert np.nanmax(np.abs(pair.displacement[0])) < 1e-3
