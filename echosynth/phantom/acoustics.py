@@ -105,7 +105,8 @@ class Machine:
         reach = self.kernel.shape[-1] // 2
         flat = z.permute(1, 2, 0, 3, 4).reshape(looks * frames, batch * ranges, beams)
         flat = F.pad(flat, (reach, reach), mode="replicate")
-        flat = F.conv1d(flat, self.kernel.reshape(batch * ranges, 1, -1), groups=batch * ranges)
+        with torch.backends.cudnn.flags(enabled=False):  # which would round to ten bits
+            flat = F.conv1d(flat, self.kernel.reshape(batch * ranges, 1, -1), groups=batch * ranges)
         z = flat.reshape(looks, frames, batch, ranges, beams).permute(2, 0, 1, 3, 4)
         side = self.v["axial_blur"][:, None, None]
         centre = (1 - 2 * side * side).clamp_min(0.1).sqrt()
@@ -118,20 +119,18 @@ class Machine:
         level = from_decibel(self.v["second_trip_db"]) * smoothstep((self.range - 2.0) / 2.0)
         return torch.addcmul(z, z[..., half_way, :], level[:, None, None])
 
-    def frame_noise(self, frames: torch.Tensor) -> torch.Tensor:
-        """Electronic noise of some frames, (B, 2, T, R, A): a tile, rolled by a hash of the frame's index."""
-        out = []
-        for tiles, seed in zip(self.noise, self.noise_seeds, strict=True):
-            u1, u2 = counter_uniform_pair(seed[None] + 1, 331, int(frames.max()) + 1)
-            rows = []
-            for index in frames.tolist():
-                beam_shift, pick = int(u1[0, index] * NUM_BEAMS), int(u2[0, index] * NOISE_TILES)
-                # Rolled along the arc only: its level depends on range.
-                rows.append(torch.roll(tiles[pick], beam_shift, dims=-1))
-            out.append(torch.stack(rows, dim=1))
-        return torch.stack(out)
+    def frame_noise(self, frames: slice) -> torch.Tensor:
+        """Electronic noise of some frames, (B, 2, T, R, A): a tile, rolled by a hash of the frame's index.
 
-    def to_grey(self, z: torch.Tensor, frames: torch.Tensor, time: torch.Tensor, fps: float) -> torch.Tensor:
+        Rolled along the arc only: its level depends on range.
+        """
+        hashes = counter_uniform_pair(self.noise_seeds + 1, 331, frames.stop)
+        shift, pick = ((u[:, frames] * n).long() for u, n in zip(hashes, (NUM_BEAMS, NOISE_TILES), strict=True))
+        tiles = self.noise[torch.arange(len(pick), device=pick.device)[:, None], pick]  # (B, T, 2, R, A)
+        beams = (torch.arange(NUM_BEAMS, device=pick.device) - shift[..., None]) % NUM_BEAMS
+        return tiles.gather(-1, beams[:, :, None, None].expand_as(tiles)).transpose(1, 2)
+
+    def to_grey(self, z: torch.Tensor, frames: slice, time: torch.Tensor) -> torch.Tensor:
         """Echoes (B, 4, T, R, A) to grey levels (B, T, R, A) in [0, 1] on the polar grid."""
         v = {k: f[:, None] for k, f in self.v.items()}
         swirl = 2 * math.pi * 0.7 * time.float()[None, None, :, None, None]

@@ -33,11 +33,14 @@ from echosynth.phantom.scanner import View, scan_grid, scanner_marks
 from echosynth.phantom.valves import draw_valves
 from echosynth.phantom.warp import Pose, atlas_grid, compute_pose, to_lv_frame
 
+NOISE_CODEC = 4
 FRAME_CHUNK = 8  # frames rendered at once; what a core's cache holds, and bounded memory; changes no pixel
 
 
-def stack_fields(items: Sequence[Patient] | Sequence[View], device: torch.device | str = "cpu") -> Fields:
-    """Columns of equal dataclasses as (B,) tensors: int64 for seeds, float64 otherwise."""
+def stack_fields(items: Sequence[Patient] | Sequence[View] | Fields, device: torch.device | str = "cpu") -> Fields:
+    """Columns of equal dataclasses as (B,) tensors: int64 for seeds, float64 otherwise; what is stacked stays so."""
+    if isinstance(items, dict):
+        return {name: column.to(device) for name, column in items.items()}
     rows = [asdict(item) for item in items]
     return {
         name: torch.tensor(
@@ -90,8 +93,8 @@ class Phantom:
     """Patients and the machines that look at them; render them at any EF, at any time.
 
     Args:
-        patients: who.
-        views: how they are looked at, one per patient.
+        patients: who; or their stacked fields.
+        views: how they are looked at, one per patient; or their stacked fields.
         noise_seeds: electronic noise, one per patient.
         size: side of the square picture, pixels.
         device: where to render; the picture is the same within 1/255 on every device.
@@ -99,16 +102,16 @@ class Phantom:
 
     def __init__(
         self,
-        patients: Sequence[Patient],
-        views: Sequence[View],
-        noise_seeds: Sequence[int],
+        patients: Sequence[Patient] | Fields,
+        views: Sequence[View] | Fields,
+        noise_seeds: Sequence[int] | torch.Tensor,
         size: int = 112,
         device: torch.device | str = "cpu",
     ) -> None:
-        if not len(patients) == len(views) == len(noise_seeds):
-            raise ValueError("patients, views and noise_seeds must be equally many")
         self.patient, self.view = stack_fields(patients, device), stack_fields(views, device)
-        self.noise_seeds = torch.tensor(list(noise_seeds), dtype=torch.int64, device=device)
+        if not len(self.patient["seed"]) == len(self.view["seed"]) == len(noise_seeds):
+            raise ValueError("patients, views and noise_seeds must be equally many")
+        self.noise_seeds = torch.as_tensor(noise_seeds, dtype=torch.int64, device=device)
         self.size = size
         self.columns = {k: v.float()[:, None, None] for k, v in self.view.items() if k != "seed"}
         self.grid, self.mask = scan_grid(self.columns, size)
@@ -146,7 +149,7 @@ class Phantom:
         ef: Sequence[float] | torch.Tensor,
         num_frames: int = 64,
         fps: float = 32.0,
-        start_phase: Sequence[float] | None = None,
+        start_phase: Sequence[float] | torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, Truth]:
         """Render one clip per patient.
 
@@ -164,13 +167,12 @@ class Phantom:
         """
         truth = self.move(ef, num_frames, fps, start_phase)
         cycle, motion, pose = truth.cycle, truth.motion, truth.pose
-        device = self.mask.device
         persistence = self.columns["persistence"][:, None]
         polar: list[torch.Tensor] = []
         last: torch.Tensor | None = None
         for begin in range(0, num_frames, FRAME_CHUNK):
-            frames = torch.arange(begin, min(begin + FRAME_CHUNK, num_frames), device=device)
-            grey = self._polar(cycle, motion, pose, frames, fps)
+            frames = slice(begin, min(begin + FRAME_CHUNK, num_frames))
+            grey = self._polar(cycle, motion, pose, frames)
             before = torch.cat([grey[:, :1] if last is None else last, grey[:, :-1]], dim=1)
             last = grey[:, -1:]
             polar.append(self._scan_convert((1 - persistence) * grey + persistence * before, frames))
@@ -182,26 +184,26 @@ class Phantom:
         ef: Sequence[float] | torch.Tensor,
         num_frames: int = 64,
         fps: float = 32.0,
-        start_phase: Sequence[float] | None = None,
+        start_phase: Sequence[float] | torch.Tensor | None = None,
     ) -> Truth:
         """The truth of the clips that `render` would make, without the pictures; see there."""
         device = self.mask.device
         ef = torch.as_tensor(ef, dtype=torch.float64, device=device)
         if bool((ef <= 0).any()) or bool((ef >= 95).any()):
             raise ValueError(f"EF is in per cent, above 0 and below 95, got {ef.tolist()}")
-        phase = torch.as_tensor(start_phase or [0.0] * len(ef), dtype=torch.float64, device=device)
+        begin = torch.zeros_like(ef) if start_phase is None else start_phase
+        phase = torch.as_tensor(begin, dtype=torch.float64, device=device)
         time = torch.arange(num_frames, device=device, dtype=torch.float64) / fps
         cycle = compute_cycle(self.patient, time, phase)
         motion = compute_motion(self.patient, cycle, ef)
         return Truth(cycle, motion, compute_pose(self.patient, self.view, cycle, motion))
 
-    def _polar(self, cycle: Cycle, motion: Motion, pose: Pose, frames: torch.Tensor, fps: float) -> torch.Tensor:
+    def _polar(self, cycle: Cycle, motion: Motion, pose: Pose, frames: slice) -> torch.Tensor:
         """Grey levels on the polar grid of some frames, (B, T, R, A)."""
-        cut = slice(int(frames[0]), int(frames[-1]) + 1)
-        cycle = Cycle(*(v[:, cut] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
-        shapes = {k: getattr(motion, k)[:, cut] for k in ("length", "narrowing", "volume", "contraction")}
+        cycle = Cycle(*(v[:, frames] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
+        shapes = {k: getattr(motion, k)[:, frames] for k in ("length", "narrowing", "volume", "contraction")}
         motion = replace(motion, **shapes)
-        pose = Pose(pose.x[:, cut], pose.z[:, cut], pose.tilt[:, cut])
+        pose = Pose(pose.x[:, frames], pose.z[:, frames], pose.tilt[:, frames])
         grid = self._atlas_places(cycle, motion, pose)
         batch, num, ranges, beams, _ = grid.shape
         tissue = F.grid_sample(
@@ -219,7 +221,7 @@ class Phantom:
         lv = to_lv_frame(self.machine.x[:, None], self.machine.z[:, None], pose)
         for valve, (rows, columns) in draw_valves(self.patient, lv, cycle, motion):
             echoes[..., rows, columns] += valve[:, None] * self.valve_texture[..., rows, columns]
-        return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0], fps)
+        return self.machine.to_grey(self.machine.blur_echoes(echoes), frames, cycle.time[0])
 
     def _atlas_places(self, cycle: Cycle, motion: Motion, pose: Pose) -> torch.Tensor:
         """Where in the atlas each point of the polar grid comes from, (B, T, R, A, 2), see `to_atlas`.
@@ -235,7 +237,13 @@ class Phantom:
         )
         return fine.permute(0, 2, 3, 1).unflatten(0, (batch, num))
 
-    def _scan_convert(self, polar: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    @cached_property
+    def codec(self) -> torch.Tensor:
+        """What compression adds, grey levels, one picture for every `NOISE_CODEC`-th frame: (B, 4, S, S)."""
+        fields = counter_normal(self.noise_seeds, 500, (NOISE_CODEC, self.size, self.size))
+        return fields * self.columns["codec_noise"][:, None]
+
+    def _scan_convert(self, polar: torch.Tensor, frames: slice) -> torch.Tensor:
         """Polar grey (B, T, R, A) to uint8 pictures (B, T, S, S), with the crop's kernel, marks and codec noise."""
         picture = F.grid_sample(polar, self.grid, align_corners=False, padding_mode="border") * self.mask[:, None]
         k = self.columns["blur"][:, None]
@@ -244,8 +252,7 @@ class Phantom:
         picture = picture + k / 2 * (0.5 * (picture.roll(1, -1) + picture.roll(-1, -1)) - picture)
         picture = picture + k / 2 * (0.5 * (picture.roll(1, -2) + picture.roll(-1, -2)) - picture)
         picture = torch.maximum(picture[..., 1:-1, 1:-1], 0.8 * self.marks[:, None])
-        codec = counter_normal(self.noise_seeds, 500, (NOISE_CODEC, self.size, self.size))
-        codec = torch.stack([codec[:, int(i) % NOISE_CODEC] for i in frames], 1) * self.columns["codec_noise"][:, None]
+        codec = torch.stack([self.codec[:, k % NOISE_CODEC] for k in range(frames.start, frames.stop)], 1)
         near = F.max_pool2d(self.mask, 5, 1, 2)[:, None]  # blocks of the codec leak a little beyond the sector's edge
         return (picture * 255 + codec * near).round().clamp(0, 255).to(torch.uint8)
 
@@ -257,6 +264,3 @@ class Phantom:
         """Volume of every frame by the 20-disc method from the drawn widths, (B, T) ml: what a reader would trace."""
         septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
         return simpson_volume(septal, lateral, truth.motion.length)
-
-
-NOISE_CODEC = 4
