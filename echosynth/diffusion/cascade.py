@@ -41,6 +41,7 @@ class StageSpec:
         steering_low: steer only at sigma >= this.
         steering_high: steer only at sigma <= this.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
+        noise_share: share of the noise's variance that all frames have in common, see `share_noise`.
         tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
 
     Raises:
@@ -60,6 +61,7 @@ class StageSpec:
     steering_low: float = 0.0
     steering_high: float = 1e9
     lowres_sigma: float = 0.0
+    noise_share: float = 0.0
     tracked: bool = False
 
     def __post_init__(self) -> None:
@@ -67,6 +69,8 @@ class StageSpec:
             raise ValueError(f"stage {self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.tracked and self.kind not in ("spatial", "both"):
             raise ValueError(f"stage {self.name}: only a stage that adds detail can be tracked")
+        if not 0 <= self.noise_share <= 1:
+            raise ValueError(f"stage {self.name}: noise_share must lie within 0-1, got {self.noise_share}")
         if min(self.frames, self.size, self.num_inference_steps) < 1 or self.fps <= 0:
             raise ValueError(f"stage {self.name}: frames, size, num_inference_steps and fps must be positive")
 

@@ -21,7 +21,7 @@ from echosynth.diffusion.ef_guide import EFGuide, EFReading
 from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import Generators, draw_noise
 from echosynth.video.clip import from_network
@@ -255,6 +255,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""
         unet: Any = getattr(self, f"{spec.name}_unet")
         scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
+        moved: torch.Tensor | None = None
         given = {"frame": frame, "frame_given": torch.ones(len(frame), dtype=torch.bool, device=frame.device)}
         if previous is None:
             reference = base_reference(frame, spec.frames, spec.size)
@@ -296,5 +297,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                 spec.steering_high,
             )
         scheduler.set_timesteps(spec.num_inference_steps, device=frame.device)
-        start = draw_noise(reference, generator) * scheduler.init_noise_sigma
-        return reference + scheduler.sample(denoise, start, generator, on_step)
+        start = draw_noise(reference, generator)
+        if spec.noise_share:
+            start = share_noise(start, draw_noise(reference[:, :, 0], generator), spec.noise_share, moved)
+        return reference + scheduler.sample(denoise, start * scheduler.init_noise_sigma, generator, on_step)

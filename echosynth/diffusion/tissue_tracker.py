@@ -6,6 +6,7 @@ It lets super-resolution carry the patient's own speckle along with the wall (`c
 speckle in every frame. It learns from simulated hearts, whose motion is known (phantom/maps.py).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -130,6 +131,33 @@ class TissueTracker(ModelMixin, ConfigMixin):
         return h
 
 
+def carry(
+    picture: torch.Tensor, displacement: torch.Tensor, mode: str = "bilinear", beyond: str = "zeros"
+) -> torch.Tensor:
+    """Fetch a picture of the conditioning frame's size to where its tissue has gone.
+
+    Args:
+        picture: (B, 1, S, S).
+        displacement: see `TissueTracker.forward`, (B, 2, T, h, w); S is a multiple of h.
+        mode: how to read between pixels, as `grid_sample` names it.
+        beyond: what to read beyond the edge, likewise.
+
+    Returns:
+        (B, 1, T, S, S).
+    """
+    frames, size = displacement.shape[2], picture.shape[-1]
+    moved = F.interpolate(
+        displacement.transpose(1, 2).flatten(0, 1).float(), size=(size, size), mode="bilinear", align_corners=False
+    )
+    scale = size / displacement.shape[-1]
+    moved = moved.unflatten(0, (-1, frames)).permute(0, 1, 3, 4, 2) * scale  # (B, T, y, x, 2), pixels
+    place = torch.arange(size, device=picture.device, dtype=torch.float32)
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    grid = (torch.stack([x, y], -1) + moved + 0.5) * (2 / size) - 1
+    fetched = F.grid_sample(picture, grid.flatten(1, 2), mode=mode, padding_mode=beyond, align_corners=False)
+    return fetched.unflatten(2, (frames, size))
+
+
 def carry_detail(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> torch.Tensor:
     """What a low-resolution clip lacks, fetched from the conditioning frame to where its tissue has gone.
 
@@ -141,15 +169,26 @@ def carry_detail(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> 
     Returns:
         Detail (B, 1, T, size, size), to be added to the enlarged clip; nothing where tissue comes from outside.
     """
-    batch, _, frames, low, _ = displacement.shape
-    sharp = resize_frame(frame, size)
-    detail = sharp - upsample_space(resize_frame(frame, low)[:, :, None], size)[:, :, 0]
-    moved = F.interpolate(
-        displacement.transpose(1, 2).flatten(0, 1).float(), size=(size, size), mode="bilinear", align_corners=False
-    )
-    moved = moved.unflatten(0, (batch, frames)).permute(0, 1, 3, 4, 2) * (size / low)  # (B, T, y, x, 2), pixels
-    place = torch.arange(size, device=frame.device, dtype=torch.float32)
-    y, x = torch.meshgrid(place, place, indexing="ij")
-    grid = (torch.stack([x, y], -1) + moved + 0.5) * (2 / size) - 1
-    carried = F.grid_sample(detail, grid.flatten(1, 2), align_corners=False)
-    return carried.unflatten(2, (frames, size))
+    low = displacement.shape[-1]
+    detail = resize_frame(frame, size) - upsample_space(resize_frame(frame, low)[:, :, None], size)[:, :, 0]
+    return carry(detail, displacement)
+
+
+def share_noise(own: torch.Tensor, common: torch.Tensor, share: float, moved: torch.Tensor | None) -> torch.Tensor:
+    """Noise of which all frames have a share in common, so that what is made of it does not flicker.
+
+    The share sits on the tissue and goes where that goes. Any Gaussian noise will do for a sampler that was trained on
+    the same: the probability flow, dx / dsigma = (x - D) / sigma, is that of white noise.
+
+    Args:
+        own: unit noise (B, 1, T, S, S).
+        common: unit noise (B, 1, S, S).
+        share: of the variance, 0-1.
+        moved: displacement of the tissue, see `TissueTracker.forward`; None for what stays where it is.
+
+    Returns:
+        (B, 1, T, S, S) of unit variance.
+    """
+    # Nearest neighbours: anything smoother would take from the variance.
+    still = common[:, :, None] if moved is None else carry(common, moved, "nearest", "reflection")
+    return math.sqrt(1 - share) * own + math.sqrt(share) * still

@@ -8,24 +8,23 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import StageSpec, base_reference, match_frames, resize_frame, superres_reference
+from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.draws import ClipDraw
+from echosynth.training.draws import ClipDraw, draw_normal
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
@@ -78,6 +77,7 @@ class StageConfig(StrictModel):
     steering_low: float = 0.0
     steering_high: float = 1e9
     lowres_sigma: float = 0.0
+    noise_share: float = 0.0
     tracked: bool = False
     solver: Literal["dpmpp_2m", "heun", "euler"] = "dpmpp_2m"
     S_churn: float = 0.0
@@ -97,6 +97,12 @@ class StageConfig(StrictModel):
     init: Path | None = None
     unet: UNetConfig
     optim: OptimConfig
+
+    @model_validator(mode="after")
+    def _one_kind_of_noise(self) -> "StageConfig":
+        if self.noise_share and self.S_churn:
+            raise ValueError("churn adds noise of every frame's own: leave out noise_share or S_churn")
+        return self
 
     def spec(self, name: str) -> StageSpec:
         """The part that the pipeline needs."""
@@ -177,11 +183,11 @@ class DiffusionTask:
         """See `Task.make_batch`."""
         config = self.config
         drawn = self.source.draw(size, generator, self.traced)
-        clips = drawn.clips
-        views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator)
+        clips, device = drawn.clips, drawn.clips.device
+        views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator).to(device)
 
-        def see(pictures: Sequence[np.ndarray]) -> torch.Tensor:
-            seen = to_network(np.stack(pictures))
+        def see(pictures: torch.Tensor) -> torch.Tensor:
+            seen = to_network(pictures)
             return seen if views is None else views.show(seen)
 
         stride = round(self.source.fps / config.fps)
@@ -192,29 +198,33 @@ class DiffusionTask:
             places = (config.frames - config.window) // step + 1
             start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
         window = slice(start * stride, (start + count - 1) * stride + 1, stride)
-        cut = [clip[window] for clip in clips]
-        target = resize_frame(see(cut), config.size)[:, None]
-        frame = see([picture[None] for picture in drawn.frames])
-        frame_given = torch.rand(size, generator=generator) >= config.frame_dropout
+        target = resize_frame(see(clips[:, window]), config.size)[:, None]
+        frame = see(drawn.frames[:, None])
+        frame_given = (torch.rand(size, generator=generator) >= config.frame_dropout).to(device)
         given = frame_given[:, None, None, None, None]
         batch: Batch = {}
+        moved: torch.Tensor | None = None
         if self.previous is None:  # without a frame there is nothing to hold still: start from black
             reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
         else:
-            level = torch.rand(size, generator=generator) * config.lowres_sigma_max
-            earlier = see([clip[self._earlier(start, count)] for clip in clips])
+            level = (torch.rand(size, generator=generator) * config.lowres_sigma_max).to(device)
+            earlier = see(clips[:, self._earlier(start, count)])
             lowres = self._lowres(earlier, count, level, generator)
             reference = superres_reference(lowres, count, config.size)
             if self.tracker is not None:
-                with torch.no_grad():
-                    moved = self.tracker(lowres, level, frame)
+                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+                    moved = self.tracker.to(device)(lowres, level, frame)
                 reference = reference + given * carry_detail(frame, moved, config.size)
             batch["lowres_sigma"] = level
+        noise = draw_normal(target.shape, generator, device)
+        if config.noise_share:
+            common = draw_normal((size, 1, config.size, config.size), generator, device)
+            noise = share_noise(noise, common, config.noise_share, moved)
         if config.crop:
             unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
             y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
-            target = target[..., y : y + config.crop, x : x + config.crop]
-            reference = reference[..., y : y + config.crop, x : x + config.crop]
+            cut = (..., slice(y, y + config.crop), slice(x, x + config.crop))
+            target, reference, noise = target[cut], reference[cut], noise[cut]
             side, k = config.crop * self.frame_scale, self.frame_scale
             frame = frame[..., y * k : y * k + side, x * k : x * k + side]
         for name in config.unet.scalars:
@@ -222,7 +232,6 @@ class DiffusionTask:
             batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
         residual = target - reference
         sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
-        noise = torch.randn(residual.shape, generator=generator)
         if config.image_share:
             batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
         if self.traced:
@@ -254,7 +263,7 @@ class DiffusionTask:
         """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
         assert self.previous is not None
         lowres = resize_frame(earlier, self.previous.size)[:, None]
-        lowres = lowres + level[:, None, None, None, None] * torch.randn(lowres.shape, generator=generator)
+        lowres = lowres + level[:, None, None, None, None] * draw_normal(lowres.shape, generator, lowres.device)
         frames = lowres.shape[2] * self.config.frames // self.previous.frames
         return match_frames(lowres, frames)[:, :, :count]
 

@@ -7,7 +7,7 @@ import torch
 
 from echosynth.diffusion.cascade import StageSpec, resize_frame, superres_reference
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, compare_squares
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, compare_squares, share_noise
 from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
 
 PICTURE = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -36,6 +36,24 @@ def test_detail_is_fetched_from_where_the_tissue_was(right: int, down: int) -> N
             if 0 <= y + 4 * down < 32 and 0 <= x + 4 * right < 32:
                 expected[:, y, x] = still[:, y + 4 * down, x + 4 * right]
     torch.testing.assert_close(carried, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_shared_noise_has_unit_variance_and_follows_the_tissue(share: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    own, common = torch.randn(40, 1, 2, 32, 32, generator=generator), torch.randn(40, 1, 32, 32, generator=generator)
+    moved = torch.zeros(40, 2, 2, 8, 8)
+    moved[:, 0, 1] = 1.0  # the second frame's tissue was one pixel of the clip, four of the picture, further right
+    still, following = share_noise(own, common, share, None), share_noise(own, common, share, moved)
+    for noise in (still, following):
+        assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
+
+    def likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
+
+    assert likeness(still[:, :, 0], still[:, :, 1]) == pytest.approx(share, abs=0.02)
+    assert likeness(following[:, :, 0, :, 4:], following[:, :, 1, :, :-4]) == pytest.approx(share, abs=0.02)
+    assert abs(likeness(following[:, :, 0], following[:, :, 1])) < 0.02 + 0.1 * share  # what lay beyond is mirrored
 
 
 def test_a_fresh_tracker_says_that_nothing_moves() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
@@ -30,9 +31,10 @@ class Noise:
     fps, size = 32.0, 32
 
     def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
-        clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8)
+        clip = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8))
         shown = torch.ones(count, 16, dtype=torch.bool)
-        return ClipDraw.untraced([clip] * count, [clip[0]] * count, {"ef": torch.full((count,), 55.0)}, shown)
+        clips = clip.expand(count, -1, -1, -1)
+        return ClipDraw.untraced(clips, clips[:, 0], {"ef": torch.full((count,), 55.0)}, shown)
 
 
 BASE = make_stage("base", 4, 8.0, 16)
@@ -147,6 +149,15 @@ def test_frames_that_are_not_shown_teach_nothing(stage: StageConfig, previous: S
     miss = pre.c_skip(level) * (batch["residual"] + level * batch["noise"]) - batch["residual"]
     per_frame = (pre.loss_weight(level) * miss**2).mean(dim=(1, 3, 4))
     torch.testing.assert_close(task.compute_loss(stage.network(), batch), per_frame[batch["shown"]].mean())
+
+
+def test_frames_share_noise_as_far_as_asked() -> None:
+    task = DiffusionTask(SPACE.model_copy(update={"noise_share": 0.75, "window": 8}), TIME, Noise())
+    noise = torch.cat([task.make_batch(64, make_generator(k))["noise"] for k in range(4)])
+    first, later = noise[:, :, 0].flatten(), noise[:, :, 5].flatten()
+    assert float(torch.corrcoef(torch.stack([first, later]))[0, 1]) == pytest.approx(0.75, abs=0.02)
+    with pytest.raises(ValidationError, match="leave out noise_share or S_churn"):
+        make_stage("base", 4, 8.0, 16, noise_share=0.5, S_churn=10.0)
 
 
 def test_a_tracked_stage_needs_its_tracker() -> None:
