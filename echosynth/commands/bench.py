@@ -5,7 +5,7 @@
 
 Work is counted, not estimated: torch's counter watches every network call of one clip, so guidance counts as the two
 passes it is; the EF guide's readings and gradients, and the tissue tracker, count with the stage that they serve (2
-operations per multiply-add). Time is the fastest of the repeats after one warm-up.
+operations per multiply-add). Time is the fastest of the repeats after one warm-up, for all clips of a batch together.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tflops", type=float, default=100.0, metavar="X", help="of --estimate: what one GPU achieves (default 100)"
     )
     parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
-    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed clips (default 3)")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed runs (default 3)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="clips made at once (default 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
@@ -56,8 +57,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     if args.estimate:
         return estimate(Path(args.estimate), args.gpus, args.tflops)
-    if args.repeat < 1:
-        raise ConfigError(f"--repeat: must be at least 1, got {args.repeat}")
+    for option in ("repeat", "batch"):
+        if getattr(args, option) < 1:
+            raise ConfigError(f"--{option}: must be at least 1, got {getattr(args, option)}")
     if args.what == "data":
         found = measure_data(choose_device(args.device))
         for row in found["rates"]:
@@ -81,20 +83,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return {"regressors": rows}
     name = args.model or DEFAULT_CASCADE
     pipeline = load_cascade(name, choose_device(args.device))
-    result = {"model": str(name)} | measure(pipeline, args.repeat)
+    result = {"model": str(name)} | measure(pipeline, args.repeat, args.batch)
     line = "{:8} {:>12} {:>7} {:>9} {:>9} {:>9}"
     print(line.format("stage", "parameters", "passes", "TFLOP", "seconds", "peak MB"))
     for stage in [*result["stages"], result["total"] | {"name": "total"}]:
         numbers = f"{stage['tflop']:.4f}", f"{stage['seconds']:.3f}", f"{stage['peak_mb']:.0f}"
         print(line.format(stage["name"], stage["parameters"], stage["passes"], *numbers))
     known = REFERENCE
+    print(f"{args.batch / result['total']['seconds']:.1f} clips/s, {args.batch} at once")
     print(f"on {result['device']}; published for comparison, {known['name']}:")
     print(f"{known['tflop']:.0f} TFLOP, {known['passes']} passes, {known['seconds']:.0f} s on an {known['device']}")
     return result
 
 
-def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
-    """Make one clip under the counter and `repeat` against the clock.
+def measure(pipeline: "EchoCascadePipeline", repeat: int = 3, batch: int = 1) -> dict[str, Any]:
+    """Make one clip under the counter, and `batch` at once `repeat` times against the clock.
 
     Returns:
         {"stages": [{"name", "parameters", "passes", "tflop", "seconds", "peak_mb"}], "total", "device", "reference"}.
@@ -105,7 +108,7 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
     runs: list[dict[str, tuple[float, float]]] = []
     for _ in range(repeat + 1):
         with _watch_stages(pipeline) as seen:
-            _make_clip(pipeline)
+            _make_clip(pipeline, batch)
         runs.append(dict(seen))
     timed = min(runs[1:], key=lambda run: sum(seconds for seconds, _ in run.values()))
 
@@ -135,13 +138,13 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3) -> dict[str, Any]:
     return {"stages": stages, "total": total, "device": on, "reference": REFERENCE}
 
 
-def _make_clip(pipeline: "EchoCascadePipeline") -> None:
+def _make_clip(pipeline: "EchoCascadePipeline", batch: int = 1) -> None:
     import torch
 
     unet: Any = pipeline.base_unet
     side = pipeline.stages[0].size * unet.config.frame_patch // unet.config.patch
     pipeline.set_progress_bar_config(disable=True)
-    pipeline(torch.zeros(1, 1, side, side), 50.0, generator=torch.Generator().manual_seed(0), output_type="pt")
+    pipeline(torch.zeros(batch, 1, side, side), 50.0, generator=torch.Generator().manual_seed(0), output_type="pt")
 
 
 def _count(pipeline: "EchoCascadePipeline") -> tuple[dict[str, int], dict[str, int]]:
