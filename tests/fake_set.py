@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from echosynth.training.optim import OptimConfig
-from echosynth.training.phantom_set import SHARD
+from echosynth.training.phantom_set import SHARD, sample_facts
 from echosynth.training.regression_run import RegressorConfig
 from echosynth.training.sources import PhantomSourceConfig
 
@@ -32,9 +32,9 @@ def write_fake_set(root: Path, first_seed: int = 0, frames: int = 16, size: int 
     np.save(folder / "clips.npy", draw(phase[None], ef))
     others = [draw(phase[None, :1], rng.uniform(10, 85, SHARD))[:, 0] for _ in range(config.frames_per_clip)]
     np.save(folder / "frames.npy", np.stack(others, 1))
-    np.save(folder / "ef.npy", ef)
-    np.save(folder / "heart_rate.npy", np.full(SHARD, 60 * config.fps / 12, np.float32))
-    np.save(folder / "phase.npy", np.zeros(SHARD, np.float32))
+    facts = sample_facts(range(first_seed, first_seed + SHARD), config)
+    facts["targets"][:, 0], facts["patient.heart_rate"][:], facts["phase"][:] = ef, 60 * config.fps / 12, 0.0
+    np.savez(folder / "facts.npz", allow_pickle=False, **facts)
     np.save(folder / "curve.npy", (1 - ef[:, None] / 100 * (0.5 - 0.5 * np.cos(phase[None]))).astype(np.float32))
     return config
 

@@ -1,13 +1,25 @@
-"""What a source of training clips gives: batches that are still pictures, with what is known of them."""
+"""What a source of training clips gives: batches that are still pictures, with what is known of them.
+
+Pictures and landmarks lie where the source keeps its clips, on the CPU or in a GPU's memory; what is a number or two
+per clip lies on the CPU.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from echosynth.regression.mcsdr import ATTRIBUTES
 from echosynth.video.volumes import BORDERS, ROWS
+
+
+def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Unit normal noise; for a GPU it is made there, of a seed that the CPU generator draws."""
+    if device.type == "cpu":
+        return torch.randn(tuple(shape), generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    own = torch.Generator(device).manual_seed(seed)
+    return torch.randn(tuple(shape), generator=own, device=device)
 
 
 @dataclass(frozen=True)
@@ -15,22 +27,22 @@ class ClipDraw:
     """Clips to train a stage on.
 
     Attributes:
-        clips: uint8 (T, S, S) each.
-        frames: a conditioning frame uint8 (S, S) for each, of the moment that the clip's first frame shows.
+        clips: uint8 (count, T, S, S).
+        frames: a conditioning frame for each, uint8 (count, S, S), of the moment that the clip's first frame shows.
         known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
         shown: bool (count, T): frames that the clip really has; the others do not count.
         landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py; NaN where not known.
     """
 
-    clips: Sequence[np.ndarray]
-    frames: Sequence[np.ndarray]
+    clips: torch.Tensor
+    frames: torch.Tensor
     known: dict[str, torch.Tensor]
     shown: torch.Tensor
     landmarks: torch.Tensor
 
     @staticmethod
     def untraced(
-        clips: Sequence[np.ndarray], frames: Sequence[np.ndarray], known: dict[str, torch.Tensor], shown: torch.Tensor
+        clips: torch.Tensor, frames: torch.Tensor, known: dict[str, torch.Tensor], shown: torch.Tensor
     ) -> "ClipDraw":
         """Clips whose borders nobody has traced."""
         return ClipDraw(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
@@ -41,7 +53,7 @@ class MeasuredDraw:
     """Clips to train a regressor on.
 
     Attributes:
-        clips: uint8 (T, S, S) each.
+        clips: uint8 (count, T, S, S).
         ef: (count,), per cent.
         curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
         landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see video/volumes.py; NaN
@@ -50,7 +62,7 @@ class MeasuredDraw:
         attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
     """
 
-    clips: list[np.ndarray]
+    clips: torch.Tensor
     ef: torch.Tensor
     curve: torch.Tensor
     landmarks: torch.Tensor
@@ -58,7 +70,7 @@ class MeasuredDraw:
     attributes: torch.Tensor
 
     @staticmethod
-    def untraced(clips: list[np.ndarray], ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
+    def untraced(clips: torch.Tensor, ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
         """Clips whose borders nobody has traced, of patients of whom nothing is known."""
         count = len(clips)
         landmarks, traced = (

@@ -77,7 +77,8 @@ class GuideTask:
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         batch = self.base.make_batch(size, generator)
-        turned = (torch.rand(size, generator=generator) < MIRRORED)[:, None, None, None, None]
+        turned = (torch.rand(size, generator=generator) < MIRRORED).to(batch["residual"].device)
+        turned = turned[:, None, None, None, None]
         for name in ("residual", "reference"):
             batch[name] = torch.where(turned, batch[name].flip(-1), batch[name])
         batch["landmarks"] = torch.where(turned, mirror_landmarks(batch["landmarks"]), batch["landmarks"])

@@ -54,6 +54,10 @@ class JitteredViews:
         second = torch.stack([sine, cosine, within(2 * config.shift)], 1)
         return JitteredViews(torch.stack([first, second], 1), torch.exp(within(config.gamma)))
 
+    def to(self, device: torch.device) -> "JitteredViews":
+        """The same views where the pictures are."""
+        return JitteredViews(self.affine.to(device), self.exponent.to(device))
+
     def show(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures (B, T, H, W) in [-1, 1] as these views show them; black stays black beyond the old picture."""
         grid = F.affine_grid(self.affine, [len(pictures), 1, *pictures.shape[-2:]], align_corners=False)

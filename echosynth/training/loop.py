@@ -26,7 +26,10 @@ class Task(Protocol):
     """What is being learnt."""
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw `size` samples; everything random comes from `generator`. CPU tensors, batch first."""
+        """Draw `size` samples, batch first; everything random comes from `generator`, which is a CPU's.
+
+        Small tensors are on the CPU, pictures where their source keeps them.
+        """
         ...
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -36,11 +39,14 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step: how many are done, loss, gradient norm before clipping, learning rate, seconds."""
+    """One optimiser step: how many are done, loss, gradient norm before clipping, learning rate, seconds.
+
+    Loss and norm stay where they were computed: to read one is to wait for the device.
+    """
 
     step: int
-    loss: float
-    grad_norm: float
+    loss: torch.Tensor
+    grad_norm: torch.Tensor
     lr: float
     seconds: float
 
@@ -126,4 +132,4 @@ def train(
             optimizer.zero_grad()
             ema.step(accelerator.unwrap_model(model).parameters())
             mean = accelerator.reduce(total, "mean")
-            yield Step(step + 1, float(mean), float(norm or 0.0), lr, time.perf_counter() - began)
+            yield Step(step + 1, mean, torch.as_tensor(0.0 if norm is None else norm), lr, time.perf_counter() - began)

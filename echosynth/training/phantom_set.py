@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,15 +25,18 @@ from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
 from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
+from echosynth.phantom.motion import Fields
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
-from echosynth.phantom.render import Phantom
+from echosynth.phantom.render import Phantom, Truth, stack_fields
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import derive_seed
 
 Family = Literal["wide", "echonet", "camus", "point-of-care"]
 
 SHARD = 64
+GPU_BATCH = 32  # patients that a GPU renders at once: 10 GB at the most
+LAYOUT = 2  # of the files; sets of another layout have other folders
 LOW_EF, HIGH_EF = 10.0, 85.0
 SCALARS = ("ef", "heart_rate", "phase")
 
@@ -74,20 +77,64 @@ class PhantomSetConfig(StrictModel):
         what = {
             k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
         }
+        what["layout"] = LAYOUT
         return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _draw_targets(seeds: Sequence[int], frames_per_clip: int) -> tuple[np.ndarray, list[float]]:
+def _draw_targets(seeds: Sequence[int], frames_per_clip: int) -> tuple[np.ndarray, np.ndarray]:
     """EF of each patient's clip and of its frames, (B, 1 + K) in per cent, and the phase at which all of them begin."""
     draws = [np.random.default_rng(derive_seed(seed, "training clip")) for seed in seeds]
     targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(frames_per_clip + 1)] for d in draws])
-    return targets, [float(d.uniform(0, 1)) for d in draws]
+    return targets, np.array([d.uniform(0, 1) for d in draws])
 
 
-def _look_at(seeds: Sequence[int], config: PhantomSetConfig, size: int, device: str = "cpu") -> Phantom:
+def sample_facts(seeds: Sequence[int], config: PhantomSetConfig) -> dict[str, np.ndarray]:
+    """All that there is to know of some patients, float64, (B,) or (B, 1 + K); pictures and truth follow from it."""
     patients = [sample_patient(seed) for seed in seeds]
     views = [sample_view(seed, p.long_axis, config.family(seed)) for seed, p in zip(seeds, patients, strict=True)]
-    return Phantom(patients, views, seeds, size, device)
+    facts = {f"patient.{name}": column for name, column in stack_fields(patients).items()}
+    facts |= {f"view.{name}": column for name, column in stack_fields(views).items()}
+    targets, phase = _draw_targets(seeds, config.frames_per_clip)
+    return {name: column.double().numpy() for name, column in facts.items()} | {"targets": targets, "phase": phase}
+
+
+class Patients:
+    """Some patients of a set.
+
+    Args:
+        facts: see `sample_facts`, as tensors.
+        config: of the set.
+        size: side of the pictures, pixels.
+        device: where to render and to compute.
+    """
+
+    def __init__(
+        self, facts: dict[str, torch.Tensor], config: PhantomSetConfig, size: int, device: torch.device | str
+    ) -> None:
+        def fields(kind: str) -> Fields:
+            mine = {name.removeprefix(kind): v for name, v in facts.items() if name.startswith(kind)}
+            return mine | {"seed": mine["seed"].long()}
+
+        patient = fields("patient.")
+        self.phantom = Phantom(patient, fields("view."), patient["seed"], size, device)
+        self.config, self.targets, self.phase = config, facts["targets"].to(device), facts["phase"].to(device)
+
+    def render(self) -> tuple[torch.Tensor, Truth]:
+        """The clips, uint8 (B, T, S, S), and their truth."""
+        return self.phantom.render(self.targets[:, 0], self.config.num_frames, self.config.fps, self.phase)
+
+    def render_frame(self, which: int) -> torch.Tensor:
+        """The first moment at another EF, uint8 (B, S, S)."""
+        return self.phantom.render(self.targets[:, which + 1], 1, self.config.fps, self.phase)[0][:, 0]
+
+    def move(self) -> Truth:
+        """The truth of the clips."""
+        return self.phantom.move(self.targets[:, 0], self.config.num_frames, self.config.fps, self.phase)
+
+    def move_frame(self, which: Sequence[int | None]) -> Truth:
+        """The truth of the first moment, at one of the other EFs each, None for the clip's own."""
+        column = torch.tensor([0 if k is None else k + 1 for k in which], device=self.targets.device)
+        return self.phantom.move(self.targets.gather(1, column[:, None])[:, 0], 1, self.config.fps, self.phase)
 
 
 def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> None:
@@ -96,42 +143,40 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
     if target.exists():
         return
     seeds = range(config.first_seed + index * SHARD, config.first_seed + (index + 1) * SHARD)
+    facts = sample_facts(seeds, config)
     clips = np.empty((SHARD, config.num_frames, config.size, config.size), np.uint8)
     frames = np.empty((SHARD, config.frames_per_clip, config.size, config.size), np.uint8)
-    scalars = {name: np.empty((SHARD,), np.float32) for name in SCALARS}
     curve = np.empty((SHARD, config.num_frames), np.float32)
-    step = 1 if device == "cpu" else 16
+    step = 1 if device == "cpu" else GPU_BATCH
     for begin in range(0, SHARD, step):
-        some = list(seeds[begin : begin + step])
-        targets, phases = _draw_targets(some, config.frames_per_clip)
-        phantom = _look_at(some, config, config.size, device)
-        pixels, truth = phantom.render(targets[:, 0].tolist(), config.num_frames, config.fps, phases)
-        cut = slice(begin, begin + len(some))
-        clips[cut], scalars["ef"][cut] = pixels.cpu().numpy(), targets[:, 0]
-        scalars["heart_rate"][cut], scalars["phase"][cut] = phantom.patient["heart_rate"].cpu(), phases
-        curve[cut] = (truth.motion.volume / phantom.patient["edv"][:, None]).cpu().numpy()
+        cut = slice(begin, begin + step)
+        some = {name: torch.from_numpy(column[cut]) for name, column in facts.items()}
+        patients = Patients(some, config, config.size, device)
+        pixels, truth = patients.render()
+        clips[cut] = pixels.cpu().numpy()
+        curve[cut] = (truth.motion.volume / patients.phantom.patient["edv"][:, None]).cpu().numpy()
         for k in range(config.frames_per_clip):
-            one, _ = phantom.render(targets[:, k + 1].tolist(), 1, config.fps, phases)
-            frames[cut, k] = one[:, 0].cpu().numpy()
+            frames[cut, k] = patients.render_frame(k).cpu().numpy()
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, np.ndarray] = {"clips": clips, "frames": frames, "curve": curve, **scalars}
-    for name, array in arrays.items():
-        np.save(part / f"{name}.npy", array)
+    np.savez(part / "facts.npz", allow_pickle=False, **facts)
+    np.save(part / "clips.npy", clips)
+    np.save(part / "frames.npy", frames)
+    np.save(part / "curve.npy", curve)
     try:
         part.rename(target)
     except OSError:  # another process finished the same shard first
         shutil.rmtree(part)
 
 
-def _render_job(job: tuple[PhantomSetConfig, int]) -> int:
+def _render_job(job: tuple[PhantomSetConfig, int, str]) -> int:
     torch.set_num_threads(1)
     render_shard(*job)
     return job[1]
 
 
 def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
-    """Render what is missing; yields the number of shards done after each one.
+    """Render what is missing, on a GPU where there is one; yields the number of shards done after each one.
 
     Raises:
         ConfigError: the seeds run into those reserved for acceptance.
@@ -143,94 +188,99 @@ def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
     shards = range(-(-config.patients // SHARD))
     missing = [k for k in shards if not (config.folder() / f"{k:05d}").exists()]
     done = len(shards) - len(missing)
-    if missing and torch.cuda.is_available():
-        for index in missing:
-            render_shard(config, index, "cuda")
+    if not missing:
+        return
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with multiprocessing.get_context("spawn").Pool(min(config.workers, len(missing))) as pool:
+        for _ in pool.imap_unordered(_render_job, [(config, k, device) for k in missing]):
             yield (done := done + 1)
-    elif missing:
-        with multiprocessing.get_context("spawn").Pool(min(config.workers, len(missing))) as pool:
-            for _ in pool.imap_unordered(_render_job, [(config, k) for k in missing]):
-                yield (done := done + 1)
 
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """A rendered set, memory-mapped.
+    """A rendered set: memory-mapped, or in a GPU's memory.
 
     Attributes:
         config: what was rendered.
+        device: where pictures and truth are asked for.
         clips: per shard uint8 (64, T, S, S).
         frames: per shard uint8 (64, K, S, S), other EFs at the first frame's phase.
-        scalars: name -> float32 (N,): `ef` per cent, `heart_rate` beats per minute, `phase` share of a beat at frame 0.
-        curve: float32 (N, T), volume of every frame as a share of EDV.
-        traced: landmarks of the clips that were traced, see `trace`.
+        facts: what is known of the patients, see `sample_facts`: float64, (N,) or (N, 1 + K).
+        curve: float32 (N, T), volume of every frame as a share of EDV, on the CPU.
     """
 
     config: PhantomSetConfig
-    clips: list[np.ndarray]
-    frames: list[np.ndarray]
-    scalars: dict[str, np.ndarray]
-    curve: np.ndarray
-    traced: dict[int, torch.Tensor] = field(default_factory=dict)
+    device: torch.device
+    clips: list[torch.Tensor]
+    frames: list[torch.Tensor]
+    facts: dict[str, torch.Tensor]
+    curve: torch.Tensor
 
     @staticmethod
-    def open(config: PhantomSetConfig) -> "PhantomSet":
+    def open(config: PhantomSetConfig, device: torch.device | str = "cpu") -> "PhantomSet":
         """Open a set that `render_phantom_set` has finished."""
         folders = [config.folder() / f"{k:05d}" for k in range(-(-config.patients // SHARD))]
-        clips = [np.load(f / "clips.npy", mmap_mode="r") for f in folders]
-        frames = [np.load(f / "frames.npy", mmap_mode="r") for f in folders]
+        device = torch.device(device)
 
-        def join(name: str) -> np.ndarray:
-            return np.concatenate([np.load(f / f"{name}.npy") for f in folders])[: config.patients]
+        def pictures(name: str) -> list[torch.Tensor]:
+            # Mapped for copy on write, which nobody does: torch takes no array that is for reading alone.
+            return [torch.from_numpy(np.load(f / f"{name}.npy", mmap_mode="c")).to(device) for f in folders]
 
-        return PhantomSet(config, clips, frames, {name: join(name) for name in SCALARS}, join("curve"))
+        def join(parts: list[np.ndarray]) -> torch.Tensor:
+            return torch.from_numpy(np.concatenate(parts)[: config.patients])
+
+        known = [dict(np.load(f / "facts.npz")) for f in folders]
+        # Copied once: a hundred small copies a batch would each wait for the device.
+        facts = {name: join([part[name] for part in known]).to(device) for name in known[0]}
+        curve = join([np.load(f / "curve.npy") for f in folders])
+        return PhantomSet(config, device, pictures("clips"), pictures("frames"), facts, curve)
 
     def __len__(self) -> int:
         return len(self.curve)
 
-    def clip(self, index: int) -> np.ndarray:
+    def scalar(self, name: str) -> torch.Tensor:
+        """One of `SCALARS` of every clip: EF per cent, beats per minute, share of a beat; float32 (N,), on the CPU."""
+        column = {"ef": self.facts["targets"][:, 0], "heart_rate": self.facts["patient.heart_rate"]}
+        return (column[name] if name in column else self.facts[name]).float().cpu()
+
+    def clip(self, index: int) -> torch.Tensor:
         """uint8 (T, S, S)."""
         return self.clips[index // SHARD][index % SHARD]
 
-    def frame(self, index: int, which: int) -> np.ndarray:
-        """uint8 (S, S): the patient at another EF, at the phase of the clip's first frame."""
-        return self.frames[index // SHARD][index % SHARD, which]
+    def frame(self, index: int, which: int | None) -> torch.Tensor:
+        """uint8 (S, S): the patient at another EF, at the phase of the clip's first frame; None for that frame."""
+        return self.clip(index)[0] if which is None else self.frames[index // SHARD][index % SHARD, which]
+
+    def _patients(self, indices: Sequence[int], size: int) -> Patients:
+        chosen = torch.tensor(list(indices), device=self.device)
+        facts = {name: column[chosen] for name, column in self.facts.items()}
+        return Patients(facts, self.config, size, self.device)
 
     def displacement(self, indices: Sequence[int], which: Sequence[int | None], cut: slice, size: int) -> torch.Tensor:
         """Where the tissue of some of the clips' frames is in frames of the same patients, from what is known of them.
 
         Args:
             indices: of the clips.
-            which: of `frame`, None for the clip's own first frame.
+            which: of `frame`.
             cut: the clips' frames.
             size: side of the pictures in whose pixels it is given.
 
         Returns:
             Float32 (B, T, 2, size, size), see `displace_pixels`.
         """
-        seeds = [self.config.first_seed + index for index in indices]
-        targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
-        phantom = _look_at(seeds, self.config, size)
-        shown = [row[0 if k is None else k + 1] for row, k in zip(targets, which, strict=True)]
-        truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
-        return displace_pixels(phantom, truth.cut(cut), phantom.move(shown, 1, self.config.fps, phases))
+        patients = self._patients(indices, size)
+        return displace_pixels(patients.phantom, patients.move().cut(cut), patients.move_frame(which))
 
     def trace(self, indices: Sequence[int]) -> torch.Tensor:
-        """The borders in every frame of some clips, from what is known of them; a clip is traced once.
+        """The borders in every frame of some clips, from what is known of them.
 
         Returns:
             Landmarks float32 (B, T, 2, 21, 2, 2) of endocardium and epicardium, see video/volumes.py.
         """
-        missing = sorted(set(indices) - self.traced.keys())
-        if missing:
-            seeds = [self.config.first_seed + index for index in missing]
-            targets, phases = _draw_targets(seeds, self.config.frames_per_clip)
-            phantom = _look_at(seeds, self.config, self.config.size)
-            truth = phantom.move(targets[:, 0].tolist(), self.config.num_frames, self.config.fps, phases)
-            borders = [
-                torch.cat([axis[:, :, None], chords], dim=2)
-                for axis, chords in (trace_contours(phantom, truth), trace_epicardium(phantom, truth))
-            ]
-            places = (torch.stack(borders, dim=2) + 0.5) / self.config.size
-            self.traced.update(zip(missing, places.float(), strict=True))
-        return torch.stack([self.traced[index] for index in indices])
+        patients = self._patients(indices, self.config.size)
+        truth = patients.move()
+        borders = [
+            torch.cat([axis[:, :, None], chords], dim=2)
+            for axis, chords in (trace_contours(patients.phantom, truth), trace_epicardium(patients.phantom, truth))
+        ]
+        return ((torch.stack(borders, dim=2) + 0.5) / self.config.size).float()

@@ -99,7 +99,7 @@ def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig) ->
     for k in range(-(-model.wants_patients // config.optim.batch_size)):
         batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "finish", k))
         features.append(model.features(batch["clip"].to(model.device)).cpu())
-        truth.append(batch["ef"])
+        truth.append(batch["ef"].cpu())
     count = model.wants_patients
     with torch.enable_grad():
         model.finish(torch.cat(features)[:count], torch.cat(truth)[:count])
@@ -146,6 +146,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     scored = (out / config.name / "scores.json").exists()
     if processes.is_main_process and not scored:
         finished = REGRESSORS[config.network].from_pretrained(final)
+        finished.to(processes.device)
         refresh_batch_norm(finished, training, config)
         if finished.wants_patients:
             finish(finished, training, config)

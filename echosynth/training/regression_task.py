@@ -2,13 +2,12 @@
 
 from typing import Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from echosynth.training.draws import MeasuredDraw
+from echosynth.training.draws import MeasuredDraw, draw_normal
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.regression_loss import RegressionLoss
@@ -41,17 +40,18 @@ def augment(
     clip: torch.Tensor, landmarks: torch.Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""
-    count = len(clip)
-    turned = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
-    views = JitteredViews.draw(count, config, generator)
+    count, device = len(clip), clip.device
+    turned = (torch.rand(count, generator=generator) < config.mirror).to(device)[:, None, None, None]
+    views = JitteredViews.draw(count, config, generator).to(device)
     shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
     if config.speckle or config.shadow:
         light = (shown + 1) / 2
-        rough = config.speckle * torch.rand(count, generator=generator)[:, None, None, None]
-        light = light * (1 + rough * torch.randn(shown.shape, generator=generator)).clamp_min(0)
-        shown = 2 * (light * cast_shadows(count, shown.shape[-1], config.shadow, generator)).clamp(0, 1) - 1
-    spread = config.noise * torch.rand(count, generator=generator)[:, None, None, None]
-    shown = shown + spread * torch.randn(shown.shape, generator=generator)
+        rough = config.speckle * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+        light = light * (1 + rough * draw_normal(shown.shape, generator, device)).clamp_min(0)
+        shadows = cast_shadows(count, shown.shape[-1], config.shadow, generator).to(device)
+        shown = 2 * (light * shadows).clamp(0, 1) - 1
+    spread = config.noise * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+    shown = shown + spread * draw_normal(shown.shape, generator, device)
     landmarks = views.carry(torch.where(turned[..., None, None], mirror_landmarks(landmarks), landmarks))
     return shown[:, None], landmarks
 
@@ -131,16 +131,16 @@ class RegressionTask:
         self.source, self.stride, self.frames, self.size = source, round(source.fps / fps), frames, size
         self.augmentation, self.loss = augmentation, loss
 
-    def cut(self, clips: list[np.ndarray], moments: torch.Tensor | None = None) -> torch.Tensor:
+    def cut(self, clips: torch.Tensor, moments: torch.Tensor | None = None) -> torch.Tensor:
         """Source clips to the contract: (B, 1, T, size, size) in [-1, 1].
 
         Args:
-            clips: uint8 (T', S, S) each.
+            clips: uint8 (B, T', S, S).
             moments: (B, T) the source frames to take, None for the first ones at the contract's rate.
         """
         if moments is None:
             moments = (self.stride * torch.arange(self.frames)).expand(len(clips), -1)
-        picked = to_network(np.stack([clip[m] for clip, m in zip(clips, moments.numpy(), strict=True)]))
+        picked = to_network(clips[torch.arange(len(clips))[:, None], moments])
         return F.avg_pool2d(picked, picked.shape[-1] // self.size)[:, None]
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
@@ -152,7 +152,9 @@ class RegressionTask:
         if self.augmentation is not None:
             moments = slow_down(moments, self.augmentation.slow, generator)
         seen = (drawn.traced >= moments[:, :1]) & (drawn.traced <= moments[:, -1:])
-        landmarks = torch.where(seen[..., None, None, None, None], drawn.landmarks, torch.nan)
+        device = drawn.clips.device
+        seen = seen.to(device)[..., None, None, None, None]
+        landmarks = torch.where(seen, drawn.landmarks.to(device), torch.nan)
         x = self.cut(drawn.clips, moments)
         if self.augmentation is not None:
             x, landmarks = augment(x, landmarks, self.augmentation, generator)

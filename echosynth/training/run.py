@@ -140,8 +140,10 @@ def run_training(
             if not model._supports_gradient_checkpointing:
                 raise ConfigError(f"{name}: optim.checkpointing is not known to {type(model).__name__}; leave it out")
             model.enable_gradient_checkpointing()
+        if optim.compile:
+            model.compile()
         optimizer = make_optimizer(model, optim)
-        ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75)
+        ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
         fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
         start = load_checkpoint(folder / "checkpoints", model, ema, optimizer, fingerprint)
         bare = model
@@ -158,8 +160,8 @@ def run_training(
             if step.step % pace.log_every == 0 or step.step == optim.steps:
                 line = {
                     "step": step.step,
-                    "loss": sum(s.loss for s in window) / len(window),
-                    "grad_norm": step.grad_norm,
+                    "loss": float(sum(s.loss for s in window)) / len(window),
+                    "grad_norm": float(step.grad_norm),
                     "lr": step.lr,
                     "seconds": sum(s.seconds for s in window) / len(window),
                 }
@@ -167,11 +169,12 @@ def run_training(
             if pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps) and main:
                 ema.store(bare.parameters())
                 ema.copy_to(bare.parameters())
-                if validation is not None:
-                    line |= {"step": step.step}
-                    line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
-                if preview is not None:
-                    preview(bare, step.step)
+                with torch.compiler.set_stance("force_eager"):  # too few and too odd batches to compile for
+                    if validation is not None:
+                        line |= {"step": step.step}
+                        line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
+                    if preview is not None:
+                        preview(bare, step.step)
                 ema.restore(bare.parameters())
             if line and main:
                 with log.open("a") as file:

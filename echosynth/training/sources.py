@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
+from accelerate import PartialState
 
 from echosynth.config import StrictModel
 from echosynth.data.clips import build_store, store_folder
@@ -16,7 +16,7 @@ from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.training.draws import ClipDraw, MeasuredDraw
-from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
+from echosynth.training.phantom_set import SCALARS, PhantomSet, PhantomSetConfig
 from echosynth.video.clip import EchoClip
 from echosynth.video.volumes import BORDERS, ROWS, order_landmarks
 
@@ -56,8 +56,9 @@ class PhantomSource:
 
     OWN_FRAME = 0.25
 
-    def __init__(self, config: PhantomSetConfig) -> None:
-        self.set = PhantomSet.open(config)
+    def __init__(self, config: PhantomSetConfig, device: torch.device | str = "cpu") -> None:
+        self.set = PhantomSet.open(config, device)
+        self.scalars = {name: self.set.scalar(name) for name in SCALARS}
         self.fps, self.size = config.fps, config.size
         self.choices = config.frames_per_clip
 
@@ -71,24 +72,21 @@ class PhantomSource:
         which = torch.randint(max(1, self.choices), (count,), generator=generator).tolist()
         return indices, [None if mine or not self.choices else k for mine, k in zip(own.tolist(), which, strict=True)]
 
-    def _show(self, indices: list[int], which: list[int | None]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        clips = [self.set.clip(i) for i in indices]
-        frames = [
-            clip[0] if k is None else self.set.frame(i, k) for clip, i, k in zip(clips, indices, which, strict=True)
-        ]
-        return clips, frames
+    def _show(self, indices: list[int], which: list[int | None]) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = [self.set.frame(i, k) for i, k in zip(indices, which, strict=True)]
+        return torch.stack([self.set.clip(i) for i in indices]), torch.stack(frames)
 
     def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         """See `ClipSource.draw`."""
         indices, which = self._pick(count, generator)
         clips, frames = self._show(indices, which)
-        known = {name: torch.from_numpy(values[indices]) for name, values in self.set.scalars.items()}
+        known = {name: values[indices] for name, values in self.scalars.items()}
         drawn = ClipDraw.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
         return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
 
     def clip(self, index: int) -> EchoClip:
         """See `MeasuredSource.clip`."""
-        return EchoClip(np.asarray(self.set.clip(index)), self.fps, float(self.set.scalars["ef"][index]))
+        return EchoClip(self.set.clip(index).cpu().numpy(), self.fps, float(self.scalars["ef"][index]))
 
     def patients(self) -> torch.Tensor:
         """See `MeasuredSource.patients`; phantoms have no age."""
@@ -96,7 +94,7 @@ class PhantomSource:
 
     def draw_tracked(
         self, count: int, cut: slice, size: int, generator: torch.Generator
-    ) -> tuple[list[np.ndarray], list[np.ndarray], torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Some frames of random clips, a conditioning frame for each, and where in it their tissue is.
 
         Args:
@@ -106,20 +104,20 @@ class PhantomSource:
             generator: of the draw.
 
         Returns:
-            Clips uint8 (T, S, S), frames uint8 (S, S), displacement (B, T, 2, size, size), see `displace_pixels`.
+            Clips uint8 (B, T, S, S), frames uint8 (B, S, S), displacement (B, T, 2, size, size), see `displace_pixels`.
         """
         indices, which = self._pick(count, generator)
         clips, frames = self._show(indices, which)
-        return [clip[cut] for clip in clips], frames, self.set.displacement(indices, which, cut, size)
+        return clips[:, cut], frames, self.set.displacement(indices, which, cut, size)
 
     def draw_measured(
         self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
     ) -> MeasuredDraw:
         """See `MeasuredSource.draw_measured`; all windows of a clip are the whole clip."""
         indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
-        clips = [self.set.clip(i) for i in indices]
-        ef, curve = torch.from_numpy(self.set.scalars["ef"][indices]), torch.from_numpy(self.set.curve[indices])
-        drawn = MeasuredDraw.untraced(clips, ef, curve)
+        clips = torch.stack([self.set.clip(i) for i in indices])
+        curve = self.set.curve[indices]
+        drawn = MeasuredDraw.untraced(clips, self.scalars["ef"][indices], curve)
         if not traced:
             return drawn
         fullest_and_emptiest = torch.stack([curve.argmax(1), curve.argmin(1)], dim=1)
@@ -187,8 +185,8 @@ class DatasetSource:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         picks, starts = self._pick(count, generator)
         windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
-        clips = list(windows.clips.numpy())
-        drawn = ClipDraw.untraced(clips, [clip[0] for clip in clips], {"ef": self._ef(picks)}, windows.shown)
+        clips = windows.clips
+        drawn = ClipDraw.untraced(clips, clips[:, 0], {"ef": self._ef(picks)}, windows.shown)
         if traced:
             landmarks, moments = self._trace(picks, windows.firsts.tolist())
             for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
@@ -205,7 +203,7 @@ class DatasetSource:
         picks, starts = self._pick(count, generator, windows)
         cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
         unknown = torch.full(cut.shown.shape, torch.nan)
-        drawn = MeasuredDraw.untraced(list(cut.clips.numpy()), self._ef(picks), unknown)
+        drawn = MeasuredDraw.untraced(cut.clips, self._ef(picks), unknown)
         drawn.attributes.copy_(self._attributes(picks))
         if not traced:
             return drawn
@@ -241,5 +239,10 @@ SourceConfig = PhantomSourceConfig | DatasetSourceConfig
 
 
 def open_source(config: SourceConfig) -> PhantomSource | DatasetSource:
-    """Open the source; a phantom set must have been rendered before, a dataset is decoded now if it was not."""
-    return DatasetSource(config) if isinstance(config, DatasetSourceConfig) else PhantomSource(config)
+    """Open the source; a phantom set must have been rendered before, a dataset is decoded now if it was not.
+
+    Where there is a GPU, a phantom set lies in its memory, and batches are made there.
+    """
+    if isinstance(config, DatasetSourceConfig):
+        return DatasetSource(config)
+    return PhantomSource(config, PartialState().device if torch.cuda.is_available() else "cpu")

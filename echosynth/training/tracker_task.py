@@ -8,7 +8,6 @@ much noise as that stage's training lays on it.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,6 +17,7 @@ from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.diffusion_task import StageConfig
+from echosynth.training.draws import draw_normal
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 from echosynth.training.sources import DatasetSource, PhantomSource
@@ -83,15 +83,16 @@ class TrackerTask:
         start = int(torch.randint(self.stage.frames - self.window + 1, (1,), generator=generator))
         cut = slice(start * self.stride, (start + self.window - 1) * self.stride + 1, self.stride)
         clips, frames, displacement = self.source.draw_tracked(size, cut, self.size, generator)
-        clip = resize_frame(to_network(np.stack(clips)), self.size)[:, None]
-        frame = to_network(np.stack(frames))[:, None]
-        turned = (torch.rand(size, generator=generator) < MIRRORED)[:, None, None, None]
+        device = clips.device
+        clip = resize_frame(to_network(clips), self.size)[:, None]
+        frame = to_network(frames)[:, None]
+        turned = (torch.rand(size, generator=generator) < MIRRORED).to(device)[:, None, None, None]
         clip = torch.where(turned[..., None], clip.flip(-1), clip)
         frame = torch.where(turned, frame.flip(-1), frame)
-        mirror = torch.tensor([-1.0, 1.0])[:, None, None]
+        mirror = torch.tensor([-1.0, 1.0], device=device)[:, None, None]
         displacement = torch.where(turned[..., None], displacement.flip(-1) * mirror, displacement)
-        level = torch.rand(size, generator=generator) * self.stage.lowres_sigma_max
-        noise = torch.randn(clip.shape, generator=generator)
+        level = (torch.rand(size, generator=generator) * self.stage.lowres_sigma_max).to(device)
+        noise = draw_normal(clip.shape, generator, device)
         return {
             "clip": clip + level[:, None, None, None, None] * noise,
             "level": level,

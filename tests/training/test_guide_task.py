@@ -75,8 +75,8 @@ class Spots(Noise):
             axis = (torch.arange(32) + 0.5) / 32
             x, y = places[:, :, 10, 0].unbind(-1)
             far = (axis - x[..., None, None]) ** 2 + (axis[:, None] - y[..., None, None]) ** 2
-            light = (255 * torch.exp(-far / 0.006)).to(torch.uint8).numpy()
-            drawn = ClipDraw(list(light), [clip[0] for clip in light], drawn.known, drawn.shown, drawn.landmarks)
+            light = (255 * torch.exp(-far / 0.006)).to(torch.uint8)
+            drawn = ClipDraw(light, light[:, 0], drawn.known, drawn.shown, drawn.landmarks)
         return drawn
 
 

@@ -68,10 +68,10 @@ class Held:
     fps, size = 8.0, 32
 
     def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
-        frames = torch.randint(0, 256, (count, 32, 32), generator=generator, dtype=torch.uint8).numpy()
+        frames = torch.randint(0, 256, (count, 32, 32), generator=generator, dtype=torch.uint8)
         shown = torch.ones(count, 4, dtype=torch.bool)
-        clips = [np.repeat(frame[None], 4, axis=0) for frame in frames]
-        return ClipDraw.untraced(clips, list(frames), {"ef": torch.full((count,), 50.0)}, shown)
+        clips = frames[:, None].expand(-1, 4, -1, -1)
+        return ClipDraw.untraced(clips, frames, {"ef": torch.full((count,), 50.0)}, shown)
 
 
 def test_clip_and_conditioning_frame_are_changed_alike() -> None:

@@ -55,7 +55,7 @@ def test_landmarks_lie_on_the_border_of_the_dark_cavity(phantoms: PhantomSourceC
         middle, half = chords.mean(1), (chords[:, 1] - chords[:, 0]) / 2
         for share, found in ((0.6, inside), (1.25, outside)):
             x, y = ((middle + share * half) * 112).long().clamp(0, 111).unbind(-1)
-            found.append(float(picture[y, x].mean()))
+            found.append(float(picture[y, x].float().mean()))
     assert np.mean(inside) < 0.7 * np.mean(outside)
 
 

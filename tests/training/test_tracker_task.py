@@ -1,6 +1,5 @@
 """The tissue tracker learns from truth that fits the pictures it goes with."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -37,7 +36,7 @@ def test_the_truth_carries_the_frame_s_detail_to_the_clip(source: PhantomSource)
     batch = make_task(source).make_batch(24, make_generator(5))
     assert batch["displacement"].shape == (24, 2, 4, 28, 28)
     clips, frames, moved = source.draw_tracked(12, slice(0, 8, 2), 28, make_generator(5))
-    clip, frame = to_network(np.stack(clips))[:, None], to_network(np.stack(frames))[:, None]
+    clip, frame = to_network(clips)[:, None], to_network(frames)[:, None]
     lacking = clip - superres_reference(resize_frame(clip, 28), 4, 112)
     moved = moved.transpose(1, 2).nan_to_num()
     found = {}
@@ -55,7 +54,7 @@ def test_a_mirrored_clip_moves_the_other_way(source: PhantomSource) -> None:
     generator = make_generator(3)
     torch.randint(5, (1,), generator=generator)
     _, frames, moved = source.draw_tracked(8, slice(start, start + 4), 28, generator)
-    straight = to_network(np.stack(frames))[:, None]
+    straight = to_network(frames)[:, None]
     turned = (batch["frame"] - straight).abs().flatten(1).amax(1) > 1e-3
     assert 0 < int(turned.sum()) < 8
     truth = moved.transpose(1, 2)
