@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hearts",
         choices=("any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global"),
         default="any",
-        help="kind of hearts; apical, septal, lateral: that wall is dead; global: all are weak (default any)",
+        help="kind of hearts; apical, septal, lateral: that wall is dead, EF up to 70; global: all weak, EF up to 45 "
+        "(default any)",
     )
     parser.add_argument(
         "--rhythm",

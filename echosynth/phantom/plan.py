@@ -79,9 +79,8 @@ class SimulateConfig(StrictModel):
     @model_validator(mode="after")
     def _hearts_can(self) -> "SimulateConfig":
         if any(ef > highest_ef(self.hearts) for ef in self.counterfactual):
-            raise ValueError(
-                f"hearts with a dead {self.hearts} wall reach an EF of {highest_ef(self.hearts):g} %; ask for less"
-            )
+            kind = "that are weak all over" if self.hearts == "global" else f"with a dead {self.hearts} wall"
+            raise ValueError(f"hearts {kind} reach an EF of {highest_ef(self.hearts):g} %; ask for less")
         return self
 
 

@@ -12,6 +12,9 @@ from echosynth.seeding import derive_seed
 HIGHEST_EF = 88.0
 """Every sampled patient can be rendered at any EF up to this, per cent."""
 
+DEAD = 0.9
+"""Amplitude of wall-motion differences from which a segment stands still."""
+
 # Kinds of hearts: fields of a sampled patient that are drawn anew, from these ranges.
 HEARTS: dict[str, dict[str, tuple[float, float]]] = {
     "any": {},
@@ -20,9 +23,9 @@ HEARTS: dict[str, dict[str, tuple[float, float]]] = {
     "hypertrophic": {"edv": (50.0, 100.0), "sphericity": (0.46, 0.58), "wall": (1.3, 1.7), "regional": (0.0, 0.0)},
     "regional": {"regional": (0.5, 1.0)},  # a segment somewhere that moves less
     # A wall that does not move at all (1) or moves the wrong way (above 1).
-    "apical": {"regional": (0.9, 1.35), "regional_z": (0.0, 0.2), "regional_side": (0.0, 0.0)},
-    "septal": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (-1.0, -1.0)},
-    "lateral": {"regional": (0.9, 1.35), "regional_z": (0.25, 0.6), "regional_side": (1.0, 1.0)},
+    "apical": {"regional": (DEAD, 1.35), "regional_z": (0.0, 0.2), "regional_side": (0.0, 0.0)},
+    "septal": {"regional": (DEAD, 1.35), "regional_z": (0.25, 0.6), "regional_side": (-1.0, -1.0)},
+    "lateral": {"regional": (DEAD, 1.35), "regional_z": (0.25, 0.6), "regional_side": (1.0, 1.0)},
     # All walls alike, and the base hardly comes down.
     "global": {
         "regional": (0.0, 0.0),
@@ -31,8 +34,8 @@ HEARTS: dict[str, dict[str, tuple[float, float]]] = {
         "long_axis_share": (0.06, 0.12),
     },
 }
-HIGHEST_INFARCT_EF = 70.0
-"""No heart with a dead wall ejects more; beyond it the living walls would have to meet."""
+HIGHEST_OF_HEART = {"apical": 70.0, "septal": 70.0, "lateral": 70.0, "global": 45.0}
+"""Kinds that eject no more than this, per cent: beyond it the walls that live would have to meet, or none were weak."""
 RHYTHMS: dict[str, dict[str, float]] = {
     "sinus": {},
     "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
@@ -60,12 +63,12 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
     place = np.random.default_rng(derive_seed(seed, "heart"))
     changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
     seen = foreshorten(replace(drawn, **changes | RHYTHMS[rhythm]), drawn.foreshortening)
-    return _weaken_until_able(seen, highest_ef(heart))
+    return _weaken_until_able(seen, highest_ef(heart), DEAD if heart in ("apical", "septal", "lateral") else 0.0)
 
 
 def highest_ef(heart: str) -> float:
     """Every patient with this heart can be rendered at any EF up to this, per cent."""
-    return HIGHEST_INFARCT_EF if heart in ("apical", "septal", "lateral") else HIGHEST_EF
+    return HIGHEST_OF_HEART.get(heart, HIGHEST_EF)
 
 
 def foreshorten(patient: Patient, share: float) -> Patient:
@@ -91,12 +94,15 @@ def remodel(patient: Patient, ef: float) -> Patient:
     return replace(patient, edv=edv)
 
 
-def _weaken_until_able(patient: Patient, highest: float) -> Patient:
-    """Weaken the regional pattern until the heart can show every EF that may be asked of it."""
+def _weaken_until_able(patient: Patient, highest: float, dead: float) -> Patient:
+    """Weaken the regional pattern until the heart can show every EF that may be asked of it.
+
+    A segment that `dead` says is to stand still goes on doing so: then the other differences give way.
+    """
     while not patient.can_reach(highest):
         patient = replace(
             patient,
-            regional=patient.regional * 0.7,
+            regional=max(patient.regional * 0.7, dead),
             asynchrony=patient.asynchrony * 0.7,
             gradient=patient.gradient * 0.7,
         )

@@ -109,6 +109,19 @@ def test_what_a_dead_wall_cannot_reach_is_refused() -> None:
     assert max(plan) <= highest_ef("septal")
 
 
+def test_hearts_that_are_weak_all_over_eject_little() -> None:
+    for distribution in ("echonet", "uniform"):
+        config = SimulateConfig(patients=1, hearts="global", ef_distribution=distribution)
+        assert max(plan_patient(config, seed)[0].ef for seed in range(40)) <= 45
+    with pytest.raises(ValueError, match="weak all over reach an EF of 45 %"):
+        SimulateConfig(patients=1, hearts="global", counterfactual=(60.0,))
+
+
+@pytest.mark.parametrize("heart", ["apical", "septal", "lateral"])
+def test_a_dead_wall_stays_dead_where_the_heart_has_to_be_made_able(heart: str) -> None:
+    assert min(sample_patient(seed, heart).regional for seed in range(200)) >= 0.9
+
+
 def test_a_foreshortened_heart_is_shorter_rounder_and_calmer_at_its_apex() -> None:
     patient = replace(sample_patient(3), foreshortening=0.0)
     seen = foreshorten(patient, 0.15)
