@@ -25,6 +25,7 @@ from echosynth.video.atomic import atomic_write as atomic_write
 from echosynth.video.clip import EchoClip
 from echosynth.video.colour import is_colour_doppler as is_colour_doppler
 from echosynth.video.colour import luma, refuse_doppler
+from echosynth.video.container import check_container
 from echosynth.video.resample import resize
 
 MAX_FRAME_PIXELS = 4096 * 2304  # one 4K frame
@@ -215,6 +216,7 @@ def _write_bytes(path: str | Path, data: bytes) -> None:
 
 def _decode(file: io.BufferedReader, name: str) -> tuple[np.ndarray, float]:
     """Decode the first video stream to grey (T, H, W) and its frame rate."""
+    check_container(file, name)
     # The file is handed over open and no protocol is allowed: whatever the container names, nothing else is opened.
     options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none", "max_pixels": str(MAX_FRAME_PIXELS)}
     frames: list[np.ndarray] = []
@@ -282,7 +284,9 @@ def _existing_file(path: str | Path) -> Path:
 def _check_caps(height: int, width: int, num_frames: int, name: str) -> None:
     """Raise CorruptVideoError if a clip of this size is more than this module reads (or has no size at all)."""
     pixels = height * width
-    if pixels <= 0 or pixels > MAX_FRAME_PIXELS:
+    if pixels <= 0:  # of what is far too large FFmpeg, told the cap, gives no size
+        raise CorruptVideoError(f"{name} has frames of no size, or of more than {MAX_FRAME_PIXELS} pixels")
+    if pixels > MAX_FRAME_PIXELS:
         raise CorruptVideoError(f"{name} has frames of {width}x{height} pixels; at most {MAX_FRAME_PIXELS} are read")
     if num_frames > MAX_FRAMES or pixels * num_frames > MAX_CLIP_PIXELS:
         raise CorruptVideoError(f"{name} is too long: {num_frames} frames of {width}x{height}; cut or shrink it first")
