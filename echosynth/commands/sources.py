@@ -17,6 +17,7 @@ from echosynth.data.dataset import read_clips
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import SourceError
 from echosynth.video.clip import EchoClip
+from echosynth.video.files import DEFAULT_FPS
 
 Say = Callable[[str], None]
 
@@ -78,7 +79,8 @@ def read_frames(path: Path, frame: int = 0, limit: int | None = None, say: Say =
         SourceError: nothing there can be used, or a clip has no such frame.
     """
     found: list[tuple[str, EchoClip]] = []
-    for name, clip in iter_clips(path, say=say):
+    # A frame needs no frame rate: with one given, a cine that names none is read too.
+    for name, clip in iter_clips(path, DEFAULT_FPS, say):
         if not 0 <= frame < clip.num_frames:
             raise SourceError(
                 f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"

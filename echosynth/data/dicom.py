@@ -74,7 +74,7 @@ def load_dicom(path: str | Path, crop: bool = False, fps: float | None = None) -
     if fps is None:
         fps = rate if len(pixels) > 1 else DEFAULT_FPS
     if fps is None:
-        raise SourceError(f"{path} is a cine that names no frame rate; give one (fps)")
+        raise SourceError(f"{path} is a cine that names no frame rate; give one (--fps of measure and explain)")
     return EchoClip(find_and_crop(pixels) if crop else pixels, fps, source=path.name)
 
 
