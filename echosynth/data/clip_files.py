@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.data.dataset import ClipEntry
+from echosynth.data.dataset import ClipEntry, tell_names
 from echosynth.data.dicom import load_dicom
 from echosynth.errors import CorruptVideoError, SectorNotFoundError, SourceError
 from echosynth.video.clip import EchoClip
@@ -65,7 +65,13 @@ class ClipFiles:
             raise SourceError(f"no such file or folder: {self.root}")
         self.clips = _group(_visible_files(self.root)) if self.root.is_dir() else [[self.root]]
         if not self.clips:
-            raise SourceError(f"{self.root} is an empty folder")
+            inner = sorted(f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
+            told = (
+                f"holds no files, only folders ({tell_names(inner)}); name one of them"
+                if inner
+                else "is an empty folder"
+            )
+            raise SourceError(f"{self.root} {told}")
         names = [self._name(files) for files in self.clips]
         self.entries = [ClipEntry(name, patient=name, fps=fps) for name in names]
 

@@ -258,3 +258,9 @@ def test_an_unusable_clip_is_passed_over_only_on_request(tmp_path: Path) -> None
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="empty"):
         open_dataset(tmp_path)
+
+
+def test_a_folder_of_folders_names_them(tmp_path: Path) -> None:
+    (tmp_path / "EchoNet-Dynamic").mkdir()
+    with pytest.raises(SourceError, match=r"only folders \(EchoNet-Dynamic\)"):
+        open_dataset(tmp_path)
