@@ -43,21 +43,21 @@ class EchoNetDataset:
 
     Args:
         root: the folder with FileList.csv.
-        complete: insist that every listed video is there.
+        complete: insist that every listed video is there, and listed once.
 
     Attributes:
         rows: the lines of FileList.csv, in order.
         entries: the same as `ClipEntry`; the patient is the video's name, but phantoms know theirs (Phantom.csv).
 
     Raises:
-        DatasetError: a table is missing or malformed, or (if `complete`) a video that it lists is.
+        DatasetError: a table is missing or malformed, or (if `complete`) a listed video is missing or listed twice.
     """
 
     layout = "EchoNet-Dynamic"
 
     def __init__(self, root: str | Path, complete: bool = True) -> None:
         self.root = Path(root)
-        self.rows = read_file_list(self.root)
+        self.rows = read_file_list(self.root, unique=complete)
         patients = read_patients(self.root)
         self.entries = [self._entry(row, *patients.get(row.file_name, (row.file_name, ""))) for row in self.rows]
         missing = self._missing_videos()

@@ -73,11 +73,15 @@ class Tracing:
         return np.vstack([np.asarray(self.long_axis, float).reshape(1, 4), np.asarray(self.chords, float)])
 
 
-def read_file_list(root: Path) -> list[EchoNetRow]:
+def read_file_list(root: Path, unique: bool = True) -> list[EchoNetRow]:
     """Read FileList.csv; names with or without .avi, columns in any order, more columns are passed over.
 
+    Args:
+        root: the folder.
+        unique: refuse a list that has a name twice.
+
     Raises:
-        DatasetError: missing, malformed, out of range, or a name twice.
+        DatasetError: missing, malformed, out of range, or (if `unique`) a name twice.
     """
     path, rows = root / "FileList.csv", []
     for number, line in read_csv(path, FILE_LIST_HEADER):
@@ -103,7 +107,7 @@ def read_file_list(root: Path) -> list[EchoNetRow]:
             raise DatasetError(f"{path}, line {number}: EF {row.ef:g} or FPS {row.fps:g} is out of range")
         rows.append(row)
     twice = [name for name, count in Counter(row.file_name for row in rows).items() if count > 1]
-    if twice:
+    if unique and twice:
         raise DatasetError(f"{path} lists {len(twice)} names more than once, e.g. {twice[0]}")
     return rows
 

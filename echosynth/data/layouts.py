@@ -26,7 +26,7 @@ def open_dataset(
         path: what the user has.
         view: "A4C", "A2C" or "PSAX"; None for A4C, or for the only one that is there.
         fps: frame rate in Hz that plain files are read with instead of their own.
-        complete: refuse an EchoNet-Dynamic folder whose list names videos that are not there.
+        complete: refuse an EchoNet-Dynamic folder whose list names videos that are not there, or one twice.
 
     Raises:
         SourceError: nothing there.

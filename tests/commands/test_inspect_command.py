@@ -39,6 +39,15 @@ def test_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Image.open(found["sheet"]).size[0] > 600
 
 
+def test_a_name_that_is_listed_twice_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = folder / "FileList.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[1].replace("TRAIN", "TEST")]) + "\n")
+    assert "1 names stand there more than once: clip0" in inspect(capsys, folder)["problems"]
+    assert main(["measure", str(folder)]) == 2  # whoever would work with it is still refused
+    assert "more than once" in capsys.readouterr().err
+
+
 def test_everything_that_is_wrong_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = folder / "FileList.csv"
     lines = table.read_text().splitlines()
