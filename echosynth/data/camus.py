@@ -68,7 +68,9 @@ class CamusDataset:
             raise DatasetError(f"no patient in {self.root} has Info_{VIEWS[view]}.cfg")
         self.without_view = [folder.name for folder in patients if folder not in self.folders]
         self.infos = [_read_info(self._info_file(folder)) for folder in self.folders]
-        splits = self._read_splits()
+        lists = self._read_splits()
+        splits = {name: split for split, names in lists.items() for name in names}
+        self.leaking = sorted(name for name in splits if sum(name in names for names in lists.values()) > 1)
         self.not_found = [name for name in splits if name not in {folder.name for folder in self.folders}]
         self.entries = [
             self._entry(folder, info, splits.get(folder.name, ""))
@@ -78,11 +80,12 @@ class CamusDataset:
     def _info_file(self, folder: Path) -> Path:
         return folder / f"Info_{VIEWS[self.view]}.cfg"
 
-    def _read_splits(self) -> dict[str, str]:
+    def _read_splits(self) -> dict[str, list[str]]:
+        """The patients of each split, as the official lists have them."""
         for folder in (self.root / "database_split", self.root.parent / "database_split"):
             if folder.is_dir():
                 files = {split: folder / f"subgroup_{name}.txt" for split, name in SPLITS.items()}
-                return {n: s for s, f in files.items() if f.is_file() for n in f.read_text("utf-8").split()}
+                return {split: _read_text(file).split() for split, file in files.items() if file.is_file()}
         return {}
 
     def _entry(self, folder: Path, info: dict[str, str], split: str) -> ClipEntry:
@@ -172,6 +175,8 @@ class CamusDataset:
             found.append(f"{len(self.without_view)} patients without this view: {tell_names(self.without_view)}")
         if self.not_found:
             found.append(f"{len(self.not_found)} patients of the split are not there: {tell_names(self.not_found)}")
+        if self.leaking:
+            found.append(f"{len(self.leaking)} patients are listed in more than one split: {tell_names(self.leaking)}")
         bare = [entry.name for entry in self.entries if entry.ef is None or entry.fps is None]
         if bare:
             found.append(f"{len(bare)} clips without EF or frame rate: {tell_names(bare)}")
@@ -185,12 +190,15 @@ class CamusDataset:
         return found
 
 
-def _read_info(path: Path) -> dict[str, str]:
+def _read_text(path: Path) -> str:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read {path}: {error}") from error
-    pairs = [line.partition(":") for line in lines if ":" in line]
+
+
+def _read_info(path: Path) -> dict[str, str]:
+    pairs = [line.partition(":") for line in _read_text(path).splitlines() if ":" in line]
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 

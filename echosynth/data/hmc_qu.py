@@ -82,7 +82,10 @@ def _read_table(path: Path) -> dict[str, dict[str, str]]:
         rows = [[_text(cell) for cell in row] for row in book.worksheets[0].iter_rows(values_only=True)]
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, SyntaxError) as error:
+    except DatasetError:
+        raise
+    # zipfile, zlib, the XML parser and openpyxl each have errors of their own for a damaged table.
+    except Exception as error:
         raise DatasetError(f"{path} is not an Excel table") from error
     start = next((k for k, row in enumerate(rows) if "ECHO" in row), None)
     if start is None:

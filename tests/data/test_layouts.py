@@ -165,6 +165,18 @@ def test_camus_problems_are_told(tmp_path: Path) -> None:
         assert sentence in told
 
 
+def test_camus_lists_that_share_a_patient_or_are_no_text(tmp_path: Path) -> None:
+    write_camus(tmp_path)
+    assert not any("more than one split" in line for line in CamusDataset(tmp_path).problems())
+    listed = tmp_path / "database_split" / "subgroup_testing.txt"
+    listed.write_text(listed.read_text() + "patient0001\n")
+    told = " ".join(CamusDataset(tmp_path).problems())
+    assert "1 patients are listed in more than one split: patient0001" in told
+    listed.write_bytes(b"\xff\xfe\x81")
+    with pytest.raises(DatasetError, match=r"subgroup_testing\.txt"):
+        CamusDataset(tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "signed", "large"])
 def test_camus_damaged_files_are_corrupt_videos(tmp_path: Path, damage: str) -> None:
     dataset = CamusDataset(write_camus(tmp_path))
@@ -206,6 +218,18 @@ def test_hmc_qu_table_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "A4C.xlsx").write_text("hello")
     with pytest.raises(DatasetError, match="not an Excel table"):
         HmcQuDataset(tmp_path)
+
+
+def test_hmc_qu_table_that_is_damaged_anywhere(tmp_path: Path) -> None:
+    table = write_hmc_qu(tmp_path) / "A4C.xlsx"
+    whole, refused = table.read_bytes(), 0
+    for start in range(40, len(whole), 150):
+        table.write_bytes(whole[:start] + bytes(60) + whole[start + 60 :])
+        try:
+            HmcQuDataset(tmp_path)  # some places hold nothing that is read
+        except DatasetError:
+            refused += 1
+    assert refused > 5
 
 
 # plain files
