@@ -1,6 +1,7 @@
 """`echosynth explain CLIP --regressor NAME ... --out DIR`: what each regressor goes by in one clip, as pictures."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Draw and return the object of `--json`; the clip's first window is explained."""
     from echosynth.commands.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
-    from echosynth.commands.measure import require_rate
+    from echosynth.commands.measure import require_rate, tell_warnings
     from echosynth.commands.sources import iter_clips, require_video
     from echosynth.report.explanation import animate_heat, draw_explanation
     from echosynth.report.figures import figure_to_png
@@ -48,7 +49,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         with atomic_write(figure) as part:
             part.write_bytes(figure_to_png(draw_explanation(seen), dpi=110))
         write_colour_gif(animation, animate_heat(seen), seen.fps)
-        told.append({"regressor": regressor.name, "ef": seen.ef, "figure": str(figure), "animation": str(animation)})
+        warnings = regressor.model.shortfalls(clip)
+        for line in tell_warnings([{"file": file, "regressor": regressor.name, "warnings": warnings}]):
+            print(line, file=sys.stderr)
+        told.append(
+            {
+                "regressor": regressor.name,
+                "ef": seen.ef,
+                "figure": str(figure),
+                "animation": str(animation),
+                "warnings": warnings,
+            }
+        )
         if not args.json:
             print(f"{regressor.name}: EF {seen.ef:.1f} %; {figure}, {animation}")
     return {"file": file, "true_ef": clip.ef, "explained": told}

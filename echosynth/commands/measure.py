@@ -13,6 +13,8 @@ from echosynth.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
+    from echosynth.regression.windows import Coverage
+
 PANEL = "panel"
 COLUMNS = ("file", "regressor", "ef", "low", "high", "true_ef")
 Reading = dict[str, Any]
@@ -33,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--beats", action="store_true", help="beat by beat: windows around the end-systoles that the judge finds"
     )
+    parser.add_argument(
+        "--windows",
+        metavar="N|all",
+        help="so many windows, spread over the clip, or all that there are (default: half a length apart)",
+    )
     parser.add_argument("--csv", type=Path, help="write the table to this file too")
     parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep what EF is read from, per clip, as .npz")
     parser.add_argument(
@@ -51,6 +58,19 @@ def require_rate(fps: float | None) -> None:
         raise ConfigError(f"--fps must be above 0 and at most 1000 Hz, got {fps:g}")
 
 
+def parse_windows(word: str | None) -> "Coverage":
+    """Which windows of a clip are looked at.
+
+    Raises:
+        ConfigError: it is neither a number above 0 nor "all".
+    """
+    if word is None or word == "all":
+        return word  # type: ignore[return-value]
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise ConfigError(f"--windows must be a whole number above 0, or all, got {word!r}")
+    return int(word)
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
     from echosynth.commands.loaded import DEFAULT_JUDGE, choose_device, open_regressor
@@ -62,6 +82,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.video.files import write_npz
 
     require_rate(args.fps)
+    coverage = parse_windows(args.windows)
+    if args.beats and coverage is not None:
+        raise ConfigError("--beats and --windows both say which windows are read; leave one of them out")
     names = list(dict.fromkeys(args.regressor or [DEFAULT_JUDGE]))
     device = choose_device(args.device)
     regressors = [open_regressor(name, device) for name in names]
@@ -75,9 +98,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             known = {"file": name, "true_ef": clip.ef}
             beats = [] if finder is None else find_beats(finder, clip)
             moments = [beat.es for beat in beats]
-            answers = [regressor.model.predict([clip], [moments])[0] for regressor in regressors]
+            answers = [regressor.model.predict([clip], [moments], coverage)[0] for regressor in regressors]
             for regressor, answer in zip(regressors, answers, strict=True):
-                reading = known | {"regressor": regressor.name} | asdict(answer) | {"windows": list(answer.windows)}
+                reading = known | {"regressor": regressor.name} | asdict(answer)
+                reading |= {"windows": list(answer.windows), "warnings": list(answer.warnings)}
                 if finder is not None:
                     read = zip(beats, answer.windows, strict=False)  # without a beat, windows cover the clip
                     reading["beats"] = [{"ed": beat.ed, "es": beat.es, "ef": ef} for beat, ef in read]
@@ -86,6 +110,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     embeddings[regressor.name].append(regressor.model.describe(clip))
             if len(answers) > 1:
                 readings.append(known | {"regressor": PANEL} | asdict(read_as_panel(answers)))
+    for line in tell_warnings(readings):
+        reporter.say(line)
     result: dict[str, Any] = {"clips": readings}
     if readings and all(reading["true_ef"] is not None for reading in readings):
         result["scores"] = {reader: _score(mine) for reader, mine in _by_reader(readings).items()}
@@ -106,6 +132,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     readers = dict.fromkeys(reading["regressor"] for reading in readings)
     return {reader: [reading for reading in readings if reading["regressor"] == reader] for reader in readers}
+
+
+def tell_warnings(readings: Sequence[Reading]) -> list[str]:
+    """One line for each thing that a regressor wanted to be shown and clips could not give."""
+    from echosynth.data.dataset import tell_names
+
+    files: dict[tuple[str, str], list[str]] = {}
+    for reading in readings:
+        for warning in reading.get("warnings", ()):
+            files.setdefault((reading["regressor"], warning), []).append(reading["file"])
+    return [
+        f"warning: {regressor} was shown {len(of)} of {len(_by_reader(readings)[regressor])} clips {warning} "
+        f"({tell_names(of)})"
+        for (regressor, warning), of in files.items()
+    ]
 
 
 def _told_by_all(mine: Sequence[Reading], key: str) -> list[float]:

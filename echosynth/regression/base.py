@@ -5,7 +5,7 @@ window is normalised to zero mean and unit spread before the network sees it: of
 most on scanners that the training never saw.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,13 +14,14 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from torch import nn
 
+from echosynth.regression.windows import Coverage, choose_around, choose_starts, find_shortfalls, fit_pixels
 from echosynth.seeding import make_generator
 from echosynth.video.clip import EchoClip, to_network
-from echosynth.video.resample import resample_time, resize
 
 EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
 REDUCED = 40.0  # per cent: EF at most this is reduced, as heart failure with reduced EF is defined
 DRAWS = 200  # that a spread is measured on
+WINDOWS_AT_ONCE = 8  # that a network is shown: what bounds the memory of a long clip
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class EFPrediction:
         windows: EF of each window.
         deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
         reduced: chance of an EF of at most 40 % by a classifier of its own, 0-1; None where it has none.
+        warnings: what the regressor wants to be shown and the clip cannot give, see `EFRegressor.shortfalls`.
     """
 
     ef: float
@@ -42,6 +44,7 @@ class EFPrediction:
     windows: tuple[float, ...]
     deviation: float | None = None
     reduced: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ class EFRegressor(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def describe(self, clip: EchoClip) -> np.ndarray:
         """What EF is read from, mean over a clip's windows: float32 (D,)."""
-        features: np.ndarray = self.features(self.windows(clip).to(self.device)).mean(0).cpu().numpy()
+        parts = [self.features(part.to(self.device)) for part in self.cut(clip)]
+        features: np.ndarray = torch.cat(parts).mean(0).cpu().numpy()
         return features
 
     def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
@@ -178,33 +182,46 @@ class EFRegressor(ModelMixin, ConfigMixin):
     def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
-    def windows(self, clip: EchoClip, size: int | None = None, around: Sequence[float] | None = None) -> torch.Tensor:
-        """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1], windows half a length apart.
+    def shortfalls(self, clip: EchoClip) -> list[str]:
+        """What it wants to be shown and a clip cannot give, each with what is done about it; [] if all is well."""
+        c = self.contract
+        return find_shortfalls(clip, c.fps, c.frames, c.size)
 
-        A clip shorter than one window is played forwards and backwards until it is long enough, which keeps hearts
-        beating where padding would stop them.
+    def cut(
+        self,
+        clip: EchoClip,
+        size: int | None = None,
+        around: Sequence[float] | None = None,
+        coverage: Coverage = None,
+    ) -> Iterator[torch.Tensor]:
+        """Cut a clip to the contract, a few windows at a time: (at most 8, 1, T, H, W) in [-1, 1]; see `windows`."""
+        c = self.contract
+        pixels = fit_pixels(clip, c.fps, c.frames, c.size if size is None else size)
+        last = len(pixels) - c.frames
+        if around is None:
+            starts = choose_starts(last, c.frames, coverage)
+        else:
+            starts = choose_around(last, c.frames, c.fps, around)
+        for k in range(0, len(starts), WINDOWS_AT_ONCE):
+            some = [to_network(pixels[s : s + c.frames]) for s in starts[k : k + WINDOWS_AT_ONCE]]
+            yield torch.stack(some)[:, None]
+
+    def windows(
+        self,
+        clip: EchoClip,
+        size: int | None = None,
+        around: Sequence[float] | None = None,
+        coverage: Coverage = None,
+    ) -> torch.Tensor:
+        """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1]; a clip too short is played forwards and backwards.
 
         Args:
             clip: of any frame rate, length and size.
             size: pixels, for an eye that wants more detail; None for the contract's.
             around: moments, s, in the middle of the windows, as far as the clip reaches; None for the whole clip.
+            coverage: of the whole clip, see windows.py; None for windows half a length apart.
         """
-        c = self.contract
-        # As many frames as the clip has instants for: the last one lies (n - 1) / fps after the first.
-        count = int((clip.num_frames - 1) / clip.fps * c.fps + 1e-6) + 1
-        pixels = resample_time(clip.pixels, clip.fps, c.fps, count)
-        side = c.size if size is None else size
-        if pixels.shape[-1] != side or pixels.shape[-2] != side:
-            pixels = resize(pixels, side)
-        if len(pixels) < c.frames:
-            there_and_back = np.concatenate([pixels, pixels[::-1][1:-1]]) if len(pixels) > 2 else pixels
-            pixels = np.resize(there_and_back, (c.frames, *pixels.shape[1:]))
-        last = len(pixels) - c.frames
-        if around is None:
-            starts = sorted({min(last, k * (c.frames // 2)) for k in range(last // (c.frames // 2) + 2)})
-        else:
-            starts = [min(last, max(0, round(moment * c.fps) - c.frames // 2)) for moment in around]
-        return torch.stack([to_network(pixels[s : s + c.frames]) for s in starts])[:, None]
+        return torch.cat(list(self.cut(clip, size, around, coverage)))
 
     @torch.no_grad()
     def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
@@ -221,7 +238,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def predict(
-        self, clips: Sequence[EchoClip], around: Sequence[Sequence[float] | None] | None = None
+        self,
+        clips: Sequence[EchoClip],
+        around: Sequence[Sequence[float] | None] | None = None,
+        coverage: Coverage = None,
     ) -> list[EFPrediction]:
         """Measure EF clip by clip, with bounded memory.
 
@@ -229,6 +249,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
             clips: any frame rate, length and size.
             around: for each clip the moments, s, in the middle of its windows, e.g. its beats' end-systoles; None for
                 windows over the whole clip.
+            coverage: which windows of the whole clip, see windows.py.
 
         Returns:
             One prediction per clip.
@@ -238,11 +259,14 @@ class EFRegressor(ModelMixin, ConfigMixin):
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
             more: dict[str, list[float]] = {"deviation": [], "reduced": []}
-            for part in self.windows(clip, around=moments or None).to(self.device).split(8):
+            for cut in self.cut(clip, around=moments or None, coverage=coverage):
+                part = cut.to(self.device)
                 values += self.read(part, clip.attributes).clamp(0, 100).tolist()
                 for name, told in (("deviation", self.deviation(part)), ("reduced", self.odds(part))):
                     more[name] += [] if told is None else told.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             known = {name: float(np.mean(told)) for name, told in more.items() if told}
-            answers.append(EFPrediction(ef, max(0.0, ef - margin), min(100.0, ef + margin), tuple(values), **known))
+            low, high = max(0.0, ef - margin), min(100.0, ef + margin)
+            warnings = tuple(self.shortfalls(clip))
+            answers.append(EFPrediction(ef, low, high, tuple(values), **known, warnings=warnings))
         return answers

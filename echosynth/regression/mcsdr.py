@@ -23,6 +23,7 @@ from torch import nn
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
 from echosynth.regression.score_head import ScoreHead
 from echosynth.regression.uniformer import UniFormer
+from echosynth.video.clip import EchoClip
 
 ATTRIBUTES = ("age", "sex", "weight", "height")  # years, 0 female and 1 male, kg, cm
 
@@ -60,6 +61,11 @@ class AttributeTokens(nn.Module):
             known = column[~column.isnan()]
             if len(known) > 1:
                 self.middle[k], self.spread[k] = known.mean(), known.std().clamp_min(1e-3)
+
+    def learnt(self) -> list[str]:
+        """Names of the attributes that the training patients had."""
+        met = (self.middle != 0) | (self.spread != 1)
+        return [name for name, known in zip(ATTRIBUTES, met.tolist(), strict=True) if known]
 
     def forward(self, attributes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens (B, 4, dim) of attributes (B, 4), and bool (B, 4): missing."""
@@ -163,6 +169,12 @@ class MCSDR(EFRegressor):
         """Paths of samples of EF, per cent: (steps + 1, B, count), noise first, the answer last."""
         tokens, missing = self.condition(x, attributes)
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
+
+    def shortfalls(self, clip: EchoClip) -> list[str]:
+        """See `EFRegressor.shortfalls`; attributes that it learnt from and that are not known count too."""
+        unknown = [name for name in self.attributes.learnt() if name not in clip.attributes]
+        told = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
+        return super().shortfalls(clip) + told
 
     def meet(self, attributes: torch.Tensor) -> None:
         """See `EFRegressor.meet`."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.regression.base import EFRegressor
+from echosynth.regression.windows import count_instants
 from echosynth.video.clip import EchoClip
 
 SHORTEST_BEAT = 0.3  # s, 200 beats a minute
@@ -50,12 +51,11 @@ def read_curve(model: EFRegressor, clip: EchoClip) -> np.ndarray:
     Raises:
         ValueError: the regressor reads no curve.
     """
-    windows = model.windows(clip)
     c = model.contract
-    count = int((clip.num_frames - 1) / clip.fps * c.fps + 1e-6) + 1
+    count = count_instants(clip, c.fps)
     last = max(count, c.frames) - c.frames
     total, seen = np.zeros(last + c.frames), np.zeros(last + c.frames)
-    for k, window in enumerate(windows.split(1)):
+    for k, window in enumerate(window for part in model.cut(clip) for window in part.split(1)):
         curve = model(window.to(model.device), details=True).curve
         if curve is None:
             raise ValueError(f"a {type(model).__name__} reads no volume curve")

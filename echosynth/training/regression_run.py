@@ -111,8 +111,7 @@ def measure_held_out(model: EFRegressor, source: MeasuredSource) -> tuple[np.nda
     model.eval()
     truth, predicted = [], []
     for clip in map(source.clip, range(len(source))):
-        windows = model.windows(clip).split(8)
-        values = [model.read(part.to(model.device), clip.attributes).cpu() for part in windows]
+        values = [model.read(part.to(model.device), clip.attributes).cpu() for part in model.cut(clip)]
         truth.append(clip.ef)
         predicted.append(float(torch.cat(values).mean()))
     return np.array(truth, dtype=float), np.array(predicted)

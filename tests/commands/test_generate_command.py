@@ -7,10 +7,12 @@ import pytest
 
 from echosynth.augmentation.manifest import Manifest
 from echosynth.commands import production
+from echosynth.data.clip_files import load_clip_file
 from echosynth.regression import phases
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.phases import Beat
-from echosynth.video.files import load_video
+from echosynth.video.clip import EchoClip
+from echosynth.video.files import load_video, write_avi
 
 
 def pixels(run, name):
@@ -144,6 +146,35 @@ def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp
     beats.clear()
     assert echosynth(*words, "--json").json["clips"][0]["beats"] == []
     assert "none is whole" in echosynth(*words).out
+
+
+def test_measure_reads_as_many_windows_as_it_is_told(echosynth, phantom_video, tmp_path):
+    frames = np.concatenate([load_clip_file(phantom_video).pixels] * 8)
+    write_avi(tmp_path / "long.avi", EchoClip(frames, 32.0))
+    words = ("measure", tmp_path / "long.avi", "--regressor", DEFAULT_GATE, "--json")
+    for count in (1, 3):
+        assert len(echosynth(*words, "--windows", count).json["clips"][0]["windows"]) == count
+    every, usual = (echosynth(*words, *more).json["clips"][0]["windows"] for more in (("--windows", "all"), ()))
+    assert len(every) > len(usual)
+    for wrong in ("0", "-1", "some", "1.5"):
+        refused = echosynth(*words, f"--windows={wrong}")
+        assert refused.code == 2
+        assert "--windows must be" in refused.err
+    assert "leave one of them out" in echosynth(*words, "--windows", 3, "--beats").err
+
+
+def test_measure_and_explain_warn_of_clips_that_cannot_meet_the_contract(echosynth, phantom_video, tmp_path):
+    words = (phantom_video, "--regressor", DEFAULT_GATE)
+    assert "warning" not in echosynth("measure", *words, "--fps", 16).err
+    done = echosynth("measure", *words, "--fps", 4, "--json")
+    assert done.code == 0, done.err
+    assert [warning.split()[0] for warning in done.json["clips"][0]["warnings"]] == ["slower"]
+    assert done.err.count("warning: ") == 1
+    assert f"{DEFAULT_GATE} was shown 1 of 1 clips slower than" in done.err
+    assert phantom_video.name in done.err
+    explained = echosynth("explain", *words, "--fps", 4, "--out", tmp_path / "why", "--json")
+    assert explained.json["explained"][0]["warnings"] == done.json["clips"][0]["warnings"]
+    assert "slower than" in explained.err
 
 
 def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):

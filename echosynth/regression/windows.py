@@ -1,0 +1,81 @@
+"""A clip cut to a regressor's contract: which windows of it are looked at, and what it cannot give.
+
+    None      half a length apart, the last one at the clip's end
+    N         so many, evenly spread over the clip; 1 is the one in its middle   (CoReEcho's test reads 3)
+    "all"     one from every frame on                                            (EchoNet-Dynamic's "all clips")
+    around    moments, in whose middle a window lies as far as the clip reaches  (beat by beat)
+
+Shapes: uint8 (T, H, W) in, (T', size, size) out. Windows are numbers of their first frames, so that a caller cuts only
+the ones that it is at: a long clip never exists as all its windows.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from echosynth.video.clip import EchoClip
+from echosynth.video.resample import resample_time, resize
+
+Coverage = int | Literal["all"] | None
+SLOW = 0.9  # share of a wanted frame rate: a clip this near to it shows every moment
+
+
+def count_instants(clip: EchoClip, fps: float) -> int:
+    """As many frames as the clip has instants for at another rate: the last one lies (n - 1) / fps after the first."""
+    return int((clip.num_frames - 1) / clip.fps * fps + 1e-6) + 1
+
+
+def fit_pixels(clip: EchoClip, fps: float, frames: int, side: int) -> np.ndarray:
+    """The whole clip at a contract's rate and size, at least one window long.
+
+    A clip shorter than that is played forwards and backwards until it is long enough, which keeps hearts beating where
+    padding would stop them.
+    """
+    pixels = resample_time(clip.pixels, clip.fps, fps, count_instants(clip, fps))
+    if pixels.shape[-1] != side or pixels.shape[-2] != side:
+        pixels = resize(pixels, side)
+    if len(pixels) < frames:
+        there_and_back = np.concatenate([pixels, pixels[::-1][1:-1]]) if len(pixels) > 2 else pixels
+        pixels = np.resize(there_and_back, (frames, *pixels.shape[1:]))
+    return pixels
+
+
+def choose_starts(last: int, frames: int, coverage: Coverage = None) -> list[int]:
+    """First frames of windows.
+
+    Args:
+        last: first frame of the last window that the clip holds.
+        frames: of a window.
+        coverage: see the module; of more windows than there are, all are taken.
+
+    Raises:
+        ValueError: a number of windows is below 1.
+    """
+    if coverage == "all":
+        return list(range(last + 1))
+    if coverage is None:
+        return sorted({min(last, k * (frames // 2)) for k in range(last // (frames // 2) + 2)})
+    if coverage < 1:
+        raise ValueError(f"at least one window is looked at, not {coverage}")
+    return [last // 2] if coverage == 1 else sorted({round(s) for s in np.linspace(0, last, coverage)})
+
+
+def choose_around(last: int, frames: int, fps: float, moments: Sequence[float]) -> list[int]:
+    """First frames of the windows around moments, s."""
+    return [min(last, max(0, round(moment * fps) - frames // 2)) for moment in moments]
+
+
+def find_shortfalls(clip: EchoClip, fps: float, frames: int, size: int) -> list[str]:
+    """What a contract asks for and a clip cannot give, each with what is done about it."""
+    height, width = clip.pixels.shape[1:]
+    found = []
+    if clip.fps < SLOW * fps:
+        found.append(f"slower than the {fps:g} frames/s that it wants: frames between are blended")
+    if count_instants(clip, fps) < frames:
+        found.append(f"shorter than a window of {frames / fps:.2g} s: played forwards and backwards")
+    if min(height, width) < size:
+        found.append(f"smaller than the {size}x{size} pixels that it wants: enlarged")
+    if height != width:
+        found.append("not square: squeezed into a square")
+    return found
