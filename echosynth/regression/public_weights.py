@@ -4,7 +4,8 @@
     EchoNet-Dynamic, EchoNet-Synthetic    {"state_dict": module.stem..., "period": ...}   R2Plus1D
     judge of EchoDiffusion (Lightning)    {"state_dict": model.model.stem...}             R2Plus1D, pixels in [0, 1]
     CoReEcho                              {"model": UniFormer, "regressor": 0..6}         CoReEcho
-    UniFormer (Kinetics-400), MCSDR       patch_embed1..., whatever stands before it      an encoder to train from
+    UniFormer (Kinetics-400)              patch_embed1..., whatever stands before it      an encoder to train from
+    MCSDR                                 {"model_state_dict": the same}                  an encoder to train from
 
 Their EF is a plain percentage and ours is counted from 50 in units of 20, so the last layer is rescaled; their three
 equal colour channels become one where the layout allows it. MCSDR's head is built otherwise here (see mcsdr.py).
@@ -31,6 +32,7 @@ State = dict[str, torch.Tensor]
 ECHONET_STATISTICS = (32.7, 49.9)  # mean and spread of a pixel, mean over channels
 ECHONET_RATE = 50.0  # Hz, of most of its videos
 FIRST = "patch_embed1.proj.weight"
+UNDER = ("state_dict", "model", "model_state_dict")  # where weights stand among what else a training keeps
 # What training scripts put beside their weights; nothing else that runs code is read.
 HARMLESS: list[Any] = [argparse.Namespace, np.dtype, np.ndarray, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
 HARMLESS += [np._core.multiarray.scalar, np._core.multiarray._reconstruct]  # type: ignore[attr-defined]
@@ -62,7 +64,7 @@ def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
         CheckpointError: it cannot be read without running code from it, or its layout is not one of those above.
     """
     content = _load(path)
-    state = content.get("state_dict", content.get("model", content))
+    state = next((content[key] for key in UNDER if key in content), content)
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds no weights")
     names = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
@@ -71,8 +73,8 @@ def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
             return _read_uniformer(names, content.get("regressor"), fps)
         if any(name.endswith("stem.0.weight") for name in names):
             return _read_r2plus1d(names, content, fps)
-    except (RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[-1].strip()
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path} looks like public weights but does not fit their layout: {reason}") from error
     first = next(iter(names), "nothing")
     raise CheckpointError(
@@ -90,7 +92,9 @@ def _load(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own words recommend to run the file's code
         raise CheckpointError(f"{path} cannot be read as weights: it is none, or would have to run code") from error
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, SafetensorError) as error:
+    except (EOFError, KeyError) as error:  # its first bytes are no pickle's
+        raise CheckpointError(f"{path} cannot be read as weights: it is empty, or no torch file") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} cannot be read as weights: {reason}") from error
     if not isinstance(content, dict):
@@ -113,7 +117,7 @@ def _in_our_units(state: State, last: str) -> State:
 def _read_r2plus1d(names: State, content: dict[str, Any], fps: float | None) -> PublicWeights:
     state = _below(names, "stem.0.weight")
     if state["fc.weight"].shape[0] != 1:
-        raise KeyError(f"it has {state['fc.weight'].shape[0]} outputs where EF is one number")
+        raise ValueError(f"it has {state['fc.weight'].shape[0]} outputs where EF is one number")
     state["stem.0.weight"] = state["stem.0.weight"].sum(1, keepdim=True)
     if any(name.startswith("model.") for name in names):
         source, statistics, rate, frames = "EchoDiffusion's judge", (0.0, 255.0), 32.0, 64
@@ -121,6 +125,8 @@ def _read_r2plus1d(names: State, content: dict[str, Any], fps: float | None) -> 
         source, statistics = "EchoNet R(2+1)D", ECHONET_STATISTICS
         rate, frames = ECHONET_RATE, int(content.get("frames", 32))
     period = int(content.get("period") or 2) if rate == ECHONET_RATE else 1
+    if frames < 1 or period < 1:
+        raise ValueError(f"it says that it was shown {frames} frames, one in {period}")
     model = R2Plus1D((fps or rate) / period, frames, 112, (64, 128, 256, 512), (2, 2, 2, 2), 45, statistics)
     model.load_state_dict(_in_our_units(state, "fc"))
     return PublicWeights(model.eval(), "regressor", source)

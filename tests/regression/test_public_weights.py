@@ -218,11 +218,14 @@ def test_coreecho_weights_give_coreecho_s_ef(tmp_path, pixels) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("prefix", "wrap"), [("", None), ("encoder.", "state_dict"), ("module.video.", "model")])
+@pytest.mark.parametrize(
+    ("prefix", "wrap"), [("", None), ("encoder.", "state_dict"), ("module.video.", "model"), ("", "model_state_dict")]
+)
 def test_uniformer_weights_become_an_encoder(tmp_path, pixels, prefix, wrap) -> None:
     state = uniformer_state(outputs=400)
     names = {prefix + name: value for name, value in state.items()} | {"diffusion.time.weight": torch.ones(2)}
-    torch.save(names if wrap is None else {wrap: names}, tmp_path / "encoder.pth")
+    more = {"epoch": 9, "config": {"model": {}}} if wrap == "model_state_dict" else {}  # as MCSDR keeps them
+    torch.save(names if wrap is None else {wrap: names} | more, tmp_path / "encoder.pth")
     found = read_public_weights(tmp_path / "encoder.pth")
     assert found.kind == "encoder"
     theirs = uniformer(state, ((pixels - 32.7) / 49.9).expand(-1, 3, -1, -1, -1))
@@ -246,6 +249,9 @@ class Bomb:
             "does not fit",
         ),
         ({"model": Bomb()}, "cannot be read"),
+        ({"model": uniformer_state(), "regressor": 5}, "does not fit"),
+        ({"state_dict": r2plus1d_state(), "period": "two"}, "does not fit"),
+        ({"state_dict": r2plus1d_state(), "frames": -4}, "shown -4 frames"),
     ],
 )
 def test_everything_else_is_refused(tmp_path, capsys, content, reason) -> None:
@@ -258,6 +264,9 @@ def test_everything_else_is_refused(tmp_path, capsys, content, reason) -> None:
 def test_broken_files_are_refused(tmp_path) -> None:
     (tmp_path / "x.pt").write_bytes(b"no weights")
     (tmp_path / "x.safetensors").write_bytes(b"no weights")
-    for name in ("x.pt", "x.safetensors", "none.pt"):
-        with pytest.raises(CheckpointError, match=name):
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "text.pt").write_text("hello")
+    reasons = {"x.pt": "", "x.safetensors": "", "none.pt": "is not a file", "empty.pt": "empty", "text.pt": "no torch"}
+    for name, reason in reasons.items():
+        with pytest.raises(CheckpointError, match=f"{name}.*{reason}"):
             read_public_weights(tmp_path / name)
