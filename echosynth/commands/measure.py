@@ -135,17 +135,20 @@ def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 
 def tell_warnings(readings: Sequence[Reading]) -> list[str]:
-    """One line for each thing that a regressor wanted to be shown and clips could not give."""
+    """One line for each thing that regressors wanted to be shown and clips could not give."""
     from echosynth.data.dataset import tell_names
 
     files: dict[tuple[str, str], list[str]] = {}
     for reading in readings:
         for warning in reading.get("warnings", ()):
-            files.setdefault((reading["regressor"], warning), []).append(reading["file"])
+            files.setdefault((warning, reading["regressor"]), []).append(reading["file"])
+    shown: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (warning, regressor), clips in files.items():
+        shown.setdefault((warning, tuple(clips)), []).append(regressor)
     return [
-        f"warning: {regressor} was shown {len(of)} of {len(_by_reader(readings)[regressor])} clips {warning} "
-        f"({tell_names(of)})"
-        for (regressor, warning), of in files.items()
+        f"warning: {', '.join(regressors)} read {len(clips)} clip{'s' * (len(clips) > 1)} {warning} "
+        f"({tell_names(clips)})"
+        for (warning, clips), regressors in shown.items()
     ]
 
 

@@ -30,8 +30,8 @@ class EFPrediction:
 
     Attributes:
         ef: mean over the clip's windows.
-        low: lower end of the 90 % interval.
-        high: upper end.
+        low: lower end of the 90 % interval; 0 where the regressor's error was never measured, as of public weights.
+        high: upper end; 100 where it was not.
         windows: EF of each window.
         deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
         reduced: chance of an EF of at most 40 % by a classifier of its own, 0-1; None where it has none.
@@ -89,7 +89,8 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
     Contract: `fps` (Hz), `frames` and `size` (pixels) of the windows it is shown; `mirrored`, whether it also looks at
     their mirror images, which it must have been trained on; `error90`, the half width of its 90 % interval, EF points,
-    measured on held-out clips after training; for weights trained elsewhere `statistics`, see `normalise`.
+    measured on held-out clips after training, 0 where it was not; for weights trained elsewhere `statistics`, see
+    `normalise`.
     """
 
     head: nn.Linear
@@ -266,7 +267,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
                     more[name] += [] if told is None else told.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             known = {name: float(np.mean(told)) for name, told in more.items() if told}
-            low, high = max(0.0, ef - margin), min(100.0, ef + margin)
+            low, high = (max(0.0, ef - margin), min(100.0, ef + margin)) if margin else (0.0, 100.0)
             warnings = tuple(self.shortfalls(clip))
             answers.append(EFPrediction(ef, low, high, tuple(values), **known, warnings=warnings))
         return answers

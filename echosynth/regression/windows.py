@@ -72,7 +72,7 @@ def find_shortfalls(clip: EchoClip, fps: float, frames: int, size: int) -> list[
     found = []
     if clip.fps < SLOW * fps:
         found.append(f"slower than the {fps:g} frames/s that it wants: frames between are blended")
-    if count_instants(clip, fps) < frames:
+    if clip.duration_s < frames / fps - 1e-6:
         found.append(f"shorter than a window of {frames / fps:.2g} s: played forwards and backwards")
     if min(height, width) < size:
         found.append(f"smaller than the {size}x{size} pixels that it wants: enlarged")

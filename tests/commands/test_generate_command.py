@@ -170,7 +170,7 @@ def test_measure_and_explain_warn_of_clips_that_cannot_meet_the_contract(echosyn
     assert done.code == 0, done.err
     assert [warning.split()[0] for warning in done.json["clips"][0]["warnings"]] == ["slower"]
     assert done.err.count("warning: ") == 1
-    assert f"{DEFAULT_GATE} was shown 1 of 1 clips slower than" in done.err
+    assert f"{DEFAULT_GATE} read 1 clip slower than" in done.err
     assert phantom_video.name in done.err
     explained = echosynth("explain", *words, "--fps", 4, "--out", tmp_path / "why", "--json")
     assert explained.json["explained"][0]["warnings"] == done.json["clips"][0]["warnings"]

@@ -79,6 +79,14 @@ def test_what_a_clip_cannot_give_is_told(clip: EchoClip, words: tuple[str, ...])
         assert word in line
 
 
+def test_an_error_that_was_never_measured_leaves_every_ef_possible() -> None:
+    model, clip = R2Plus1D(**SMALL["R2Plus1D"]).eval(), random_clip()
+    assert (model.predict([clip])[0].low, model.predict([clip])[0].high) == (0.0, 100.0)
+    model.register_to_config(error90=5.0)
+    answer = model.predict([clip])[0]
+    assert answer.high - answer.low == pytest.approx(10.0)
+
+
 def test_predictions_carry_the_warnings_and_attributes_count_once_they_were_learnt() -> None:
     torch.manual_seed(0)
     model, clip = MCSDR(**SMALL["MCSDR"]).eval(), random_clip()
