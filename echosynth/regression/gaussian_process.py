@@ -31,7 +31,7 @@ def log_likelihood(
     x: torch.Tensor, y: torch.Tensor, length: torch.Tensor, signal: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Log density of centred values y (N,) at points x (N, D)."""
-    covariance = signal**2 * matern(x, x, length) + (noise**2 + JITTER) * torch.eye(len(x), dtype=x.dtype)
+    covariance = signal**2 * matern(x, x, length) + (noise**2 + JITTER) * torch.eye(len(x)).to(x)
     root = torch.linalg.cholesky(covariance)
     white = torch.linalg.solve_triangular(root, y[:, None], upper=False)[:, 0]
     return -0.5 * white.square().sum() - root.diagonal().log().sum() - 0.5 * len(x) * math.log(2 * math.pi)
@@ -100,7 +100,7 @@ class GaussianProcess(nn.Module):
 
     def _factor(self) -> torch.Tensor:
         """Cholesky factor of the patients' covariance. It is too large to be saved, and a second's work to find."""
-        if self._root is None:
+        if self._root is None or self._root.device != self.points.device:
             _, length, signal, noise = self.law.double().unbind()
             points = self.points.double()
             covariance = signal**2 * matern(points, points, length)

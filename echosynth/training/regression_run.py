@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from pydantic import Field
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -91,30 +92,45 @@ def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: Regress
         layer.momentum = momentum
 
 
-@torch.no_grad()
-def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
-    """Fit what no gradient trains, on clips as they are augmented in training."""
-    model.eval()
-    features, truth = [], []
-    for k in range(-(-model.wants_patients // config.optim.batch_size)):
-        batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "finish", k))
-        features.append(model.features(batch["clip"].to(model.device)).cpu())
-        truth.append(batch["ef"].cpu())
-    count = model.wants_patients
-    with torch.enable_grad():
-        model.finish(torch.cat(features)[:count], torch.cat(truth)[:count])
+def copy_to_all(model: EFRegressor) -> None:
+    """Give every process the main one's weights."""
+    state = [{name: value.cpu() for name, value in model.state_dict().items()}]
+    model.load_state_dict(broadcast_object_list(state)[0])
 
 
 @torch.no_grad()
-def measure_held_out(model: EFRegressor, source: MeasuredSource) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted EF of every held-out clip, per cent, (N,) each; a whole clip as `predict` reads it."""
+def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig, processes: PartialState) -> None:
+    """Fit what no gradient trains, on clips as they are augmented in training; processes share them."""
     model.eval()
-    truth, predicted = [], []
-    for clip in map(source.clip, range(len(source))):
+    count, size = model.wants_patients, config.optim.batch_size
+    parts: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+    for k in range(processes.process_index, -(-count // size), processes.num_processes):
+        batch = task.make_batch(size, make_generator(config.seed, "finish", k))
+        parts.append((k, model.features(batch["clip"].to(model.device)).cpu(), batch["ef"]))
+    parts = sorted(gather_object(parts), key=lambda part: part[0])
+    if processes.is_main_process:
+        _, features, truth = (list(column) for column in zip(*parts, strict=True))
+        with torch.enable_grad():
+            model.finish(*(torch.cat(column)[:count].to(model.device) for column in (features, truth)))
+    copy_to_all(model)
+
+
+@torch.no_grad()
+def measure_held_out(
+    model: EFRegressor, source: MeasuredSource, processes: PartialState
+) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted EF of every held-out clip, per cent, (N,) each; a whole clip as `predict` reads it.
+
+    Processes share the clips; all of them know all answers.
+    """
+    model.eval()
+    told = []
+    for index in range(processes.process_index, len(source), processes.num_processes):
+        clip = source.clip(index)
         values = [model.read(part.to(model.device), clip.attributes).cpu() for part in model.cut(clip)]
-        truth.append(clip.ef)
-        predicted.append(float(torch.cat(values).mean()))
-    return np.array(truth, dtype=float), np.array(predicted)
+        told.append((index, clip.ef, float(torch.cat(values).mean())))
+    _, truth, predicted = np.array(sorted(gather_object(told)), dtype=float).T
+    return truth, predicted
 
 
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
@@ -142,14 +158,19 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         report=report,
     )
     processes = PartialState(cpu=not torch.cuda.is_available())
-    scored = (out / config.name / "scores.json").exists()
-    if processes.is_main_process and not scored:
-        finished = REGRESSORS[config.network].from_pretrained(final)
-        finished.to(processes.device)
+    path = out / config.name / "scores.json"
+    # Only the main process looks: the file may appear before another one has looked.
+    if broadcast_object_list([path.exists()])[0]:
+        return final
+    # Read anew: the trained one answers in the training's precision.
+    finished = REGRESSORS[config.network].from_pretrained(final).to(processes.device)
+    if processes.is_main_process:
         refresh_batch_norm(finished, training, config)
-        if finished.wants_patients:
-            finish(finished, training, config)
-        truth, predicted = measure_held_out(finished, held_out)
+    copy_to_all(finished)
+    if finished.wants_patients:
+        finish(finished, training, config, processes)
+    truth, predicted = measure_held_out(finished, held_out, processes)
+    if processes.is_main_process:
         error = float((predicted - truth).mean())
         finished.centre(error)  # training's windows in slow motion leave one
         predicted -= error
@@ -157,6 +178,6 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
         export(finished, final)
         scores = compute_ef_scores(truth, predicted, [str(k) for k in range(len(truth))])
         report(f"{config.name}: held-out MAE {scores.mae:.2f}, R2 {scores.r2:.3f}, bias {scores.bias:+.2f}")
-        write_atomic(out / config.name / "scores.json", json.dumps({"ceiling": scores.to_dict()}, indent=2) + "\n")
+        write_atomic(path, json.dumps({"ceiling": scores.to_dict()}, indent=2) + "\n")
     processes.wait_for_everyone()
     return final

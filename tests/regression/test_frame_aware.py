@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.phases import find_phases
@@ -71,7 +72,7 @@ def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> No
     clips = torch.rand(3, 1, 8, 32, 32) * 2 - 1
     before = model(clips)
     assert model.deviation(clips) is None
-    finish(model, RegressionTask(PhantomSource(root), 16, 8, 32, None), config)
+    finish(model, RegressionTask(PhantomSource(root), 16, 8, 32, None), config, PartialState(cpu=True))
     assert not torch.equal(model(clips), before)
     assert (model.deviation(clips) > 0).all()
     model.save_pretrained(tmp_path / "model")

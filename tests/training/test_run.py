@@ -240,3 +240,38 @@ def test_two_processes_train_as_one_does(tmp_path: Path, micro: int | None) -> N
         for key in one:
             torch.testing.assert_close(one[key], two[key], atol=2e-4, rtol=1e-2)
     assert (tmp_path / "two" / "pipeline" / "model_index.json").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_finish_a_regressor_as_one_does(tmp_path: Path) -> None:
+    raw = make_config(tmp_path / "sets")
+    config = {
+        "kind": "regressor",
+        "name": "tiny",
+        "data": raw["data"],
+        "validation": raw["validation"],
+        "network": "FrameAware",
+        "arguments": {"fps": 16, "frames": 8, "size": 32, "channels": 1, "width": 4, "blocks": [1] * 4}
+        | {"hidden": 8, "components": 4, "patients": 30},
+        "loss": {"curve": 1.0, "reduced": 0.3},
+        "optim": OPTIM | {"steps": 20, "batch_size": 4},
+        "pace": PACE | {"validate_every": 0, "save_every": 20},
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config, default=str))))
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    told = []
+    for start in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]):
+        command = [*start, "-m", "echosynth", "train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "run")]
+        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        scores = tmp_path / "run" / "tiny" / "scores.json"
+        told.append((json.loads(scores.read_text())["ceiling"], weights(tmp_path / "run", "tiny")))
+        scores.unlink()  # as a run that was killed after its last step leaves it
+    (one, before), (two, after) = told
+    assert one["n"] == two["n"] == 64
+    assert two["mae"] == pytest.approx(one["mae"], abs=1e-2)
+    assert bool(before["fitted"])
+    assert bool(after["fitted"])
+    for key in before:
+        torch.testing.assert_close(after[key], before[key], atol=1e-2, rtol=1e-2)
