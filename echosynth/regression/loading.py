@@ -37,6 +37,8 @@ def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
     try:
         if _kind(folder) == "encoder":
             raise CheckpointError(f"{folder} holds an encoder that reads no EF; name it as 'init' of a training config")
+        if _kind(folder) == "cascade":
+            raise CheckpointError(f"{folder} holds a cascade, which makes clips and reads no EF")
         name = json.loads((folder / "config.json").read_text())["_class_name"]
         if name not in REGRESSORS:
             raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")

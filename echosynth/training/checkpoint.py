@@ -20,6 +20,7 @@ from torch import nn
 from echosynth.errors import CheckpointError
 
 KEEP = 2
+LONGEST_REASON = 200  # characters: torch names every weight that is missing
 
 
 def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tuple[str, ...] = ()) -> None:
@@ -32,19 +33,25 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tupl
         parts: take only what has a name that begins like one of these; everything else stays fresh.
 
     Raises:
-        CheckpointError: the folder holds no weights, or weights of another shape.
+        CheckpointError: the folder holds no weights, weights of another shape, or none of one of the parts.
     """
     try:
         found = load_file(folder / "diffusion_pytorch_model.safetensors")
         own = model.state_dict()
         if parts:
+            idle = [part for part in parts if not any(k.startswith(part) for k in found)]
+            if idle:
+                raise CheckpointError(f"cannot start from {folder}: no weights there begin with {', '.join(idle)}")
             fresh = {k: v for k, v in own.items() if not k.startswith(parts)}
             found = {k: v for k, v in found.items() if k.startswith(parts)}
         else:
             fresh = {k: v for k, v in own.items() if may_lack and k.startswith(may_lack) and k not in found}
         model.load_state_dict(found | fresh)
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"cannot start from {folder}: {str(error).partition(chr(10))[0]}") from error
+        # torch's first line only says that there are errors; the first of them follows
+        reason = next((line.strip() for line in str(error).splitlines() if "in loading state_dict" not in line), "")
+        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+        raise CheckpointError(f"cannot start from {folder}: {reason}") from error
 
 
 def _sync(path: Path) -> None:

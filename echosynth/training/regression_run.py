@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from echosynth.config import StrictModel, write_atomic
+from echosynth.errors import ConfigError
 from echosynth.evaluation.clinical import conformal_margin
 from echosynth.evaluation.ef_metrics import compute_ef_scores
 from echosynth.regression.base import EFRegressor
@@ -23,7 +24,7 @@ from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_task import AugmentConfig, MeasuredSource, RegressionTask
 from echosynth.training.run import Pace, Report, export, run_training
-from echosynth.training.sources import SourceConfig, open_source
+from echosynth.training.sources import PhantomSourceConfig, SourceConfig, open_source
 
 STATISTICS_BATCHES = 64
 
@@ -61,16 +62,60 @@ class RegressorConfig(StrictModel):
     optim: OptimConfig
     pace: Pace = Pace()
 
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        if self.optim.steps < 1 or self.optim.batch_size < 1:
+            raise ValueError("optim.steps and optim.batch_size must be at least 1")
+        if self.loss.contrast is not None and self.optim.batch_size % 2:
+            raise ValueError(f"optim.batch_size {self.optim.batch_size} is odd; a contrast takes two windows of a clip")
+        for key, source in (("data", self.data), ("validation", self.validation)):
+            if getattr(source, "patients", 1) < 1:
+                raise ValueError(f"{key}.patients must be at least 1")
+        return self
+
     def build(self) -> EFRegressor:
         """A regressor with fresh weights, or with those of `init`.
 
         Raises:
+            ConfigError: `arguments` are not the network's.
             CheckpointError: `init` holds no weights, or weights of another shape.
         """
-        fresh = REGRESSORS[self.network](**self.arguments)
+        try:
+            fresh = REGRESSORS[self.network](**self.arguments)
+        except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"{self.name}: with these 'arguments' no {self.network} can be built: {reason}"
+            ) from error
         if self.init is not None:
             load_weights(fresh, self.init, parts=self.init_parts)
         return fresh
+
+
+def check_fit(config: RegressorConfig, contract: Any) -> None:
+    """Raise ConfigError unless clips of the sources can be cut to the contract.
+
+    Whole frames are left out and whole pixels averaged: a rate or size that does not divide the source's would be
+    another one than the regressor is then said to want.
+    """
+    for key, source in (("data", config.data), ("validation", config.validation)):
+        stride = source.fps / contract.fps if contract.fps > 0 else 0.0
+        if stride < 1 or not stride.is_integer():
+            raise ConfigError(f"{config.name}: arguments.fps {contract.fps:g} does not divide {key}.fps {source.fps:g}")
+        reach = int(stride) * (contract.frames - 1) + 1
+        if not 1 <= reach <= source.num_frames:
+            raise ConfigError(
+                f"{config.name}: {contract.frames} frames at {contract.fps:g} Hz take {reach} of {key}'s at "
+                f"{source.fps:g} Hz, which has {source.num_frames} (arguments.frames, {key}.num_frames)"
+            )
+        if isinstance(source, PhantomSourceConfig):
+            check_size(config, key, source.size, contract.size)
+
+
+def check_size(config: RegressorConfig, key: str, side: int, size: int) -> None:
+    """Raise ConfigError unless pictures of a source can be averaged down to the contract's size."""
+    if size < 1 or side % size:
+        raise ConfigError(f"{config.name}: arguments.size {size} does not divide {key}'s {side} pixels")
 
 
 @torch.no_grad()
@@ -134,15 +179,23 @@ def measure_held_out(
 
 
 def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
-    """Train; returns the folder of the finished model. Running it again continues where it stopped."""
-    prepare_source(config.data, report)
-    prepare_source(config.validation, report)
+    """Train; returns the folder of the finished model. Running it again continues where it stopped.
+
+    Raises:
+        ConfigError: the network cannot be built, or clips cannot be cut to what it is to be shown.
+        CheckpointError: `init` holds no weights, or weights of another shape.
+    """
     torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
     model = config.build()
+    check_fit(config, model.contract)
+    prepare_source(config.data, report)
+    prepare_source(config.validation, report)
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
-    held_out = open_source(config.validation)
+    held_out, seen = open_source(config.validation), open_source(config.data)
+    check_size(config, "validation", held_out.size, model.contract.size)  # a dataset's is known once it is read
+    check_size(config, "data", seen.size, model.contract.size)
     validation = RegressionTask(held_out, *shape, None, config.loss)
-    training = RegressionTask(open_source(config.data), *shape, config.augmentation, config.loss)
+    training = RegressionTask(seen, *shape, config.augmentation, config.loss)
     if config.init is None or config.init_parts:  # finished weights keep the scale that they were trained with
         model.meet(training.source.patients())
     final = run_training(

@@ -115,6 +115,32 @@ def test_training_configs_are_refused_in_one_line(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("arguments.wrong=3", "no R2Plus1D can be built"),
+        ("arguments.widths=[1,2]", "no R2Plus1D can be built"),
+        ("arguments.fps=5", "does not divide data.fps"),
+        ("arguments.fps=64", "does not divide data.fps"),
+        ("arguments.frames=500", "500 frames at"),
+        ("arguments.frames=0", "0 frames at"),
+        ("arguments.size=30", "arguments.size 30 does not divide data's"),
+        ("optim.batch_size=0", "at least 1"),
+        ("optim.steps=0", "at least 1"),
+        ("validation={source: phantom, patients: 0}", "validation.patients must be at least 1"),
+        ("loss={contrast: {weight: 1}}", "is odd"),
+        ("init=nowhere", "cannot start from nowhere: No such file"),
+    ],
+)
+def test_a_regressor_that_cannot_be_trained_is_refused_in_one_line(
+    change: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Refused before a phantom is rendered. An odd batch is no fault but with a contrast.
+    words = ["--set", "data={source: phantom}", "--set", "optim.batch_size=3", "--set", change]
+    assert message in refused(capsys, "train", str(SMOKE / "regressor_tiny.yaml"), *words)
+
+
+@pytest.mark.usefixtures("bundle")
 def test_training_on_acceptance_patients_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     phantoms = "data={source: phantom, patients: 2, first_seed: 8999999}"
     said = refused(capsys, "train", str(SMOKE / "regressor_tiny.yaml"), "--set", phantoms)

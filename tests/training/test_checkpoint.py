@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
+from safetensors.torch import save_file
 
 from echosynth.errors import CheckpointError
 from echosynth.training import checkpoint
-from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
+from echosynth.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from echosynth.training.optim import OptimConfig, learning_rate, make_optimizer
 
 State = tuple[torch.nn.Module, EMAModel, torch.optim.Optimizer]
@@ -126,3 +127,13 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
 def test_the_state_is_plain_json(tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path, 4, *make_state(0), "config")
     assert json.loads((folder / "state.json").read_text()) == {"step": 4, "fingerprint": "config", "ema_steps": 2}
+
+
+def test_weights_to_start_from_must_be_there_and_fit(tmp_path: Path) -> None:
+    save_file(torch.nn.Linear(3, 2).state_dict(), tmp_path / "diffusion_pytorch_model.safetensors")
+    model = torch.nn.Linear(3, 2)
+    load_weights(model, tmp_path, parts=("wei",))
+    with pytest.raises(CheckpointError, match="no weights there begin with wieght"):
+        load_weights(model, tmp_path, parts=("wei", "wieght"))
+    with pytest.raises(CheckpointError, match="size mismatch for weight"):
+        load_weights(torch.nn.Linear(4, 2), tmp_path)
