@@ -76,10 +76,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             known = row["published"] or {"parameters": None, "gflop": None}
             weights = "–" if known["parameters"] is None else f"{known['parameters'] / 1e6:.2f}"
             work = "–" if known["gflop"] is None else f"{known['gflop']:.2f}"
-            print(
-                f"{row['name']:32} {row['parameters'] / 1e6:10.2f} {weights:>10} {row['gflop']:8.2f} {work:>10} "
-                f"{row['seconds']:8.3f}"
-            )
+            ours = "–" if row["gflop"] is None else f"{row['gflop']:.2f}"
+            seconds = "–" if row["seconds"] is None else f"{row['seconds']:.3f}"
+            print(f"{row['name']:32} {row['parameters'] / 1e6:10.2f} {weights:>10} {ours:>8} {work:>10} {seconds:>8}")
         return {"regressors": rows}
     name = args.model or DEFAULT_CASCADE
     pipeline = load_cascade(name, choose_device(args.device))
