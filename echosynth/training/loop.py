@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from echosynth.seeding import make_generator
+from echosynth.seeding import derive_seed, make_generator
 from echosynth.training.optim import OptimConfig, learning_rate
 
 Batch = dict[str, torch.Tensor]
@@ -117,6 +117,8 @@ def train(
             batches = coming.result()
             if step + 1 < config.steps:
                 coming = reader.submit(fetch, step + 1)
+            # Dropout draws from the global generator, whose state no checkpoint holds.
+            torch.manual_seed(derive_seed(seed, "dropout", step, accelerator.process_index))
             lr = learning_rate(step, config)
             for group in optimizer.param_groups:
                 group["lr"] = lr

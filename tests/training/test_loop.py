@@ -52,3 +52,17 @@ def test_gradients_of_pieces_add_up_to_that_of_the_batch() -> None:
     assert step.grad_norm == pytest.approx(
         float(nn.utils.get_total_norm([p.grad for p in twin.parameters()])), rel=1e-5
     )
+
+
+def test_what_dropout_drops_depends_on_the_step_alone() -> None:
+    config = OptimConfig(steps=3, batch_size=8, lr=0.0, warmup_steps=1, mixed_precision="no")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 1))
+
+    def run(start: int) -> list[float]:
+        torch.manual_seed(start)  # a process that goes on has another past
+        optimizer, ema = torch.optim.SGD(model.parameters()), EMAModel(model.parameters())
+        steps = train(Line(), model, ema, optimizer, Accelerator(cpu=True), config, 3, start)
+        return [float(step.loss) for step in steps]
+
+    assert run(0)[1:] == run(1)
