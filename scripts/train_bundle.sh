@@ -1,17 +1,29 @@
 #!/usr/bin/env bash
 # Train, score and publish everything in checkpoints/. Killed at any point, the same command continues.
-#   scripts/train_bundle.sh "2 CPU cores"          the text goes into the model cards
+#   scripts/train_bundle.sh "one NVIDIA H200"      the text goes into the model cards
+#   scripts/train_bundle.sh "2 CPU cores"          without a GPU, fewer patients and small batches: some ten hours
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
 
+cascade=() judge=()
+if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+  cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)
+  for part in stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
+    cascade+=(--set "$part.optim.batch_size=8" --set "$part.optim.compile=false")
+  done
+  cascade+=(--set stages.base.optim.steps=16000 --set ef_guide.optim.steps=12000)
+  judge=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2
+    --set optim.batch_size=8 --set optim.compile=false --set optim.steps=30000)
+fi
+
 regressors="echo_e3net_small judge_frame_transformer r2plus1d_small coreecho_small mcsdr_small frame_aware_small"
 for name in $regressors; do
-  "$bin/echosynth" train "configs/regression/$name.yaml" --out "runs/$name"
+  "$bin/echosynth" train "configs/regression/$name.yaml" --out "runs/$name" \
+    $([ "$name" = judge_frame_transformer ] && echo "${judge[@]}")
 done
-"$bin/echosynth" train configs/diffusion/phantom_small_base.yaml --out runs/phantom_small_base
-"$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small
+"$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small "${cascade[@]}"
 
 # The evaluation loads models by name or folder; here they are still in runs/.
 "$bin/echosynth" evaluate configs/evaluation/phantom_test.yaml --out runs/evaluation \
@@ -21,7 +33,7 @@ done
 
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
 publish phantom_small runs/phantom_small/pipeline --config configs/diffusion/phantom_small.yaml \
-  --logs runs/phantom_small_base runs/phantom_small --scores runs/evaluation/evaluation.json
+  --logs runs/phantom_small --scores runs/evaluation/evaluation.json
 for name in $regressors; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"
