@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {
     "cascade": [
         "It has seen no patient, only phantoms; on real frames it is a demonstration, not a measurement.",
-        "Speckle moves with the wall but is calmer than in true clips; mitral leaflets are faint and open too"
+        "Speckle moves with the wall but is smoother than in true clips; mitral leaflets are faint and open too"
         " little; at the fastest moments atria and valves smear.",
         "Apical four-chamber views with the left ventricle on the right of the picture only.",
         "EF 10-85; rhythm and regional wall motion are not controlled.",
