@@ -7,6 +7,7 @@ as a learned vector of its own, which is also what classifier-free guidance drop
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,20 @@ SCALAR_RANGES: dict[str, tuple[float, float]] = {"ef": (0.0, 100.0), "heart_rate
 `ef` is in per cent, `heart_rate` in beats per minute; `phase` is the share of a beat that has passed at the clip's
 first frame, 0 at end-diastole.
 """
+
+
+def read_scalar(name: str, value: Any, low: float, high: float, unit: str, frame: torch.Tensor) -> torch.Tensor:
+    """One value for all frames (B, 1, S, S) or one for each, as (B,); None as NaN, "not given".
+
+    Raises:
+        ValueError: a value is outside `low` to `high`.
+    """
+    if value is None:
+        return torch.full((len(frame),), math.nan, device=frame.device)
+    given = torch.as_tensor(value, dtype=torch.float32, device=frame.device).reshape(-1).expand(len(frame))
+    if not bool(((given >= low) & (given <= high)).all()):
+        raise ValueError(f"{name} must lie within {low:g}-{high:g} {unit}, got {value}")
+    return given
 
 
 def fourier_features(u: torch.Tensor, octaves: int = NUM_OCTAVES) -> torch.Tensor:

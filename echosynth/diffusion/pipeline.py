@@ -1,11 +1,9 @@
 """EchoCascadePipeline: one frame and a target EF in, a clip out, by any chain of stages.
 
 diffusers finds components by their argument name and class, so stages are flat: `base_unet, base_scheduler, sr1_unet,
-...` (nested pipelines lose
-`.to()`). Sampling state stays float32; only the networks may run in half precision.
+...` (nested pipelines lose `.to()`). Sampling state stays float32; only the networks may run in half precision.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +16,7 @@ from diffusers.utils import BaseOutput
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
 from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, match_frames, superres_reference
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
+from echosynth.diffusion.embeddings import read_scalar
 from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
@@ -28,16 +27,6 @@ from echosynth.video.clip import from_network
 
 MAX_STAGES = 4
 Callback = Callable[["EchoCascadePipeline", int, torch.Tensor, dict[str, torch.Tensor]], None]
-
-
-def _scalar(name: str, value: Any, low: float, high: float, unit: str, frame: torch.Tensor) -> torch.Tensor:
-    """One value for all or one per frame as (B,), checked; None as NaN, which networks take for "not given"."""
-    if value is None:
-        return torch.full((len(frame),), math.nan, device=frame.device)
-    given = torch.as_tensor(value, dtype=torch.float32, device=frame.device).reshape(-1).expand(len(frame))
-    if not bool(((given >= low) & (given <= high)).all()):
-        raise ValueError(f"{name} must lie within {low:g}-{high:g} {unit}, got {value}")
-    return given
 
 
 @dataclass
@@ -213,9 +202,9 @@ class EchoCascadePipeline(DiffusionPipeline):
         device = self._execution_device
         frame = frame.to(device, torch.float32)
         config: Any = self.config
-        scalars = {"ef": calibrate_ef(_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
-        scalars["heart_rate"] = _scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
-        scalars["phase"] = _scalar("phase", phase, 0, 1, "of a beat", frame)
+        scalars = {"ef": calibrate_ef(read_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
+        scalars["heart_rate"] = read_scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
+        scalars["phase"] = read_scalar("phase", phase, 0, 1, "of a beat", frame)
         specs = self._specs(num_inference_steps, guidance_scale, steering_scale)
         clip: torch.Tensor | None = None
         with self.progress_bar(total=sum(spec.num_inference_steps for spec in specs)) as bar:

@@ -9,7 +9,7 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 
 import math
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -24,7 +24,7 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.draws import ClipDraw, draw_normal
+from echosynth.training.draws import ClipSource, draw_normal
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
@@ -125,22 +125,6 @@ class StageConfig(StrictModel):
         if self.init is not None:
             load_weights(fresh, self.init, may_lack="embed.scalars.")
         return fresh
-
-
-class ClipSource(Protocol):
-    """Where training clips come from.
-
-    Attributes:
-        fps: of the clips, Hz.
-        size: of the clips, pixels.
-    """
-
-    fps: float
-    size: int
-
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
-        """Draw clips, a conditioning frame for each, what is known of them and, where asked for, their borders."""
-        ...
 
 
 class DiffusionTask:

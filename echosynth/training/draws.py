@@ -6,6 +6,7 @@ per clip lies on the CPU.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -46,6 +47,22 @@ class ClipDraw:
     ) -> "ClipDraw":
         """Clips whose borders nobody has traced."""
         return ClipDraw(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
+
+
+class ClipSource(Protocol):
+    """Where training clips come from.
+
+    Attributes:
+        fps: of the clips, Hz.
+        size: of the clips, pixels.
+    """
+
+    fps: float
+    size: int
+
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+        """Draw clips, a conditioning frame for each, what is known of them and, where asked for, their borders."""
+        ...
 
 
 @dataclass(frozen=True)

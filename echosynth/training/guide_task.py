@@ -15,7 +15,8 @@ from torch import nn
 from echosynth.config import StrictModel
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.diffusion_task import ClipSource, DiffusionTask, StageConfig
+from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.draws import ClipSource
 from echosynth.training.jitter import ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
