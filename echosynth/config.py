@@ -72,6 +72,8 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
         data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: the top level must be `key: value` lines, got a {type(data).__name__}")
+    if overrides:
+        data = _part(data)
     overridden = [_apply_override(data, override) for override in overrides]
     try:
         return model_class.model_validate(data)
@@ -168,6 +170,13 @@ def _parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def _part(value: Any) -> Any:
+    """A copy in which nothing is shared: what two keys have by one YAML alias is overridden for one of them alone."""
+    if isinstance(value, dict):
+        return {key: _part(item) for key, item in value.items()}
+    return [_part(item) for item in value] if isinstance(value, list) else value
 
 
 def _apply_override(data: dict[str, Any], override: str) -> str:

@@ -72,6 +72,12 @@ def test_overrides_are_yaml_typed_and_reach_into_lists(tmp_path: Path) -> None:
     assert config.early == Stage(kind="spatial")
 
 
+def test_an_override_leaves_what_an_alias_shares_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "steps: 10\nstages: [&one {kind: spatial}, *one]\n")
+    config = load_config(path, Training, ["stages.1.num_inference_steps=4"])
+    assert [stage.num_inference_steps for stage in config.stages] == [16, 4]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

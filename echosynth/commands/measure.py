@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echosynth.errors import ConfigError
+from echosynth.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     coverage = parse_windows(args.windows)
     if args.beats and coverage is not None:
         raise ConfigError("--beats and --windows both say which windows are read; leave one of them out")
+    if args.csv is not None and not args.csv.parent.is_dir():
+        raise OutputError(f"--csv: there is no folder {args.csv.parent} to write {args.csv.name} into")
     names = list(dict.fromkeys(args.regressor or [DEFAULT_JUDGE]))
     device = choose_device(args.device)
     regressors = [open_regressor(name, device) for name in names]

@@ -44,6 +44,10 @@ def test_a_source_that_cannot_be_used(echosynth, noise_picture, tmp_path):
         assert not (tmp_path / "run").exists()
 
 
+def test_a_table_has_no_folder_to_go_to(echosynth, phantom_video, tmp_path):
+    assert_one_line(echosynth("measure", phantom_video, "--csv", tmp_path / "none" / "ef.csv"), "there is no folder")
+
+
 def test_a_single_picture_has_no_ef(echosynth, phantom_video, tmp_path):
     from echosynth.video.files import load_video, write_png
 
