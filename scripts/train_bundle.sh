@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train, score and publish everything in checkpoints/. Killed at any point, the same command continues.
 #   scripts/train_bundle.sh "one NVIDIA H200"      the text goes into the model cards
-#   scripts/train_bundle.sh "2 CPU cores"          without a GPU, fewer patients and small batches: some ten hours
+#   scripts/train_bundle.sh "2 CPU cores"          without a GPU, fewer patients and small batches: many hours
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}

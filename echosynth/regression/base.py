@@ -207,22 +207,15 @@ class EFRegressor(ModelMixin, ConfigMixin):
             some = [to_network(pixels[s : s + c.frames]) for s in starts[k : k + WINDOWS_AT_ONCE]]
             yield torch.stack(some)[:, None]
 
-    def windows(
-        self,
-        clip: EchoClip,
-        size: int | None = None,
-        around: Sequence[float] | None = None,
-        coverage: Coverage = None,
-    ) -> torch.Tensor:
+    def windows(self, clip: EchoClip, size: int | None = None, around: Sequence[float] | None = None) -> torch.Tensor:
         """Cut a clip to the contract: (N, 1, T, H, W) in [-1, 1]; a clip too short is played forwards and backwards.
 
         Args:
             clip: of any frame rate, length and size.
             size: pixels, for an eye that wants more detail; None for the contract's.
             around: moments, s, in the middle of the windows, as far as the clip reaches; None for the whole clip.
-            coverage: of the whole clip, see windows.py; None for windows half a length apart.
         """
-        return torch.cat(list(self.cut(clip, size, around, coverage)))
+        return torch.cat(list(self.cut(clip, size, around)))
 
     @torch.no_grad()
     def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:

@@ -35,7 +35,7 @@ from echosynth.seeding import derive_seed
 Family = Literal["wide", "echonet", "camus", "point-of-care"]
 
 SHARD = 64
-GPU_BATCH = 32  # patients that a GPU renders at once: 10 GB at the most
+GPU_BATCH = 32  # patients that a GPU renders at once
 LAYOUT = 2  # of the files; sets of another layout have other folders
 LOW_EF, HIGH_EF = 10.0, 85.0
 SCALARS = ("ef", "heart_rate", "phase")
