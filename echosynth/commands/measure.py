@@ -184,8 +184,8 @@ def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list[
     for reader, mine in _by_reader(readings).items():
         truth, measured, name = [r["true_ef"] for r in mine], [r["ef"] for r in mine], Path(reader).name
         figures = {
-            "scatter": ef_scatter(truth, measured, f"{name}: true and measured EF"),
-            "bland_altman": bland_altman(truth, measured, f"{name}: true and measured EF"),
+            "scatter": ef_scatter(truth, measured, f"{name}: true and measured EF", "true EF"),
+            "bland_altman": bland_altman(truth, measured, f"{name}: true and measured EF", "true EF"),
         }
         deviations = _told_by_all(mine, "deviation")
         if deviations:

@@ -17,13 +17,16 @@ BLUE, ORANGE, GREEN, GREY = "#1f6fb4", "#c8590a", "#3f8f4f", "#666666"
 EF_BINS = [5.0 * edge for edge in range(21)]
 
 
-def ef_scatter(target: ArrayLike, judge: ArrayLike, title: str = "Asked and measured EF") -> Figure:
+def ef_scatter(
+    target: ArrayLike, judge: ArrayLike, title: str = "Asked and measured EF", given: str = "EF asked for"
+) -> Figure:
     """Draw measured against asked EF with the identity line, the mean bias and its 1.96 SD band.
 
     Args:
-        target: (n,) EF asked for, per cent.
-        judge: (n,) EF measured by the judge, per cent.
+        target: (n,) EF asked for, or true, per cent.
+        judge: (n,) EF measured, per cent.
         title: title of the figure.
+        given: what `target` is, on the axes.
 
     Raises:
         ValueError: the vectors are empty or differ in length.
@@ -38,19 +41,22 @@ def ef_scatter(target: ArrayLike, judge: ArrayLike, title: str = "Asked and meas
     label = f"bias {bias:+.1f} ± {spread:.1f} (1.96 SD)"
     axes.plot(line, line + bias, color=BLUE, linewidth=1, linestyle="--", label=label)
     axes.scatter(t, m, s=16, color=ORANGE, alpha=0.7, linewidths=0, label=f"{len(t)} clips")
-    axes.set(xlabel="EF asked for (%)", ylabel="EF measured by the judge (%)", xlim=(low, high), ylim=(low, high))
+    axes.set(xlabel=f"{given} (%)", ylabel="EF measured (%)", xlim=(low, high), ylim=(low, high))
     axes.set_aspect("equal")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
-def bland_altman(target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman") -> Figure:
+def bland_altman(
+    target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman", given: str = "EF asked for"
+) -> Figure:
     """Draw the difference judge - target against the mean of both, with bias and limits of agreement.
 
     Args:
-        target: (n,) EF asked for, per cent.
-        judge: (n,) EF measured by the judge, per cent.
+        target: (n,) EF asked for, or true, per cent.
+        judge: (n,) EF measured, per cent.
         title: title of the figure.
+        given: what `target` is, on the axes.
 
     Raises:
         ValueError: the vectors are empty or differ in length.
@@ -66,7 +72,7 @@ def bland_altman(target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman
             f"{value:+.1f}", (1.0, value), xycoords=("axes fraction", "data"), xytext=(3, 0),
             textcoords="offset points", va="center", color=BLUE, fontsize=8, annotation_clip=False,
         )  # fmt: skip
-    axes.set(xlabel="mean of asked and measured EF (%)", ylabel="measured - asked EF (points)")
+    axes.set(xlabel=f"mean of EF measured and {given} (%)", ylabel=f"EF measured - {given} (points)")
     return figure
 
 
