@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 import torch
 
-from echosynth.augmentation.generate import Sampling, make_clip
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.commands.progress import Reporter
 from echosynth.diffusion.calibration import measure_calibration
@@ -39,7 +39,7 @@ def main() -> None:
             draw = np.random.default_rng(derive_seed(seed, "calibration"))
             own, target, asked = (float(draw.uniform(10.0, 85.0)) for _ in range(3))
             frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=args.views)
-            clip = make_clip(pipeline, frame, asked, derive_seed(seed, "calibration sample"), Sampling())
+            clip = make_clip(pipeline, Start(frame), asked, derive_seed(seed, "calibration sample"), Sampling())
             told.append(asked)
             true.append(target)
             read.append(gate.predict([clip])[0].ef)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.augmentation.generate import Sampling, make_clip
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.loading import load_cascade
@@ -60,7 +60,7 @@ def main() -> None:
     labels: list[str] = []
     for ef in EFS:
         frame, truth = render_pair(patient, own_ef, ef, 64, 32.0, PHANTOM_PHASE)
-        clip = make_clip(pipeline, frame, ef, derive_seed(0, f"sample {ef:g}"), Sampling())
+        clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"sample {ef:g}"), Sampling())
         found = judge.predict([clip])[0].ef
         rows += [clip.replace(pixels=clip.pixels[:32]), truth.replace(pixels=truth.pixels[:32])]
         labels += [f"EF {ef:g} asked\n{found:.0f} judge", f"the truth\nat EF {ef:g}"]

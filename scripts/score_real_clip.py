@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from echosynth.augmentation.generate import Sampling, make_clip
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.data.clip_files import load_clip_file
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
@@ -33,7 +33,7 @@ def main() -> None:
     for frame in range(0, real.num_frames, 5):
         for ef in EFS:
             seed = derive_seed(0, "real clip", frame, f"{ef:g}")
-            clip = make_clip(pipeline, real.pixels[frame], ef, seed, Sampling())
+            clip = make_clip(pipeline, Start(real.pixels[frame]), ef, seed, Sampling())
             asked.append(ef)
             judged.append(judge.predict([clip])[0].ef)
     slope, intercept = np.polyfit(asked, judged, 1)

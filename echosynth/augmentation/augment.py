@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import Attempt, Loaded, Sampling, StepHook, generate_samples
+from echosynth.augmentation.generate import Attempt, Loaded, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import PlannedSample, plan_balance
+from echosynth.augmentation.sampling import Sampling, Start, StepHook
 from echosynth.augmentation.writer import SyntheticWriter
 from echosynth.config import StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
@@ -125,9 +125,9 @@ def augment(
         "seed": config.seed,
     }
 
-    def frame_of(sample: PlannedSample) -> np.ndarray:
+    def start_of(sample: PlannedSample) -> Start:
         pixels = dataset.clip(sample.source_index).pixels
-        return pixels[min(sample.frame, len(pixels) - 1)]  # a table may promise more frames than the video holds
+        return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
 
     with SyntheticWriter(out / DATASET, facts) as writer:
         attempts = generate_samples(
@@ -135,7 +135,7 @@ def augment(
             gate,
             None,
             plan_augmentation(config, dataset),
-            frame_of,
+            start_of,
             config.sampling,
             manifest.entries.copy(),
             folder=f"{DATASET}/Videos",

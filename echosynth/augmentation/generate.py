@@ -10,23 +10,18 @@ decides nothing.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import numpy as np
-import torch
-
-from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.manifest import ManifestEntry, best_entries, package_versions
 from echosynth.augmentation.plan import PlannedSample
+from echosynth.augmentation.sampling import Sampling, Start, StepHook, make_clip
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import ConfigError
 from echosynth.regression.base import EFPrediction, EFRegressor
 from echosynth.seeding import derive_seed
-from echosynth.video.clip import EchoClip, to_network
-from echosynth.video.resample import resize
+from echosynth.video.clip import EchoClip
 
 ModelT = TypeVar("ModelT")
-StepHook = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,44 +37,6 @@ class Loaded(Generic[ModelT]):
     name: str
     weights: str
     model: ModelT
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How clips are made and how often.
-
-    Attributes:
-        seed: root seed.
-        max_attempts: per sample, >= 1.
-        tolerance: of the gate.
-        num_inference_steps: of the base; None for the model's own.
-        guidance_scale: of the base; None for the model's own.
-        heart_rate: beats per minute; None leaves it to the model.
-        phase: of the conditioning frame, share of a beat since end-diastole; None leaves it to the model to see.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    seed: int = 0
-    max_attempts: int = 3
-    tolerance: Tolerance = Tolerance()  # noqa: RUF009
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    heart_rate: float | None = None
-    phase: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ConfigError(f"max_attempts must be at least 1, got {self.max_attempts}")
-        if self.num_inference_steps is not None and self.num_inference_steps < 1:
-            raise ConfigError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
-        if self.guidance_scale is not None and not 0 <= self.guidance_scale < 100:
-            raise ConfigError(f"guidance_scale must be a number from 0 to 100, got {self.guidance_scale}")
-        if self.heart_rate is not None and not 30 <= self.heart_rate <= 150:
-            raise ConfigError(f"heart_rate must be 30 to 150 beats per minute, got {self.heart_rate:g}")
-        if self.phase is not None and not 0 <= self.phase <= 1:
-            raise ConfigError(f"phase must be a share of a beat, 0 to 1, got {self.phase:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,49 +58,6 @@ class Attempt:
     last: bool
 
 
-def make_clip(
-    pipeline: EchoCascadePipeline,
-    frame: np.ndarray,
-    target_ef: float,
-    seed: int,
-    sampling: Sampling,
-    on_step: StepHook | None = None,
-    source: str = "",
-) -> EchoClip:
-    """Generate one clip; the same arguments give the same pixels.
-
-    Args:
-        pipeline: the cascade.
-        frame: conditioning frame uint8 (H, W); brought to the side that the cascade reads.
-        target_ef: per cent.
-        seed: of the CPU generator.
-        sampling: steps, guidance and timing; its seed and attempts are not used here.
-        on_step: called after every solver step.
-        source: name for the clip.
-    """
-    pipe: Any = pipeline  # diffusers sets its components and methods at run time
-    unet = pipe.base_unet.config
-    side = pipe.stages[0].size * unet.frame_patch // unet.patch
-    pixels = frame if frame.shape == (side, side) else resize(frame, side)
-
-    def hook(*_: Any) -> None:
-        if on_step is not None:
-            on_step()
-
-    pipe.set_progress_bar_config(disable=True)
-    made = pipe(
-        to_network(pixels)[None, None],
-        target_ef,
-        heart_rate=sampling.heart_rate,
-        phase=sampling.phase,
-        num_inference_steps=sampling.num_inference_steps,
-        guidance_scale=sampling.guidance_scale,
-        generator=[torch.Generator().manual_seed(seed)],
-        callback_on_step_end=hook,
-    )
-    return EchoClip(np.asarray(made.clips)[0], float(made.fps), ef=target_ef, source=source)
-
-
 def is_finished(entries: Sequence[ManifestEntry], max_attempts: int) -> bool:
     """Whether a sample with these attempts needs no more."""
     return any(entry.accepted for entry in entries) or len(entries) >= max_attempts
@@ -154,8 +68,8 @@ def generate_samples(
     gate: Loaded[EFRegressor],
     judge: Loaded[EFRegressor] | None,
     plan: Sequence[PlannedSample],
-    frames: Callable[[PlannedSample], np.ndarray],
-    sampling: Sampling = Sampling(),
+    starts: Callable[[PlannedSample], Start],
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
     done: Sequence[ManifestEntry] = (),
     folder: str = "clips",
     keep_refused: bool = True,
@@ -171,7 +85,7 @@ def generate_samples(
         gate: what accepts.
         judge: what only measures; another network than the gate.
         plan: the samples.
-        frames: gives the conditioning frame of a sample, uint8 (H, W).
+        starts: gives what a sample starts from.
         sampling: seeds, attempts, tolerance.
         done: the manifest so far; finished samples are passed over, others continue at their next attempt.
         folder: of the clips, relative to the run, for the manifest.
@@ -192,12 +106,12 @@ def generate_samples(
         by_sample.setdefault(entry.sample_id, []).append(entry)
     for sample in plan:
         entries = by_sample.setdefault(sample.sample_id, [])
-        frame: np.ndarray | None = None
+        start: Start | None = None
         while not is_finished(entries, sampling.max_attempts):
             started, attempt = time.perf_counter(), len(entries)
-            frame = frames(sample) if frame is None else frame
+            start = starts(sample) if start is None else start
             seed = derive_seed(sampling.seed, sample.sample_id, attempt)
-            clip = make_clip(cascade.model, frame, sample.target_ef, seed, sampling, on_step, sample.sample_id)
+            clip = make_clip(cascade.model, start, sample.target_ef, seed, sampling, on_step, sample.sample_id)
             measured: EFPrediction = gate.model.predict([clip])[0]
             judged = judge.model.predict([clip])[0].ef if judge is not None else None
             verdict = sampling.tolerance.decide(sample.target_ef, measured.ef)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the demo's clips and page; return the object of `--json`, with the keys of `generate`."""
-    from echosynth.augmentation.generate import Sampling
+    from echosynth.augmentation.sampling import Sampling
     from echosynth.commands.evaluation_cases import render_pair
     from echosynth.commands.gallery import print_table, product_table, write_gallery
     from echosynth.commands.generate import product_json

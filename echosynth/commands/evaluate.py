@@ -20,9 +20,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import Loaded, Sampling, make_clip
+from echosynth.augmentation.generate import Loaded
 from echosynth.augmentation.manifest import append_record, package_versions, read_records
 from echosynth.augmentation.plan import check_target_ef
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.evaluation_cases import Case, DatasetTest, PhantomTest, iter_cases
 from echosynth.commands.evaluation_pairs import measure_pairs
 from echosynth.commands.evaluation_report import print_scores, write_report
@@ -177,7 +178,7 @@ def _measure(
             target = check_target_ef(case.own_ef if factual else case.target_ef)
             name = f"{case.patient}_{'factual' if factual else 'counterfactual'}"
             seed = derive_seed(config.seed, name, attempt)
-            clip = make_clip(cascade.model, case.frame, target, seed, sampling, source=name)
+            clip = make_clip(cascade.model, Start(case.frame), target, seed, sampling, source=name)
             seconds = time.perf_counter() - started
             gate_ef = gate.model.predict([clip])[0].ef
             similarity = None

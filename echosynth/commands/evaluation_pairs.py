@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from echosynth.augmentation.generate import Sampling, make_clip
 from echosynth.augmentation.plan import check_target_ef
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.evaluation_cases import PhantomTest, paired_case
 from echosynth.data.outlines import fill_polygon
 from echosynth.diffusion.pipeline import EchoCascadePipeline
@@ -33,7 +33,7 @@ def measure_pairs(
         count: how many of them.
         cascade: generates.
         segmenter: finds the cavity, if it draws borders.
-        sampling: how to generate; the timing is each patient's own.
+        sampling: how to generate; the timing is each patient's own, where the cascade listens to it.
         have: names of the patients that are done.
     """
     last = cascade.stages[-1]
@@ -42,9 +42,11 @@ def measure_pairs(
             continue
         pair = paired_case(seed, last.frames, last.fps, views=test.views)
         case = pair.case
-        told = replace(sampling, heart_rate=pair.heart_rate, phase=0.0)
+        timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
+        heard = {name: value for name, value in timing.items() if name in cascade.listens_to}
+        told = replace(sampling, conditions=heard)
         seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
-        clip = make_clip(cascade, case.frame, check_target_ef(case.target_ef), seed_of_clip, told)
+        clip = make_clip(cascade, Start(case.frame), check_target_ef(case.target_ef), seed_of_clip, told)
         scores = compare_pair(
             clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda c: find_cavity(segmenter, c)
         )

@@ -1,4 +1,7 @@
-"""`echosynth generate SOURCE --ef 30 --ef 65 --out DIR`: one frame and target EFs in, checked clips out."""
+"""`echosynth generate SOURCE --ef 30 --ef 65 --out DIR`: one frame and target EFs in, checked clips out.
+
+Without a source, `--fictional N` starts from N patients that nobody has seen.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from echosynth.errors import ConfigError
 
 if TYPE_CHECKING:
     from echosynth.commands.production import Product, Production
+    from echosynth.commands.sources import ConditioningFrame
 
 
 PHASES = {"ed": 0.0, "es": 0.4}  # end-systole at 70 beats a minute
@@ -17,8 +21,9 @@ PHASES = {"ed": 0.0, "es": 0.4}  # end-systole at 70 beats a minute
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "source", type=Path, help="picture, video, DICOM, .npy, EchoNet folder, or folder of such files"
+        "source", type=Path, nargs="?", help="picture, video, DICOM, .npy, EchoNet folder, or folder of such files"
     )
+    parser.add_argument("--fictional", type=int, metavar="N", help="instead of a source: N patients who do not exist")
     parser.add_argument(
         "--ef", type=float, action="extend", nargs="+", required=True, help="target EFs, per cent, 1-95"
     )
@@ -45,6 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ed|es|SHARE",
         help="moment of the frame: ed, es, or share of a beat since end-diastole (default: the model looks)",
     )
+    parser.add_argument(
+        "--quality", type=parse_quality, metavar="poor|medium|good|SHARE", help="share of all pictures that are worse"
+    )
+    parser.add_argument("--edv", type=float, metavar="ML", help="end-diastolic volume")
+    parser.add_argument("--esv", type=float, metavar="ML", help="end-systolic volume, for a single EF")
+    parser.add_argument("--seconds", type=float, help="length of the clips (default: the model's own)")
+    parser.add_argument("--fps", type=float, help="frame rate of the clips (default: the model's own)")
+    parser.add_argument("--size", type=int, help="side of the clips, pixels (default: the model's own)")
+    parser.add_argument(
+        "--keep", type=float, metavar="SECONDS", help="keep the source's first seconds from the frame on, continue them"
+    )
     parser.add_argument("--seed", type=int, default=0, help="root seed (default 0)")
     parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
     parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
@@ -61,46 +77,96 @@ def parse_phase(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be ed, es or a share of a beat, got {text!r}") from None
 
 
+def parse_quality(text: str) -> float:
+    """A quality by name or as a share of all pictures."""
+    from echosynth.diffusion.conditions import QUALITY_WORDS
+
+    try:
+        return QUALITY_WORDS[text] if text in QUALITY_WORDS else float(text)
+    except ValueError:
+        words = ", ".join(QUALITY_WORDS)
+        raise argparse.ArgumentTypeError(f"must be {words} or a share of all pictures, got {text!r}") from None
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Generate and return the object of `--json`."""
     from echosynth.augmentation.acceptance import Tolerance
-    from echosynth.augmentation.generate import Sampling
     from echosynth.augmentation.plan import check_target_ef
+    from echosynth.augmentation.sampling import Sampling
     from echosynth.commands.gallery import print_table, product_table, write_gallery
     from echosynth.commands.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
     from echosynth.commands.production import Production, produce
     from echosynth.commands.progress import Reporter
     from echosynth.commands.sources import read_frames
+    from echosynth.diffusion.conditions import CONDITIONS, EF_SLACK
 
+    if (args.source is None) == (args.fictional is None):
+        raise ConfigError("give either a SOURCE or --fictional N")
+    if args.fictional is not None and (args.fictional < 1 or args.keep is not None or args.frame):
+        raise ConfigError("--fictional takes a number of at least 1, and neither --keep nor --frame")
+    if args.keep is not None and not args.keep > 0:
+        raise ConfigError(f"--keep must be a number of seconds above 0, got {args.keep:g}")
     efs = list(dict.fromkeys(check_target_ef(ef) for ef in args.ef))
     if not args.tolerance >= 0:
         raise ConfigError(f"--tolerance must be a number of at least 0, got {args.tolerance:g}")
     if args.samples < 1 or (args.limit is not None and args.limit < 1):
         raise ConfigError("--samples and --limit must be at least 1")
+    told = {name: getattr(args, name) for name in CONDITIONS if name != "ef"}
     sampling = Sampling(
-        args.seed, args.max_attempts, Tolerance(args.tolerance), args.steps, args.guidance, args.heart_rate, args.phase
+        seed=args.seed,
+        max_attempts=args.max_attempts,
+        tolerance=Tolerance(args.tolerance),
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        conditions={name: value for name, value in told.items() if value is not None},
+        seconds=args.seconds,
+        fps=args.fps,
+        size=args.size,
     )
+    if {"edv", "esv"} <= sampling.conditions.keys():
+        made = 100 * (1 - args.esv / args.edv)
+        if any(abs(made - ef) > EF_SLACK for ef in efs):
+            raise ConfigError(f"--edv {args.edv:g} and --esv {args.esv:g} make an EF of {made:.1f}; ask for that one")
+    cascade = args.model or DEFAULT_CASCADE
+    if args.source is None:
+        frames = imagine_frames(args.fictional, efs[0], args.seed, cascade, args.device)
+    else:
+        frames = read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say, args.keep or 0.0)
     job = Production(
         command="generate",
-        frames=read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say),
+        frames=frames,
         efs=efs,
         samples=args.samples,
         out=args.out,
-        cascade=args.model or DEFAULT_CASCADE,
+        cascade=cascade,
         gate=args.gate or DEFAULT_GATE,
         judge=args.judge or DEFAULT_JUDGE,
         sampling=sampling,
         device=args.device,
     )
     products = produce(job)
-    intro = (
-        f"{len(products)} clips from {args.source.name}. Frame 0 of each shows the moment of the conditioning frame."
-    )
+    source = args.source.name if args.source else f"{args.fictional} fictional patients"
+    intro = f"{len(products)} clips from {source}. Frame 0 of each shows the moment of the conditioning frame."
     page = write_gallery(job, products, "Generated echocardiograms", intro)
     if not args.json:
         print_table(product_table(products))
         print(f"\nclips: {args.out / 'clips'}   page: {page}")
     return product_json(job, products)
+
+
+def imagine_frames(count: int, ef: float, seed: int, cascade: str, device: str) -> "list[ConditioningFrame]":
+    """A frame each of patients that nobody has seen; who they are depends on the seed, the EF and their number."""
+    from echosynth.augmentation.sampling import imagine_frame
+    from echosynth.commands.loaded import choose_device, open_cascade
+    from echosynth.commands.sources import ConditioningFrame
+    from echosynth.seeding import derive_seed
+
+    model = open_cascade(cascade, choose_device(device)).model
+    made = []
+    for k in range(1, count + 1):
+        pixels = imagine_frame(model, ef, derive_seed(seed, "fictional", k))
+        made.append(ConditioningFrame(f"fictional_{k}", f"fictional patient {k}", 0, pixels))
+    return made
 
 
 def product_json(job: "Production", products: "Sequence[Product]") -> dict[str, Any]:

@@ -11,15 +11,16 @@ Order on disk: clip, manifest line, previews. A kill between any two loses and d
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from echosynth.augmentation.generate import Sampling, generate_samples, is_finished
+from echosynth.augmentation.generate import generate_samples, is_finished
 from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries
 from echosynth.augmentation.plan import PlannedSample, plan_targets
+from echosynth.augmentation.sampling import Sampling
 from echosynth.commands.loaded import choose_device, identify, open_cascade, open_regressor, refuse_judge_as_gate
 from echosynth.commands.progress import Reporter
 from echosynth.commands.run_folder import claim
 from echosynth.commands.sources import ConditioningFrame, hash_frames
+from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.errors import ConfigError, OutputError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video, write_avi, write_gif, write_mp4
@@ -72,8 +73,10 @@ class Production:
             "tolerance": self.sampling.tolerance.points,
             "steps": self.sampling.num_inference_steps,
             "guidance": self.sampling.guidance_scale,
-            "heart_rate": self.sampling.heart_rate,
-            "phase": self.sampling.phase,
+            "conditions": dict(self.sampling.conditions),
+            "seconds": self.sampling.seconds,
+            "fps": self.sampling.fps,
+            "size": self.sampling.size,
             "model": list(identify(self.cascade)),
             "gate": list(identify(self.gate)),
             "judge": list(identify(self.judge)),
@@ -134,11 +137,10 @@ def load_clip(out: Path, sample: PlannedSample) -> EchoClip:
 def _make(job: Production, out: Path, manifest: Manifest, plan: Sequence[PlannedSample]) -> None:
     device = choose_device(job.device)
     cascade = open_cascade(job.cascade, device)
-    listens: Any = cascade.model.base_unet.config  # diffusers registers components at run time
-    for name, given in (("heart_rate", job.sampling.heart_rate), ("phase", job.sampling.phase)):
-        if given is not None and name not in listens.scalars:
+    for name in job.sampling.conditions:
+        if name not in cascade.model.listens_to:
             option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{job.cascade} does not listen to the {name.replace('_', ' ')}; leave {option} out")
+            raise ConfigError(f"{job.cascade} does not listen to the {CONDITIONS[name].title}; leave {option} out")
     gate, judge = open_regressor(job.gate, device), open_regressor(job.judge, device)
     specs, asked = cascade.model.stages, job.sampling.num_inference_steps
     steps = (asked or specs[0].num_inference_steps) + sum(spec.num_inference_steps for spec in specs[1:])
@@ -148,7 +150,7 @@ def _make(job: Production, out: Path, manifest: Manifest, plan: Sequence[Planned
             gate,
             judge,
             plan,
-            lambda sample: job.frames[sample.source_index].pixels,
+            lambda sample: job.frames[sample.source_index].start,
             job.sampling,
             manifest.entries.copy(),
             on_step=reporter.step,

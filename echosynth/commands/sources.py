@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from echosynth.augmentation.plan import plain_names
+from echosynth.augmentation.sampling import Start
 from echosynth.data.clip_files import ClipFiles
 from echosynth.data.dataset import read_clips
 from echosynth.data.layouts import open_dataset
@@ -32,6 +33,7 @@ class ConditioningFrame:
         frame: its index in the clip.
         pixels: uint8 (H, W).
         ef: the clip's own EF if it is known, per cent.
+        beginning: what of the clip, from this frame on, is kept; None for nothing.
     """
 
     name: str
@@ -39,6 +41,12 @@ class ConditioningFrame:
     frame: int
     pixels: np.ndarray
     ef: float | None = None
+    beginning: EchoClip | None = None
+
+    @property
+    def start(self) -> Start:
+        """What clips are made from."""
+        return Start(self.pixels, self.beginning)
 
 
 def iter_clips(path: Path, fps: float | None = None, say: Say = print) -> Iterator[tuple[str, EchoClip]]:
@@ -72,27 +80,33 @@ def require_video(name: str, clip: EchoClip) -> None:
         raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
 
 
-def read_frames(path: Path, frame: int = 0, limit: int | None = None, say: Say = print) -> list[ConditioningFrame]:
-    """Read frame number `frame` of every clip at `path`, of at most `limit` clips.
+def read_frames(
+    path: Path, frame: int = 0, limit: int | None = None, say: Say = print, keep_s: float = 0.0
+) -> list[ConditioningFrame]:
+    """Read frame number `frame` of every clip at `path`, of at most `limit` clips, and what is to be kept after it.
 
     Raises:
-        SourceError: nothing there can be used, or a clip has no such frame.
+        SourceError: nothing there can be used, or a clip has no such frame, or ends before `keep_s` seconds are over.
     """
     found: list[tuple[str, EchoClip]] = []
     # A frame needs no frame rate: with one given, a cine that names none is read too.
-    for name, clip in iter_clips(path, DEFAULT_FPS, say):
+    for name, clip in iter_clips(path, None if keep_s else DEFAULT_FPS, say):
         if not 0 <= frame < clip.num_frames:
             raise SourceError(
                 f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"
             )
-        found.append((name, clip.replace(pixels=clip.pixels[frame : frame + 1].copy(), ed_frame=None, es_frame=None)))
+        last = frame + round(keep_s * clip.fps)
+        if last >= clip.num_frames:
+            left = (clip.num_frames - 1 - frame) / clip.fps
+            raise SourceError(f"{name} goes on for {left:.2f} s after frame {frame}; keep less than that")
+        found.append((name, clip.replace(pixels=clip.pixels[frame : last + 1].copy(), ed_frame=None, es_frame=None)))
         if limit is not None and len(found) >= limit:
             break
     if not found:
         raise SourceError(f"{path} lists no clips")
     names = plain_names([Path(name).stem if Path(name).suffix else name for name, _ in found])
     return [
-        ConditioningFrame(plain, name, frame, clip.pixels[0], clip.ef)
+        ConditioningFrame(plain, name, frame, clip.pixels[0], clip.ef, clip if keep_s else None)
         for plain, (name, clip) in zip(names, found, strict=True)
     ]
 
@@ -102,5 +116,7 @@ def hash_frames(frames: list[ConditioningFrame]) -> str:
     digest = hashlib.sha256()
     for frame in frames:
         digest.update(f"{frame.name}/{frame.pixels.shape}/".encode())
-        digest.update(np.ascontiguousarray(frame.pixels).tobytes())
+        kept = frame.pixels if frame.beginning is None else frame.beginning.pixels
+        digest.update(np.ascontiguousarray(kept).tobytes())
+        digest.update(f"/{frame.beginning.fps}".encode() if frame.beginning is not None else b"")
     return digest.hexdigest()[:12]

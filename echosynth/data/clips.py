@@ -1,7 +1,7 @@
 """Training clips: a dataset decoded once into one memory-mapped file, and windows cut from it by time.
 
     FOLDER/pixels.bin    uint8, all frames of all clips one after another, (frames, S, S)
-    FOLDER/index.json    per clip: name, patient, split, EF, frame rate, first frame, number of frames
+    FOLDER/index.json    per clip: name, patient, split, EF, frame rate, first frame, number of frames, volumes
 
 A window is given in seconds and Hz, never in frame numbers: 2 s at 32 Hz is the same for a 50 Hz and an 18 Hz scanner.
 It starts on a frame of the clip, so where the rates divide each other no frame is interpolated. A clip that is too
@@ -30,7 +30,7 @@ THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class StoredClip:
-    """One clip of a store: EF in per cent (None if unknown), frame rate in Hz, and where its frames lie."""
+    """One clip of a store: EF in per cent, frame rate in Hz, where its frames lie, volumes in ml; None if unknown."""
 
     name: str
     patient: str
@@ -39,6 +39,8 @@ class StoredClip:
     fps: float
     first: int
     frames: int
+    edv: float | None = None
+    esv: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def build_store(
                     raise DatasetError(f"{entry.name} has {shape} pixels, clips before it {size}x{size}")
                 file.write(clip.pixels.tobytes())
                 known = entry.name, entry.patient, entry.split, entry.ef
-                clips.append(StoredClip(*known, clip.fps, frames, clip.num_frames))
+                clips.append(StoredClip(*known, clip.fps, frames, clip.num_frames, clip.edv, clip.esv))
                 frames += clip.num_frames
                 if progress is not None:
                     progress(len(clips))

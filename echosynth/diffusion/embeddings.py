@@ -7,32 +7,13 @@ as a learned vector of its own, which is also what classifier-free guidance drop
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
 
+from echosynth.diffusion.conditions import CONDITIONS
+
 NUM_OCTAVES = 6
-SCALAR_RANGES: dict[str, tuple[float, float]] = {"ef": (0.0, 100.0), "heart_rate": (30.0, 150.0), "phase": (0.0, 1.0)}
-"""Every scalar condition that exists, with the range that maps to [0, 1].
-
-`ef` is in per cent, `heart_rate` in beats per minute; `phase` is the share of a beat that has passed at the clip's
-first frame, 0 at end-diastole.
-"""
-
-
-def read_scalar(name: str, value: Any, low: float, high: float, unit: str, frame: torch.Tensor) -> torch.Tensor:
-    """One value for all frames (B, 1, S, S) or one for each, as (B,); None as NaN, "not given".
-
-    Raises:
-        ValueError: a value is outside `low` to `high`.
-    """
-    if value is None:
-        return torch.full((len(frame),), math.nan, device=frame.device)
-    given = torch.as_tensor(value, dtype=torch.float32, device=frame.device).reshape(-1).expand(len(frame))
-    if not bool(((given >= low) & (given <= high)).all()):
-        raise ValueError(f"{name} must lie within {low:g}-{high:g} {unit}, got {value}")
-    return given
 
 
 def fourier_features(u: torch.Tensor, octaves: int = NUM_OCTAVES) -> torch.Tensor:
@@ -67,7 +48,7 @@ class ConditionEmbedding(nn.Module):
     """Noise level, scalars, noise of the low-resolution clip and presence of the frame, mixed by a small MLP.
 
     Args:
-        scalars: names from `SCALAR_RANGES` that this network listens to.
+        scalars: names from `CONDITIONS` that this network listens to.
         dim: width of the result.
     """
 
@@ -76,7 +57,8 @@ class ConditionEmbedding(nn.Module):
         self.noise = nn.Linear(2 * NUM_OCTAVES + 1, dim)
         self.lowres = nn.Linear(2 * NUM_OCTAVES + 1, dim)
         self.frame = nn.Embedding(2, dim)
-        self.scalars = nn.ModuleDict({name: ScalarEmbedding(*SCALAR_RANGES[name], dim) for name in scalars})
+        ranges = {name: (CONDITIONS[name].low, CONDITIONS[name].high) for name in scalars}
+        self.scalars = nn.ModuleDict({name: ScalarEmbedding(*bounds, dim) for name, bounds in ranges.items()})
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(

@@ -14,18 +14,19 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
-from echosynth.diffusion.cascade import StageSpec, base_reference, check_chain, match_frames, superres_reference
-from echosynth.diffusion.ef_guide import EFGuide, EFReading
-from echosynth.diffusion.embeddings import read_scalar
-from echosynth.diffusion.guidance import GUIDED, guided_denoiser, steered_denoiser
-from echosynth.diffusion.precision import has_fast_bf16
+from echosynth.diffusion.cascade import StageSpec, check_chain
+from echosynth.diffusion.conditions import CONDITIONS, read_conditions
+from echosynth.diffusion.ef_guide import EFGuide
+from echosynth.diffusion.guidance import GUIDED
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
+from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler, StepHook, lengthen
+from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.edm.noise import Generators, draw_noise
+from echosynth.edm.noise import Generators
 from echosynth.video.clip import from_network
 
 MAX_STAGES = 4
+Numbers = float | Sequence[float] | torch.Tensor
 Callback = Callable[["EchoCascadePipeline", int, torch.Tensor, dict[str, torch.Tensor]], None]
 
 
@@ -123,6 +124,18 @@ class EchoCascadePipeline(DiffusionPipeline):
         present = [getattr(self, f"{spec.name}_unet") is not None for spec in specs]
         return specs[: present.index(False)] if False in present else specs
 
+    @property
+    def frame_side(self) -> int:
+        """Side of the conditioning frames, pixels."""
+        unet: Any = self.base_unet
+        return self.stages[0].size * unet.config.frame_patch // unet.config.patch
+
+    @property
+    def listens_to(self) -> list[str]:
+        """Names of the `CONDITIONS` that some stage makes use of."""
+        heard = [getattr(self, f"{spec.name}_unet").config.scalars for spec in self.stages]
+        return [name for name in CONDITIONS if any(name in names for names in heard)]
+
     def passes(
         self,
         num_inference_steps: int | None = None,
@@ -149,10 +162,21 @@ class EchoCascadePipeline(DiffusionPipeline):
         return counts
 
     def _specs(
-        self, num_inference_steps: int | None, guidance_scale: float | None, steering_scale: float | None
+        self,
+        num_inference_steps: int | None,
+        guidance_scale: float | None,
+        steering_scale: float | None,
+        num_frames: int | None = None,
     ) -> list[StageSpec]:
-        """The stages, with the caller's wishes for the base."""
+        """The stages, with the caller's wishes for the base and the length."""
         base, *rest = self.stages
+        if num_frames is not None:
+            factor = self.stages[-1].frames // base.frames
+            if num_frames < factor or num_frames % factor:
+                raise ValueError(f"num_frames must be a multiple of {factor}, got {num_frames}")
+            base, *rest = (lengthen(spec, base, num_frames // factor) for spec in self.stages)
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
         if num_inference_steps is not None:
             base = replace(base, num_inference_steps=num_inference_steps)
         if guidance_scale is not None:
@@ -164,33 +188,37 @@ class EchoCascadePipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        frame: torch.Tensor,
-        ef: float | Sequence[float] | torch.Tensor,
-        heart_rate: float | Sequence[float] | torch.Tensor | None = None,
-        phase: float | Sequence[float] | torch.Tensor | None = None,
+        frame: torch.Tensor | None,
+        ef: Numbers,
+        num_frames: int | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         steering_scale: float | None = None,
         generator: Generators | None = None,
+        known: KnownFrames | None = None,
         output_type: str = "np",
         return_dict: bool = True,
         callback_on_step_end: Callback | None = None,
+        **named: Numbers | None,
     ) -> EchoCascadeOutput | tuple[np.ndarray | torch.Tensor]:
         """Generate one clip per frame.
 
         Args:
             frame: conditioning frames (B, 1, S, S) in [-1, 1]; frame 0 of the clip shows the same moment of the beat.
+                None for patients that nobody has seen, as many as there are EFs.
             ef: target EF in per cent, one for all or (B,), within 1-95.
-            heart_rate: beats per minute, one for all or (B,), within 30-150; None leaves it to the model.
-            phase: share of a beat that has passed at the frame, 0 at end-diastole, one for all or (B,), within 0-1;
-                None leaves it to the model to see.
+            num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
+                own.
             num_inference_steps: solver steps of the base; None for the model's own. The other stages keep theirs.
             guidance_scale: of the base; None for the model's own, 1 for none.
             steering_scale: of the base by the EF guide; None for the model's own, 0 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
+            known: frames of the clip to keep instead of generating them: to continue a clip, or to fill gaps in it.
             output_type: "np" for uint8 (B, T, H, W), "pt" for float (B, 1, T, H, W) in [-1, 1].
             return_dict: False for a plain tuple.
             callback_on_step_end: called as (pipeline, step, sigma, {"latents": x}) after every solver step.
+            named: other `CONDITIONS` (heart_rate, phase, ...) that the model listens to, one for all or (B,) each;
+                what is None or missing is left to the model.
 
         Returns:
             Clips and their frame rate.
@@ -198,14 +226,10 @@ class EchoCascadePipeline(DiffusionPipeline):
         Raises:
             ValueError: an argument has the wrong shape or range.
         """
-        self._check(frame, output_type, num_inference_steps)
-        device = self._execution_device
-        frame = frame.to(device, torch.float32)
-        config: Any = self.config
-        scalars = {"ef": calibrate_ef(read_scalar("ef", ef, 1, 95, "per cent", frame), config.ef_calibration)}
-        scalars["heart_rate"] = read_scalar("heart_rate", heart_rate, 30, 150, "beats per minute", frame)
-        scalars["phase"] = read_scalar("phase", phase, 0, 1, "of a beat", frame)
-        specs = self._specs(num_inference_steps, guidance_scale, steering_scale)
+        specs = self._specs(num_inference_steps, guidance_scale, steering_scale, num_frames)
+        request = self._request(frame, ef, named, generator, known, specs[-1])
+        if output_type not in ("np", "pt"):
+            raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
         clip: torch.Tensor | None = None
         with self.progress_bar(total=sum(spec.num_inference_steps for spec in specs)) as bar:
             for spec in specs:
@@ -215,78 +239,52 @@ class EchoCascadePipeline(DiffusionPipeline):
                     if callback_on_step_end is not None:
                         callback_on_step_end(self, index, sigma, {"latents": x})
 
-                clip = self._run_stage(spec, clip, frame, scalars, generator, on_step)
+                clip = self._run_stage(spec, clip, request, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
         clip = clip.clamp(-1, 1)
         made = from_network(clip[:, 0]) if output_type == "np" else clip
         return EchoCascadeOutput(clips=made, fps=specs[-1].fps) if return_dict else (made,)
 
-    def _check(self, frame: torch.Tensor, output_type: str, steps: int | None) -> None:
-        unet: Any = self.base_unet
-        side = self.stages[0].size * unet.config.frame_patch // unet.config.patch
-        if frame.ndim != 4 or frame.shape[1:] != (1, side, side):
+    def _request(
+        self,
+        frame: torch.Tensor | None,
+        ef: Any,
+        named: Mapping[str, Any],
+        generator: Generators | None,
+        known: KnownFrames | None,
+        last: StageSpec,
+    ) -> Request:
+        """What a caller wants, checked and brought to the pipeline's device."""
+        device, side = self._execution_device, self.frame_side
+        if frame is not None and (frame.ndim != 4 or frame.shape[1:] != (1, side, side)):
             raise ValueError(f"frame must be (B, 1, {side}, {side}), got {tuple(frame.shape)}")
-        if output_type not in ("np", "pt"):
-            raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
-        if steps is not None and steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
+        count = torch.as_tensor(ef).numel() if frame is None else len(frame)
+        scalars = read_conditions({"ef": ef, **named}, count, device)
+        deaf = [name for name, value in named.items() if value is not None and name not in self.listens_to]
+        if deaf:
+            raise ValueError(f"this cascade does not listen to {', '.join(deaf)}, only to {', '.join(self.listens_to)}")
+        if known is not None:
+            shape = (count, 1, last.frames, last.size, last.size)
+            if known.clip.shape != shape:
+                raise ValueError(f"known frames must be {shape}, got {tuple(known.clip.shape)}")
+            known = known.to(device)
+        config: Any = self.config
+        scalars["ef"] = calibrate_ef(scalars["ef"], config.ef_calibration)
+        seen = None if frame is None else frame.to(device, torch.float32)
+        return Request(seen, scalars, generator, known)
 
     def _run_stage(
-        self,
-        spec: StageSpec,
-        previous: torch.Tensor | None,
-        frame: torch.Tensor,
-        scalars: Mapping[str, torch.Tensor],
-        generator: Generators | None,
-        on_step: Callable[[int, torch.Tensor, torch.Tensor], None],
+        self, spec: StageSpec, previous: torch.Tensor | None, request: Request, on_step: StepHook
     ) -> torch.Tensor:
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""
-        unet: Any = getattr(self, f"{spec.name}_unet")
-        scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
-        moved: torch.Tensor | None = None
-        given = {"frame": frame, "frame_given": torch.ones(len(frame), dtype=torch.bool, device=frame.device)}
-        if previous is None:
-            reference = base_reference(frame, spec.frames, spec.size)
-        else:
-            level = torch.full((len(frame),), spec.lowres_sigma, device=frame.device)
-            previous = previous + spec.lowres_sigma * draw_noise(previous, generator)
-            reference = superres_reference(previous, spec.frames, spec.size)
-            if spec.tracked:
-                assert self.tissue_tracker is not None
-                with torch.autocast(frame.device.type, torch.bfloat16, enabled=has_fast_bf16(frame.device)):
-                    moved = self.tissue_tracker(match_frames(previous, spec.frames), level, frame)
-                reference = reference + carry_detail(frame, moved, spec.size)
-            given |= {"lowres": reference, "lowres_sigma": level}
-        told = {name: value for name, value in scalars.items() if name in unet.config.scalars}
-
-        def network(x: torch.Tensor, c_noise: torch.Tensor, **conditions: Any) -> torch.Tensor:
-            # Native bf16 is two to four times faster and leaves the sampler's float32 state alone.
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=has_fast_bf16(x.device)):
-                return unet(x, c_noise, **conditions)
-
-        levels = scheduler.preconditioning
-        denoise = guided_denoiser(
-            network, levels, told, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
+        sampler = StageSampler(
+            spec,
+            next(own.frames for own in self.stages if own.name == spec.name),
+            getattr(self, f"{spec.name}_unet"),
+            getattr(self, f"{spec.name}_scheduler"),
+            self.frame_side,
+            self.ef_guide,
+            self.tissue_tracker if spec.tracked else None,
         )
-        if self.ef_guide is not None and spec.steering_scale:
-
-            def guide(x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
-                with torch.autocast(x.device.type, torch.bfloat16, enabled=has_fast_bf16(x.device)):
-                    return self.ef_guide(x, c_noise, reference)
-
-            denoise = steered_denoiser(
-                denoise,
-                guide,
-                levels,
-                reference,
-                scalars["ef"],
-                spec.steering_scale,
-                spec.steering_low,
-                spec.steering_high,
-            )
-        scheduler.set_timesteps(spec.num_inference_steps, device=frame.device)
-        start = draw_noise(reference, generator)
-        if spec.noise_share:
-            start = share_noise(start, draw_noise(reference[:, :, 0], generator), spec.noise_share, moved)
-        return reference + scheduler.sample(denoise, start * scheduler.init_noise_sigma, generator, on_step)
+        return sampler.sample(previous, request, on_step)

@@ -2,6 +2,7 @@
 
     Karras et al. 2022: ladder Eq. 5, Algorithm 2 (solver "heun", or "euler" without the correction)
     Lu et al. 2022:     DPM-Solver++(2M) (solver "dpmpp_2m")
+    Song et al. 2023:   multistep consistency sampling (solver "consistency"), for stages that were tuned to it
 
 diffusers has no stochastic EDM-Heun scheduler, and a step-by-step `step()` does not suit a two-stage solver; so this
 one runs the whole chain in `sample`. The mixins must be names of this module, or diffusers saves but cannot load it.
@@ -13,12 +14,13 @@ import torch
 from diffusers import ConfigMixin, SchedulerMixin
 from diffusers.configuration_utils import register_to_config
 
+from echosynth.edm.consistency import sample_consistency
 from echosynth.edm.heun import Denoiser, StepCallback, euler_step, heun_step, sample_heun
 from echosynth.edm.multistep import sample_dpmpp_2m
 from echosynth.edm.noise import Generators, karras_sigmas
 from echosynth.edm.preconditioning import EDMPreconditioning
 
-SOLVERS = ("dpmpp_2m", "heun", "euler")
+SOLVERS = ("dpmpp_2m", "heun", "euler", "consistency")
 
 
 class EDMScheduler(SchedulerMixin, ConfigMixin):
@@ -29,7 +31,7 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
         sigma_max: first noise level, > sigma_min.
         sigma_data: standard deviation of the stage's data, > 0.
         rho: bend of the ladder, > 0.
-        solver: "dpmpp_2m", "heun" or "euler".
+        solver: "dpmpp_2m", "heun", "euler" or "consistency".
         S_churn: total churn, >= 0; 0 is deterministic. Only "heun" and "euler" can churn.
         S_min: churn only at sigma >= S_min.
         S_max: churn only at sigma <= S_max.
@@ -60,8 +62,8 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
     ) -> None:
         if solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
-        if S_churn < 0 or (S_churn > 0 and solver == "dpmpp_2m"):
-            raise ValueError(f"S_churn must be >= 0, and 0 with solver dpmpp_2m; got {S_churn} with {solver}")
+        if S_churn < 0 or (S_churn > 0 and solver not in ("heun", "euler")):
+            raise ValueError(f"S_churn must be >= 0, and 0 but for heun and euler; got {S_churn} with {solver}")
         self.sigmas = torch.empty(0)
         self.timesteps = torch.empty(0)
         self.preconditioning = EDMPreconditioning(sigma_data)
@@ -98,7 +100,8 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
         Args:
             denoise: D(x, sigma) with x float32 (B, *) and sigma of shape (); gives (B, *) of any float type.
             x: start at level sigma_max: `init_noise_sigma` * unit noise, (B, *).
-            generator: noise of the churn, one for the batch or one for each sample; unused when S_churn is 0.
+            generator: of noise that is added on the way, by churn or between jumps; one for the batch or one for
+                each sample.
             on_step: called as `on_step(i, sigma, x)` after step i, with the level and sample reached.
 
         Returns:
@@ -117,6 +120,8 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
         config = self._settings
         if config.solver == "dpmpp_2m":
             return sample_dpmpp_2m(denoise_float, x, self.sigmas, on_step)
+        if config.solver == "consistency":
+            return sample_consistency(denoise_float, x, self.sigmas, generator, on_step)
         step = euler_step if config.solver == "euler" else heun_step
         return sample_heun(
             denoise_float,

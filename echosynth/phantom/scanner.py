@@ -4,6 +4,7 @@ Lengths in cm, angles in degrees, levels in dB, picture coordinates as shares of
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,6 +197,21 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality
         codec_noise=u("codec_noise"),
         second_trip_db=u("second_trip_db"),
     )
+
+
+def view_quality(view: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Share of all `wide` views that are worse, 0-1, from how far each harmful field stands in its range there.
+
+    Shadows are left out, which most views do not have; the mean of n uniform shares is as good as normal.
+
+    Args:
+        view: fields of `View`, all of one shape.
+    """
+    wide = VIEW_FAMILIES["wide"]
+    names = sorted(HARMFUL - {"shadow_db"})
+    shares = [((view[name] - wide[name][0]) / (wide[name][1] - wide[name][0])).clamp(0, 1) for name in names]
+    harm = torch.stack(shares).mean(0)
+    return torch.special.ndtr((0.5 - harm) * math.sqrt(12 * len(names)))
 
 
 def _pixel_centres(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:

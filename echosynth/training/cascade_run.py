@@ -24,7 +24,8 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import ConfigError
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.diffusion_task import DiffusionTask
+from echosynth.training.distillation_task import DistillationTask
 from echosynth.training.guide_task import GuideConfig, GuideTask
 from echosynth.training.loop import Task
 from echosynth.training.phantom_set import render_phantom_set
@@ -36,6 +37,7 @@ from echosynth.training.sources import (
     SourceConfig,
     open_source,
 )
+from echosynth.training.stage_config import StageConfig
 from echosynth.training.tracker_task import TrackerConfig, TrackerTask
 from echosynth.video.clip import from_network
 from echosynth.video.files import write_png
@@ -91,7 +93,7 @@ class CascadeConfig(StrictModel):
     @property
     def networks(self) -> list[str]:
         """Names of everything that is trained, in order."""
-        parts = {"tissue_tracker": self.tissue_tracker, **self.stages, "ef_guide": self.ef_guide}
+        parts = {"tissue_tracker": self.tissue_tracker, "ef_guide": self.ef_guide, **self.stages}
         return [name for name, part in parts.items() if part is not None]
 
 
@@ -137,6 +139,13 @@ def _finished_tracker(out: Path) -> TissueTracker:
     return TissueTracker.from_pretrained(folder).eval()
 
 
+def _finished_guide(out: Path) -> EFGuide:
+    folder = out / "ef_guide" / "model"
+    if not folder.is_dir():
+        raise ConfigError(f"there is no {folder}: train ef_guide before the stages that are tuned by it")
+    return EFGuide.from_pretrained(folder).eval()
+
+
 def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> Path | None:
     """Train every stage, and the guide, that is not finished; returns the pipeline's folder, or None while some miss.
 
@@ -155,8 +164,9 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     ) -> None:
         task, validation = tasks
         preview = None
-        if isinstance(validation, DiffusionTask):
-            preview = _preview(validation, validation.config, out / name / "previews")
+        shown = validation.stage if isinstance(validation, DistillationTask) else validation
+        if isinstance(shown, DiffusionTask):
+            preview = _preview(shown, shown.config, out / name / "previews")
         run_training(
             name,
             task,
@@ -187,19 +197,23 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
             tracker.network(),
             [TrackerTask(stage, before, clips, tracker.window) for clips in both],
         )
+    if config.ef_guide is not None and "ef_guide" in wanted:
+        torch.manual_seed(config.seed)
+        guide, base = config.ef_guide, config.stages["base"]
+        views = zip(both, (base.jitter, None), strict=True)
+        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
         if name in wanted:
             torch.manual_seed(config.seed)
             follow = _finished_tracker(out) if stage.tracked else None
             views = zip(both, (stage.jitter, None), strict=True)
-            train(name, stage, stage.network(), [DiffusionTask(stage, previous, c, follow, j) for c, j in views])
+            tasks: list[Task] = [DiffusionTask(stage, previous, c, follow, j) for c, j in views]
+            if stage.consistency is not None:
+                read = _finished_guide(out) if stage.consistency.ef_weight else None
+                tasks = [DistillationTask(t, stage.optim.steps, read) for t in tasks if isinstance(t, DiffusionTask)]
+            train(name, stage, stage.network(), tasks)
         previous = stage
-    if config.ef_guide is not None and "ef_guide" in wanted:
-        torch.manual_seed(config.seed)
-        guide, base = config.ef_guide, config.stages["base"]
-        views = zip(both, (base.jitter, None), strict=True)
-        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
     if not all((out / name / "model").is_dir() for name in config.networks):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -216,7 +230,7 @@ def bundle(config: CascadeConfig, out: Path) -> Path:
         {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages},
         {name: stage.scheduler() for name, stage in config.stages.items()},
         config.ef_calibration,
-        EFGuide.from_pretrained(out / "ef_guide" / "model") if config.ef_guide else None,
+        _finished_guide(out) if config.ef_guide else None,
         _finished_tracker(out) if config.tissue_tracker else None,
     )
     target = out / "pipeline"

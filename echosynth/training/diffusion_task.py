@@ -8,123 +8,20 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 """
 
 import math
-from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
 from torch import nn
 
-from echosynth.config import StrictModel
-from echosynth.diffusion.cascade import StageSpec, base_reference, match_frames, resize_frame, superres_reference
+from echosynth.diffusion.cascade import base_reference, match_frames, resize_frame, superres_reference
 from echosynth.diffusion.precision import has_fast_bf16
-from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
-from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
-from echosynth.training.checkpoint import load_weights
 from echosynth.training.draws import ClipSource, draw_normal
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
-from echosynth.training.optim import OptimConfig
+from echosynth.training.stage_config import StageConfig
 from echosynth.video.clip import to_network
-
-
-class UNetConfig(StrictModel):
-    """Shape of a stage's network; see `UNet3D`."""
-
-    patch: int
-    widths: list[int]
-    blocks: list[int]
-    space_attention: list[bool]
-    time_attention: list[bool]
-    emb_dim: int = 256
-    scalars: list[str] = Field(default_factory=lambda: ["ef"])
-    frame_patch: int
-
-
-class StageConfig(StrictModel):
-    """A stage: what it makes (see `StageSpec`), how it is sampled, and how it is trained.
-
-    Attributes:
-        sigma_data: spread of the clip's difference to its reference, in [-1, 1] units.
-        P_mean: mean of ln sigma in training.
-        P_std: its spread.
-        scalar_dropout: per scalar, the share of samples trained without it.
-        frame_dropout: share trained without the conditioning frame.
-        lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
-        window: frames seen at once in training, None for all.
-        crop: side of the square seen in training, None for all; a multiple of the network's stride.
-        image_share: share of the steps in which every frame is a sample of its own, without the others: what is learnt
-            of single pictures serves clips too (Ho et al. 2022, Video Diffusion Models, section 3.2).
-        jitter: views to train on beside those of the clips, None for no others.
-        init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
-            Scalars that those weights do not listen to start fresh.
-        unet: network.
-        optim: optimiser.
-    """
-
-    kind: Literal["base", "temporal", "spatial", "both"]
-    frames: int
-    fps: float
-    size: int
-    num_inference_steps: int
-    guidance_scale: float = 1.0
-    guidance_low: float = 0.0
-    guidance_high: float = 1e9
-    steering_scale: float = 0.0
-    steering_low: float = 0.0
-    steering_high: float = 1e9
-    lowres_sigma: float = 0.0
-    noise_share: float = 0.0
-    tracked: bool = False
-    solver: Literal["dpmpp_2m", "heun", "euler"] = "dpmpp_2m"
-    S_churn: float = 0.0
-    sigma_data: float
-    sigma_min: float = 0.002
-    sigma_max: float = 20.0
-    rho: float = 7.0
-    P_mean: float = -1.2
-    P_std: float = 1.4
-    scalar_dropout: dict[str, float] = Field(default_factory=lambda: {"ef": 0.1})
-    frame_dropout: float = 0.05
-    lowres_sigma_max: float = 0.0
-    window: int | None = None
-    crop: int | None = None
-    image_share: float = Field(0.0, ge=0, le=1)
-    jitter: ViewJitter | None = None
-    init: Path | None = None
-    unet: UNetConfig
-    optim: OptimConfig
-
-    @model_validator(mode="after")
-    def _one_kind_of_noise(self) -> "StageConfig":
-        if self.noise_share and self.S_churn:
-            raise ValueError("churn adds noise of every frame's own: leave out noise_share or S_churn")
-        return self
-
-    def spec(self, name: str) -> StageSpec:
-        """The part that the pipeline needs."""
-        shared = StageSpec.__dataclass_fields__.keys() - {"name"}
-        return StageSpec(name=name, **{key: getattr(self, key) for key in shared})
-
-    def scheduler(self) -> EDMScheduler:
-        """The stage's sampler."""
-        return EDMScheduler(
-            self.sigma_min, self.sigma_max, self.sigma_data, self.rho, solver=self.solver, S_churn=self.S_churn
-        )
-
-    def network(self) -> UNet3D:
-        """A network with fresh weights, or with those of `init`.
-
-        Raises:
-            CheckpointError: `init` holds no weights, or weights of another shape.
-        """
-        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
-        if self.init is not None:
-            load_weights(fresh, self.init, may_lack="embed.scalars.")
-        return fresh
 
 
 class DiffusionTask:
@@ -257,20 +154,18 @@ class DiffusionTask:
             batch = _take_apart(batch)
         sigma, residual = batch["sigma"], batch["residual"]
         level = sigma[:, None, None, None, None]
+        denoised = self.denoise(model, batch, sigma, residual + level * batch["noise"])
+        loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
+        return (loss * batch["shown"]).sum() / batch["shown"].sum().clamp_min(1)
+
+    def denoise(self, model: nn.Module, batch: Batch, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """D(x; sigma) under a batch's conditions, (B, 1, T, H, W) with sigma (B,)."""
         lowres = {}
         if self.previous is not None:
             lowres = {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
-        denoised = self.preconditioning.denoise(
-            model,
-            residual + level * batch["noise"],
-            sigma,
-            scalars={name: batch[name] for name in self.config.unet.scalars},
-            frame=batch["frame"],
-            frame_given=batch["frame_given"],
-            **lowres,
-        )
-        loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
-        return (loss * batch["shown"]).sum() / batch["shown"].sum().clamp_min(1)
+        scalars = {name: batch[name] for name in self.config.unet.scalars}
+        given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
+        return self.preconditioning.denoise(model, x, sigma, scalars=scalars, **given, **lowres)
 
 
 def _take_apart(batch: Batch) -> Batch:

@@ -30,7 +30,7 @@ class ClipDraw:
     Attributes:
         clips: uint8 (count, T, S, S).
         frames: a conditioning frame for each, uint8 (count, S, S), of the moment that the clip's first frame shows.
-        known: scalars of `SCALAR_RANGES` by name, (count,) each, `ef` at least; one that is missing is not known.
+        known: `CONDITIONS` by name, (count,) each, `ef` at least; one that is missing, or NaN, is not known.
         shown: bool (count, T): frames that the clip really has; the others do not count.
         landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py; NaN where not known.
     """

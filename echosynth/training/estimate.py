@@ -16,7 +16,7 @@ from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.cascade_run import CascadeConfig
-from echosynth.training.diffusion_task import StageConfig
+from echosynth.training.stage_config import StageConfig
 
 STATE_BYTES = 20  # per weight, float32: itself, its gradient, two moments of Adam, its moving average
 

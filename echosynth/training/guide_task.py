@@ -15,11 +15,12 @@ from torch import nn
 from echosynth.config import StrictModel
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.diffusion_task import DiffusionTask, StageConfig
+from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.draws import ClipSource
 from echosynth.training.jitter import ViewJitter
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
+from echosynth.training.stage_config import StageConfig
 from echosynth.video.volumes import LEAST_VOLUME, disc_volume, mirror_landmarks
 
 PLACE_WEIGHT, VOLUME_WEIGHT = 2.0, 0.5

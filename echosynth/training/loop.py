@@ -20,6 +20,7 @@ from echosynth.seeding import derive_seed, make_generator
 from echosynth.training.optim import OptimConfig, learning_rate
 
 Batch = dict[str, torch.Tensor]
+"""Tensors by name, batch first; in training "step" says of every sample how many optimiser steps came before it."""
 
 
 class Task(Protocol):
@@ -70,9 +71,11 @@ class Pieces:
         if self.micro is None:  # every process draws the whole batch and keeps its share
             share = self.size // self.ranks
             batch = task.make_batch(self.size, make_generator(seed, "batch", step))
-            return [{k: v[self.rank * share : (self.rank + 1) * share] for k, v in batch.items()}]
-        mine = range(self.rank, self.size // self.micro, self.ranks)
-        return [task.make_batch(self.micro, make_generator(seed, "batch", step, piece)) for piece in mine]
+            drawn = [{k: v[self.rank * share : (self.rank + 1) * share] for k, v in batch.items()}]
+        else:
+            mine = range(self.rank, self.size // self.micro, self.ranks)
+            drawn = [task.make_batch(self.micro, make_generator(seed, "batch", step, piece)) for piece in mine]
+        return [batch | {"step": torch.full((len(next(iter(batch.values()))),), step)} for batch in drawn]
 
 
 def train(

@@ -29,7 +29,7 @@ from echosynth.phantom.motion import Fields
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth, stack_fields
-from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.scanner import sample_view, view_quality
 from echosynth.seeding import derive_seed
 
 Family = Literal["wide", "echonet", "camus", "point-of-care"]
@@ -38,7 +38,6 @@ SHARD = 64
 GPU_BATCH = 32  # patients that a GPU renders at once
 LAYOUT = 2  # of the files; sets of another layout have other folders
 LOW_EF, HIGH_EF = 10.0, 85.0
-SCALARS = ("ef", "heart_rate", "phase")
 
 
 class PhantomSetConfig(StrictModel):
@@ -238,10 +237,20 @@ class PhantomSet:
     def __len__(self) -> int:
         return len(self.curve)
 
-    def scalar(self, name: str) -> torch.Tensor:
-        """One of `SCALARS` of every clip: EF per cent, beats per minute, share of a beat; float32 (N,), on the CPU."""
-        column = {"ef": self.facts["targets"][:, 0], "heart_rate": self.facts["patient.heart_rate"]}
-        return (column[name] if name in column else self.facts[name]).float().cpu()
+    def conditions(self) -> dict[str, torch.Tensor]:
+        """What is known of every clip, by the names of diffusion's `CONDITIONS`: float32 (N,) each, on the CPU."""
+        facts = self.facts
+        ef, edv = facts["targets"][:, 0], facts["patient.edv"]
+        view = {name.removeprefix("view."): column for name, column in facts.items() if name.startswith("view.")}
+        known = {
+            "ef": ef,
+            "heart_rate": facts["patient.heart_rate"],
+            "phase": facts["phase"],
+            "quality": view_quality(view),
+            "edv": edv,
+            "esv": edv * (1 - ef / 100),
+        }
+        return {name: column.float().cpu() for name, column in known.items()}
 
     def clip(self, index: int) -> torch.Tensor:
         """uint8 (T, S, S)."""

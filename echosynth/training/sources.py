@@ -1,5 +1,6 @@
 """Where training clips come from: a rendered phantom set, or a dataset on disk."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from echosynth.config import StrictModel
 from echosynth.data.clips import build_store, store_folder
 from echosynth.data.layouts import open_dataset
 from echosynth.data.outlines import Outline, OutlinedDataset
+from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.training.draws import ClipDraw, MeasuredDraw
-from echosynth.training.phantom_set import SCALARS, PhantomSet, PhantomSetConfig
+from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
 from echosynth.video.clip import EchoClip
 from echosynth.video.volumes import BORDERS, ROWS, order_landmarks
 
@@ -58,7 +60,7 @@ class PhantomSource:
 
     def __init__(self, config: PhantomSetConfig, device: torch.device | str = "cpu") -> None:
         self.set = PhantomSet.open(config, device)
-        self.scalars = {name: self.set.scalar(name) for name in SCALARS}
+        self.known = self.set.conditions()
         self.fps, self.size = config.fps, config.size
         self.choices = config.frames_per_clip
 
@@ -80,13 +82,13 @@ class PhantomSource:
         """See `ClipSource.draw`."""
         indices, which = self._pick(count, generator)
         clips, frames = self._show(indices, which)
-        known = {name: values[indices] for name, values in self.scalars.items()}
+        known = {name: values[indices] for name, values in self.known.items()}
         drawn = ClipDraw.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
         return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
 
     def clip(self, index: int) -> EchoClip:
         """See `MeasuredSource.clip`."""
-        return EchoClip(self.set.clip(index).cpu().numpy(), self.fps, float(self.scalars["ef"][index]))
+        return EchoClip(self.set.clip(index).cpu().numpy(), self.fps, float(self.known["ef"][index]))
 
     def patients(self) -> torch.Tensor:
         """See `MeasuredSource.patients`; phantoms have no age."""
@@ -117,7 +119,7 @@ class PhantomSource:
         indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
         clips = torch.stack([self.set.clip(i) for i in indices])
         curve = self.set.curve[indices]
-        drawn = MeasuredDraw.untraced(clips, self.scalars["ef"][indices], curve)
+        drawn = MeasuredDraw.untraced(clips, self.known["ef"][indices], curve)
         if not traced:
             return drawn
         fullest_and_emptiest = torch.stack([curve.argmax(1), curve.argmin(1)], dim=1)
@@ -152,10 +154,14 @@ class DatasetSource:
         self.dataset = dataset if isinstance(dataset, OutlinedDataset) else None
         self.numbers = {entry.name: k for k, entry in enumerate(dataset.entries)}
         self._outlines: dict[str, Sequence[Outline]] = {}
-        self.known = {entry.name: entry.attributes for entry in entries}
+        self.patient = {entry.name: entry.attributes for entry in entries}
+        quality = {entry.name: QUALITY_WORDS.get(entry.facts.get("quality", "").strip().lower()) for entry in entries}
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
+        told = [(c.ef, c.edv, c.esv, quality[c.name]) for c in self.store.clips]
+        columns = torch.tensor([[math.nan if value is None else value for value in row] for row in told]).unbind(1)
+        self.known = dict(zip(("ef", "edv", "esv", "quality"), columns, strict=True))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -163,30 +169,29 @@ class DatasetSource:
     def clip(self, index: int) -> EchoClip:
         """See `MeasuredSource.clip`."""
         row = self.rows[index]
-        stored, known = self.store.clips[row], self.known
-        return EchoClip(self.store.pixels(row).numpy(), stored.fps, stored.ef, attributes=known[stored.name])
+        stored = self.store.clips[row]
+        patient = self.patient[stored.name]
+        return EchoClip(self.store.pixels(row).numpy(), stored.fps, stored.ef, attributes=patient)
 
     def patients(self) -> torch.Tensor:
         """See `MeasuredSource.patients`."""
         return self._attributes(self.rows)
 
     def _attributes(self, picks: list[int]) -> torch.Tensor:
-        return torch.stack([order_attributes(self.known[self.store.clips[pick].name]) for pick in picks])
+        return torch.stack([order_attributes(self.patient[self.store.clips[pick].name]) for pick in picks])
 
     def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
         """Random clips, each `windows` times, and for each where its window starts."""
         rows = torch.randint(len(self.rows), (count,), generator=generator).repeat_interleave(windows)
         return [self.rows[k] for k in rows.tolist()], torch.rand(len(rows), generator=generator).tolist()
 
-    def _ef(self, picks: list[int]) -> torch.Tensor:
-        return torch.tensor([self.store.clips[k].ef for k in picks])
-
     def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         picks, starts = self._pick(count, generator)
         windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
         clips = windows.clips
-        drawn = ClipDraw.untraced(clips, clips[:, 0], {"ef": self._ef(picks)}, windows.shown)
+        known = {name: values[picks] for name, values in self.known.items()}
+        drawn = ClipDraw.untraced(clips, clips[:, 0], known, windows.shown)
         if traced:
             landmarks, moments = self._trace(picks, windows.firsts.tolist())
             for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
@@ -203,7 +208,7 @@ class DatasetSource:
         picks, starts = self._pick(count, generator, windows)
         cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
         unknown = torch.full(cut.shown.shape, torch.nan)
-        drawn = MeasuredDraw.untraced(cut.clips, self._ef(picks), unknown)
+        drawn = MeasuredDraw.untraced(cut.clips, self.known["ef"][picks], unknown)
         drawn.attributes.copy_(self._attributes(picks))
         if not traced:
             return drawn

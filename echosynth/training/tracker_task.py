@@ -16,11 +16,11 @@ from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.checkpoint import load_weights
-from echosynth.training.diffusion_task import StageConfig
 from echosynth.training.draws import draw_normal
 from echosynth.training.loop import Batch
 from echosynth.training.optim import OptimConfig
 from echosynth.training.sources import DatasetSource, PhantomSource
+from echosynth.training.stage_config import StageConfig
 from echosynth.video.clip import to_network
 
 SOFTEST = 0.1  # pixels: errors below count by their square

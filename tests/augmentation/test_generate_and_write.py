@@ -6,9 +6,10 @@ import torch
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.augment import AugmentConfig, augment
-from echosynth.augmentation.generate import Loaded, Sampling, generate_samples
+from echosynth.augmentation.generate import Loaded, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import plan_targets
+from echosynth.augmentation.sampling import Sampling, Start
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
 from echosynth.diffusion.loading import load_cascade
 from echosynth.errors import ConfigError, DatasetError
@@ -28,7 +29,7 @@ FRAME = np.random.default_rng(0).integers(0, 255, (112, 112), dtype=np.uint8)
 
 
 def make(models, plan, done=(), **sampling):
-    return list(generate_samples(*models, plan, lambda _: FRAME, Sampling(**sampling), done))
+    return list(generate_samples(*models, plan, lambda _: Start(FRAME), Sampling(**sampling), done))
 
 
 def test_a_clip_depends_on_its_name_alone(models):

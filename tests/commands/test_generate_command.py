@@ -186,7 +186,7 @@ def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video
     deaf = echosynth(*words, "--phase", "es", "--out", tmp_path / "other")
     assert deaf.code == 2
     assert "does not listen to the phase; leave --phase out" in deaf.err
-    assert "share of a beat, 0 to 1" in echosynth(*words, "--phase", 1.5).err
+    assert "phase must be 0 to 1 of a beat" in echosynth(*words, "--phase", 1.5).err
     assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
 

@@ -1,0 +1,160 @@
+"""How clips are asked of a cascade: a frame and numbers in, an `EchoClip` out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from echosynth.augmentation.acceptance import Tolerance
+from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.stage_sampler import KnownFrames
+from echosynth.errors import ConfigError
+from echosynth.video.clip import EchoClip, to_network
+from echosynth.video.resample import resample_time, resize
+
+StepHook = Callable[[], None]
+LONGEST_S = 60.0
+FPS, SIZE = (5.0, 200.0), (28, 1024)  # least and most of what is written
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How clips are made and how often.
+
+    Attributes:
+        seed: root seed.
+        max_attempts: per sample, >= 1.
+        tolerance: of the gate.
+        num_inference_steps: of the base; None for the model's own.
+        guidance_scale: of the base; None for the model's own.
+        conditions: other `CONDITIONS` than EF, by name; what is missing is left to the model.
+        seconds: length of the clips, to the nearest that the model can make; None for the model's own.
+        fps: Hz of the clips; None for the model's own.
+        size: side of the clips, pixels; None for the model's own.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    seed: int = 0
+    max_attempts: int = 3
+    tolerance: Tolerance = Tolerance()  # noqa: RUF009
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    fps: float | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ConfigError(f"max_attempts must be at least 1, got {self.max_attempts}")
+        if self.num_inference_steps is not None and self.num_inference_steps < 1:
+            raise ConfigError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
+        if self.guidance_scale is not None and not 0 <= self.guidance_scale < 100:
+            raise ConfigError(f"guidance_scale must be a number from 0 to 100, got {self.guidance_scale}")
+        for name, value in self.conditions.items():
+            kind = CONDITIONS[name]
+            if not kind.least <= value <= kind.most:
+                raise ConfigError(f"{kind.title} must be {kind.least:g} to {kind.most:g} {kind.unit}, got {value:g}")
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_S:
+            raise ConfigError(f"a clip must last up to {LONGEST_S:g} seconds, got {self.seconds:g}")
+        if self.fps is not None and not FPS[0] <= self.fps <= FPS[1]:
+            raise ConfigError(f"fps must be {FPS[0]:g} to {FPS[1]:g}, got {self.fps:g}")
+        if self.size is not None and not SIZE[0] <= self.size <= SIZE[1]:
+            raise ConfigError(f"size must be {SIZE[0]} to {SIZE[1]} pixels, got {self.size}")
+
+    def num_frames(self, pipeline: EchoCascadePipeline) -> int:
+        """Frames that a cascade makes for this."""
+        base, last = pipeline.stages[0], pipeline.stages[-1]
+        if self.seconds is None:
+            return last.frames
+        return max(1, round(self.seconds * base.fps)) * (last.frames // base.frames)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a clip starts from.
+
+    Attributes:
+        frame: conditioning frame uint8 (H, W).
+        beginning: first frames of the clip, the frame among them, that are kept as they are; None to keep none.
+    """
+
+    frame: np.ndarray
+    beginning: EchoClip | None = None
+
+
+def make_clip(
+    pipeline: EchoCascadePipeline,
+    start: Start,
+    target_ef: float,
+    seed: int,
+    sampling: Sampling,
+    on_step: StepHook | None = None,
+    source: str = "",
+) -> EchoClip:
+    """Generate one clip; the same arguments give the same pixels.
+
+    Args:
+        pipeline: the cascade.
+        start: frame and beginning; brought to the side and rate that the cascade reads.
+        target_ef: per cent.
+        seed: of the CPU generator.
+        sampling: how; its seed and attempts are not used here.
+        on_step: called after every solver step.
+        source: name for the clip.
+
+    Raises:
+        ConfigError: the beginning leaves nothing to generate.
+    """
+    pipe: Any = pipeline  # diffusers sets its components and methods at run time
+    side, frame = pipe.frame_side, start.frame
+    pixels = frame if frame.shape == (side, side) else resize(frame, side)
+    num_frames = sampling.num_frames(pipe)
+
+    def hook(*_: Any) -> None:
+        if on_step is not None:
+            on_step()
+
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe(
+        to_network(pixels)[None, None],
+        target_ef,
+        num_frames=num_frames,
+        num_inference_steps=sampling.num_inference_steps,
+        guidance_scale=sampling.guidance_scale,
+        generator=[torch.Generator().manual_seed(seed)],
+        known=None if start.beginning is None else _known_frames(pipe, start.beginning, num_frames),
+        callback_on_step_end=hook,
+        **sampling.conditions,
+    )
+    clip = EchoClip(np.asarray(made.clips)[0], float(made.fps), ef=target_ef, source=source)
+    if sampling.fps is not None:
+        clip = clip.replace(pixels=resample_time(clip.pixels, clip.fps, sampling.fps), fps=sampling.fps)
+    return clip if sampling.size is None else clip.replace(pixels=resize(clip.pixels, sampling.size))
+
+
+def imagine_frame(pipeline: EchoCascadePipeline, target_ef: float, seed: int) -> np.ndarray:
+    """A frame of a patient that nobody has seen, uint8 (H, W): the first of a clip that is made from no frame."""
+    pipe: Any = pipeline
+    pipe.set_progress_bar_config(disable=True)
+    clips = pipe(None, target_ef, generator=[torch.Generator().manual_seed(seed)]).clips
+    return np.asarray(clips)[0, 0]
+
+
+def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> KnownFrames:
+    """A clip's beginning as the cascade would have made it."""
+    last = pipeline.stages[-1]
+    pixels = resize(resample_time(beginning.pixels, beginning.fps, last.fps), last.size)
+    if len(pixels) >= num_frames:
+        raise ConfigError(
+            f"the beginning lasts {len(pixels) / last.fps:.2f} s and the clip {num_frames / last.fps:.2f} s: nothing "
+            "is left to generate; keep less, or ask for a longer clip"
+        )
+    clip = torch.zeros(1, 1, num_frames, last.size, last.size)
+    clip[0, 0, : len(pixels)] = to_network(pixels)
+    return KnownFrames(clip, torch.arange(num_frames)[None] < len(pixels))

@@ -1,0 +1,73 @@
+"""A trained stage becomes one that needs a pass or two: consistency tuning from its own weights (edm/consistency.py).
+
+    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (t - r)  +  w (EF - mu(D(x_t; t)))^2 / (2 s^2)
+
+The second part is the EF guide's: few passes leave a sampler little time to be steered, so the network learns to draw
+what the guide would read as the EF that was asked for. The guide sees clips with a little noise, as it does on a
+sampler's way, and does not learn.
+"""
+
+import torch
+from torch import nn
+
+from echosynth.diffusion.ef_guide import EFGuide
+from echosynth.edm.consistency import consistency_loss, lower_level
+from echosynth.training.diffusion_task import DiffusionTask
+from echosynth.training.loop import Batch
+
+READ_AT = 0.1  # noise level of the clips that the guide reads: it is surest there
+
+
+class DistillationTask:
+    """Consistency tuning of one stage.
+
+    Args:
+        stage: makes the batches; its config has a `consistency`.
+        steps: of the whole training, over which the gap narrows.
+        guide: reads EF off the stage's clips, see `ConsistencyConfig.ef_weight`; None without that.
+
+    Raises:
+        ValueError: the stage has no `consistency`.
+    """
+
+    def __init__(self, stage: DiffusionTask, steps: int, guide: EFGuide | None = None) -> None:
+        if stage.config.consistency is None:
+            raise ValueError("only a stage with a `consistency` can be tuned to few passes")
+        self.stage, self.steps, self.config = stage, steps, stage.config.consistency
+        self.guide = None if guide is None else guide.eval().requires_grad_(False)
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """See `Task.make_batch`."""
+        return self.stage.make_batch(size, generator)
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean over the batch; where it does not say at which step it is, the gap is the narrowest."""
+        step = batch.get("step", torch.full_like(batch["sigma"], self.steps))
+        doublings = (self.config.doublings * step / self.steps).ceil().clamp(1, self.config.doublings)
+        t, clean, noise = batch["sigma"], batch["residual"], batch["noise"]
+        r = lower_level(t, doublings, self.stage.config.sigma_data)
+        high = self.stage.denoise(model, batch, t, clean + _spread(t) * noise)
+        with torch.no_grad():
+            floor = r.clamp_min(self.stage.config.sigma_min)
+            low = self.stage.denoise(model, batch, floor, clean + _spread(r) * noise)
+            low = torch.where(_spread(r) > 0, low, clean)
+        shown = batch["shown"][:, None, :, None, None]
+        loss = consistency_loss(high * shown, low * shown, t, r).mean()
+        if self.guide is not None and self.config.ef_weight:
+            loss = loss + self.config.ef_weight * self._misread(high, batch)
+        return loss
+
+    def _misread(self, clip: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """How unlikely the guide finds the EF that was asked for, in the clips that were told one."""
+        assert self.guide is not None
+        guide, levels = self.guide.to(clip.device), self.stage.preconditioning  # type: ignore[arg-type]
+        level = torch.tensor(READ_AT, device=clip.device)
+        x = levels.c_in(level) * (clip + level * batch["noise"])
+        read = guide(x, levels.c_noise(level).expand(len(clip)), batch["reference"])
+        told = ~batch["ef"].isnan() & batch["frame_given"]
+        off = (read.ef - batch["ef"].nan_to_num()) / read.spread.detach()
+        return ((off**2 / 2) * told).sum() / told.sum().clamp_min(1)
+
+
+def _spread(level: torch.Tensor) -> torch.Tensor:
+    return level[:, None, None, None, None]

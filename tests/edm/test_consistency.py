@@ -1,0 +1,73 @@
+"""Consistency: levels that have to agree, how far they do not, and sampling by jumps; on Gaussians, where all is known."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echosynth.edm.consistency import consistency_loss, lower_level, sample_consistency
+from echosynth.edm.noise import karras_sigmas
+
+SPREAD = 0.5
+
+
+def exact(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The consistency function of N(0, SPREAD^2): trajectories of its probability flow are x(t) ~ sqrt(s^2 + t^2)."""
+    return x * SPREAD / (SPREAD**2 + sigma**2).sqrt()
+
+
+@given(st.floats(1e-3, 80.0), st.integers(0, 20), st.floats(0.01, 1.0))
+def test_the_lower_level_rises_towards_the_upper_one(t: float, doublings: int, sigma_data: float) -> None:
+    level = torch.tensor([t], dtype=torch.float64)
+    low, closer = (lower_level(level, doublings + k, sigma_data) for k in (0, 1))
+    assert 0 <= low <= closer < level
+    assert closer == 0 or (level - closer) == pytest.approx((level - low) / 2) or low == 0
+
+
+def test_at_first_the_clean_sample_is_the_answer() -> None:
+    level = torch.tensor([0.01, 1.0, 50.0])
+    assert not lower_level(level, 0, SPREAD).any()
+    # At low noise the gap is up to five times as wide.
+    gap = 1 - lower_level(level, 3, SPREAD) / level
+    assert (8 * gap).tolist() == pytest.approx([4.98, 1 + 8 / (1 + 2.71828), 1.0], abs=0.01)
+    each = lower_level(level, torch.tensor([0.0, 10.0, 3.0]), SPREAD)
+    assert each[0] == 0
+    assert 0.98 < each[1] < 1
+
+
+def test_the_loss_measures_disagreement_over_the_gap_and_teaches_the_upper_level_alone() -> None:
+    high = torch.zeros(2, 3, 4, requires_grad=True)
+    low = torch.full((2, 3, 4), 0.3, requires_grad=True)
+    t, r = torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.4])
+    loss = consistency_loss(high, low, t, r)
+    torch.testing.assert_close(loss, torch.tensor([0.6, 3.0]), atol=0.02, rtol=0)
+    loss.sum().backward()
+    assert low.grad is None
+    assert high.grad is not None
+    assert (high.grad < 0).all()
+    assert not consistency_loss(low, low, t, r).any()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_jumps_with_the_exact_function_give_the_data(steps: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 20 * torch.randn(4000, 4, generator=generator)
+    seen: list[float] = []
+    made = sample_consistency(
+        exact, x, karras_sigmas(steps, 0.3, 20.0), generator, lambda i, sigma, x: seen.append(float(sigma))
+    )
+    assert float(made.mean()) == pytest.approx(0, abs=0.02)
+    assert float(made.std()) == pytest.approx(SPREAD, rel=0.02)
+    assert len(seen) == steps
+    assert seen[-1] == 0
+
+
+def test_one_jump_follows_the_start_and_more_renew_it() -> None:
+    x = torch.randn(500, 3, generator=torch.Generator().manual_seed(1)) * 20
+    one, two = (
+        sample_consistency(exact, x, karras_sigmas(k, 0.3, 20.0), torch.Generator().manual_seed(2)) for k in (1, 2)
+    )
+    assert torch.corrcoef(torch.stack([x.flatten(), one.flatten()]))[0, 1] > 0.999
+    # What the second jump keeps of the first: the share of the data's variance at its level.
+    kept = SPREAD / (SPREAD**2 + 0.3**2) ** 0.5
+    assert float(torch.corrcoef(torch.stack([x.flatten(), two.flatten()]))[0, 1]) == pytest.approx(kept, abs=0.03)
