@@ -4,7 +4,6 @@ phantom -> training -> cascade and regressors -> generate -> gate -> dataset -> 
 """
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> None:
-    began = time.monotonic()
     made = call("simulate", "runs/smoke/phantoms", "--patients", "4", "--frames", "16", "--fps", "32", "--workers", "1")
     assert made["clips"] == 4
     assert made["splits"]["TRAIN"] >= 2
@@ -80,4 +78,3 @@ def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> Non
     scores = call("evaluate", str(SMOKE / "evaluation.yaml"), "--out", "runs/evaluation", *overrides)
     assert {"n", "counterfactual", "factual", "ceiling", "best_of_k", "similarity", "frechet"} <= scores.keys()
     assert scores["n"] == 6  # four targets, and two patients at their own EF
-    assert time.monotonic() - began < 240, "the smoke run is meant to take well under a minute on an idle machine"

@@ -68,10 +68,12 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished."""
     from echosynth.training.cascade_run import CascadeConfig, train_cascade
     from echosynth.training.regression_run import check_fit, train_regressor
+    from echosynth.training.run import check_trackers
 
     config = load_training_config(args.config, args.set)
     if not isinstance(config, CascadeConfig):
         check_fit(config, config.build().contract)  # before the folder is claimed: what is mended may use it
+    check_trackers(config.pace)
     out: Path = args.out or Path("runs") / config.name
     main = int(os.environ.get("RANK", "0")) == 0
     began = time.monotonic()

@@ -1,7 +1,7 @@
 """Consistency: a denoiser that gives the same answer at every level of one trajectory needs no trajectory.
 
     law        f(x + t n; t) = f(x + r n; r) for all r < t,  f(x; 0) = x                      Song et al. 2023
-    tuning     loss = |f(x + t n; t) - stop_gradient f(x + r n; r)|^2 smoothed, / (t - r)
+    tuning     loss = |f(x + t n; t) - stop_gradient f(x + r n; r)| / (c_out(t) (1 - r / t))
     gap        r = t max(0, 1 - n(t) / 2^a),  n(t) = 1 + 8 sigmoid(-t'),  t' = t / (2 sigma_data)
     sampling   x_0 = f(x; t_1);  then x_0 = f(x_0 + t_i n; t_i) for every lower level
 
@@ -33,15 +33,15 @@ def lower_level(t: torch.Tensor, doublings: torch.Tensor | float, sigma_data: fl
 
 
 def consistency_loss(
-    high: torch.Tensor, low: torch.Tensor, t: torch.Tensor, r: torch.Tensor, smoothing: float = 0.00054
+    high: torch.Tensor, low: torch.Tensor, scale: torch.Tensor, smoothing: float = 0.00054
 ) -> torch.Tensor:
-    """How far two answers disagree: pseudo-Huber distance over the gap, one value for each sample.
+    """How far two answers disagree: pseudo-Huber distance, one value for each sample.
 
     Args:
         high: f(x + t n; t), (B, *).
         low: f(x + r n; r), or the clean sample where r is 0; no gradient flows into it, (B, *).
-        t: (B,).
-        r: (B,), less than t.
+        scale: what to measure it in, > 0, (B,). By c_out(t) (1 - r / t) the network's own output counts alike at every
+            level and gap; the paper's t - r is the same at low noise, but leaves high noise next to nothing.
         smoothing: below this root mean square the distance is quadratic (Song & Dhariwal 2023).
 
     Returns:
@@ -50,7 +50,7 @@ def consistency_loss(
     off = (high - low.detach()).flatten(1)
     c = smoothing * off.shape[1] ** 0.5
     distance = ((off**2).sum(1) + c**2).sqrt() - c
-    return distance / off.shape[1] ** 0.5 / (t - r)
+    return distance / off.shape[1] ** 0.5 / scale
 
 
 def sample_consistency(

@@ -1,6 +1,6 @@
 """A trained stage becomes one that needs a pass or two: consistency tuning from its own weights (edm/consistency.py).
 
-    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (t - r)  +  w (EF - mu(D(x_t; t)))^2 / (2 s^2)
+    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t))  +  w (EF - mu(D(x_t; t)))^2 / (2 s^2)
 
 The second part is the EF guide's: few passes leave a sampler little time to be steered, so the network learns to draw
 what the guide would read as the EF that was asked for. The guide sees clips with a little noise, as it does on a
@@ -52,7 +52,8 @@ class DistillationTask:
             low = self.stage.denoise(model, batch, floor, clean + _spread(r) * noise)
             low = torch.where(_spread(r) > 0, low, clean)
         shown = batch["shown"][:, None, :, None, None]
-        loss = consistency_loss(high * shown, low * shown, t, r).mean()
+        scale = self.stage.preconditioning.c_out(t) * (1 - r / t)
+        loss = consistency_loss(high * shown, low * shown, scale).mean()
         if self.guide is not None and self.config.ef_weight:
             loss = loss + self.config.ef_weight * self._misread(high, batch)
         return loss

@@ -6,6 +6,7 @@ OUT/<name>/model/          the averaged weights, when the last step is done
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +26,7 @@ from diffusers.training_utils import EMAModel
 from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
 from echosynth.diffusion.precision import has_fast_bf16
-from echosynth.errors import ConfigError
+from echosynth.errors import ConfigError, MissingDependencyError
 from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.loop import Task, train
@@ -42,12 +44,21 @@ class Pace(StrictModel):
         validate_every: validation loss and preview; 0 never.
         save_every: checkpoints.
         validation_batches: fixed batches that the validation loss is the mean of.
+        trackers: other places for the lines of the log: "tensorboard" writes beside it, "wandb" sends them away.
     """
 
     log_every: int = 20
     validate_every: int = 500
     save_every: int = 500
     validation_batches: int = 8
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+
+
+def check_trackers(pace: Pace) -> None:
+    """Raise MissingDependencyError if a tracker's package is missing: Accelerate would leave it out in silence."""
+    for name in pace.trackers:
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependencyError(f"{name} is not installed; install it with: pip install 'echosynth[trackers]'")
 
 
 def _trim_log(path: Path, step: int) -> None:
@@ -132,7 +143,13 @@ def run_training(
     several = DistributedDataParallelKwargs(find_unused_parameters=True)
     # Accelerate keeps one precision per process; stages and regressors trained after one another choose their own.
     AcceleratorState._reset_state()
-    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[several])
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=device == "cpu",
+        kwargs_handlers=[several],
+        log_with=list(pace.trackers) or None,  # type: ignore[arg-type]
+        project_dir=folder,
+    )
     main = accelerator.is_main_process
     with hold(folder) if main else nullcontext():
         model.to(accelerator.device)  # type: ignore[arg-type]
@@ -153,6 +170,8 @@ def run_training(
             _trim_log(log, start)
             parameters = sum(p.numel() for p in bare.parameters())
             report(f"{name}: {parameters / 1e6:.2f} M parameters, steps {start} -> {optim.steps}, {accelerator.device}")
+        if pace.trackers:
+            accelerator.init_trackers(name)
         began, window = time.perf_counter(), []
         for step in train(task, model, ema, optimizer, accelerator, optim, seed, start):
             window.append(step)
@@ -179,6 +198,7 @@ def run_training(
             if line and main:
                 with log.open("a") as file:
                     file.write(json.dumps(line) + "\n")
+                accelerator.log({f"{name}/{key}": value for key, value in line.items()}, step=step.step)
                 left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
                 report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
             if step.step % pace.save_every == 0 and main:
@@ -188,5 +208,7 @@ def run_training(
         if main:
             ema.copy_to(bare.parameters())
             export(bare, final)
+        for tracker in accelerator.trackers:  # not `end_training`: other networks of the run still need the processes
+            tracker.finish()
         accelerator.wait_for_everyone()
         return final

@@ -190,6 +190,59 @@ def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video
     assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
 
+def test_length_rate_and_size_are_what_was_asked_for(echosynth, phantom_video, tmp_path):
+    words = ("generate", phantom_video, "--ef", 40, "--max-attempts", 1)
+    out = tmp_path / "run"
+    assert echosynth(*words, "--out", out, "--seconds", 1.25, "--fps", 50, "--size", 128).code == 0
+    made = load_video(out / "clips" / "patient_ef40_s0.avi")
+    assert made.fps == 50
+    assert made.pixels.shape == (61, 128, 128)  # 40 frames at 32 Hz last 39 / 32 s
+    for wrong in (
+        ("--seconds", 0),
+        ("--seconds", 1e9),
+        ("--fps", 1),
+        ("--size", 8),
+        ("--keep", -1),
+        ("--quality", "so"),
+    ):
+        refused = echosynth(*words, "--out", tmp_path / "no", *wrong)
+        assert refused.code == 2
+        assert refused.err.splitlines()[-1].count("must be") + refused.err.count("must last") == 1
+        assert not (tmp_path / "no").exists()
+
+
+def test_a_clip_is_continued(echosynth, phantom_video, tmp_path):
+    words = ("generate", phantom_video, "--ef", 40, "--max-attempts", 1, "--frame", 2)
+    assert echosynth(*words, "--keep", 0.25, "--seconds", 1, "--out", tmp_path / "run").code == 0
+    made, source = pixels(tmp_path / "run", "patient_ef40_s0"), load_clip_file(phantom_video).pixels
+    assert np.abs(made[:9].astype(int) - source[2:11]).max() <= 1
+    assert np.abs(made[9:14].astype(int) - source[11:]).mean() > 1
+    assert (
+        "nothing is left to generate"
+        in echosynth(*words, "--keep", 0.4, "--seconds", 0.25, "--out", tmp_path / "b").err
+    )
+    assert "goes on for 0.41 s after frame 2" in echosynth(*words, "--keep", 0.5, "--out", tmp_path / "c").err
+
+
+def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
+    words = ("generate", "--fictional", 2, "--ef", 30, 60, "--max-attempts", 1, "--out", tmp_path / "run")
+    done = echosynth(*words, "--json")
+    assert done.code == 0, done.err
+    assert [clip["source"] for clip in done.json["clips"]] == ["fictional patient 1"] * 2 + ["fictional patient 2"] * 2
+    one, two = (pixels(tmp_path / "run", f"fictional_{k}_ef30_s0") for k in (1, 2))
+    assert not np.array_equal(one, two)
+    assert echosynth(*words, "--json").json == done.json
+    for wrong in (("--keep", 1), ("--frame", 1), (phantom_video,)):
+        assert echosynth(*words, *wrong).code == 2
+    assert "either a SOURCE or --fictional" in echosynth("generate", "--ef", 30, "--out", tmp_path / "no").err
+
+
+def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth, phantom_video, tmp_path):
+    words = ("generate", phantom_video, "--ef", 30, "--out", tmp_path / "run", "--edv", 100)
+    assert "make an EF of 60.0; ask for that one" in echosynth(*words, "--esv", 40).err
+    assert "does not listen to the end-diastolic volume; leave --edv out" in echosynth(*words).err
+
+
 @pytest.mark.slow
 def test_demo_makes_its_page(echosynth, tmp_path):
     done = echosynth("demo", "--out", tmp_path / "demo", "--max-attempts", 1, "--json")

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from echosynth.checkpoints import write_sums
-from echosynth.diffusion import pipeline as pipeline_module
+from echosynth.diffusion import stage_sampler
 from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.conditions import read_conditions
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadeOutput, EchoCascadePipeline
 from echosynth.diffusion.scheduler import EDMScheduler
+from echosynth.diffusion.stage_sampler import KnownFrames
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.errors import CheckpointError
 from tests.models import make_tiny_cascade
@@ -64,7 +66,7 @@ def pipeline() -> EchoCascadePipeline:
 
 @pytest.fixture
 def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
+    monkeypatch.setattr(stage_sampler.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
 
 
 def test_output_types(pipeline: EchoCascadePipeline) -> None:
@@ -150,9 +152,68 @@ def test_an_ef_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, ef: f
         pipeline(FRAME[:2], ef)
 
 
-def test_a_network_that_does_not_listen_to_timing_makes_the_same_clip(pipeline: EchoCascadePipeline) -> None:
-    made = [pipeline(FRAME[:1], 50.0, generator=seeds(4), **kw).clips for kw in ({}, {"heart_rate": 60, "phase": 0.5})]
+def test_what_nobody_listens_to_is_refused(pipeline: EchoCascadePipeline) -> None:
+    assert pipeline.listens_to == ["ef"]
+    with pytest.raises(ValueError, match="does not listen to heart_rate, phase, only to ef"):
+        pipeline(FRAME[:1], 50.0, heart_rate=60, phase=0.5)
+    made = [pipeline(FRAME[:1], 50.0, generator=seeds(4), **kw).clips for kw in ({}, {"heart_rate": None})]
     assert np.array_equal(*made)
+
+
+def test_without_a_frame_there_are_as_many_patients_as_efs(pipeline: EchoCascadePipeline) -> None:
+    made = pipeline(None, [30.0, 60.0], generator=seeds(1, 2)).clips
+    assert made.shape == (2, 8, 56, 56)
+    assert np.array_equal(made, pipeline(None, [30.0, 60.0], generator=seeds(1, 2)).clips)
+    given = pipeline(FRAME[:2], [30.0, 60.0], generator=seeds(1, 2)).clips
+    assert np.abs(made.astype(int) - given).mean() > 5, "the frame was looked at"
+    with pytest.raises(ValueError, match="generators"):
+        pipeline(None, 50.0, generator=seeds(1, 2))
+
+
+@pytest.mark.parametrize("num_frames", [2, 8, 12, 40])
+def test_a_clip_has_the_length_that_was_asked_for(pipeline: EchoCascadePipeline, num_frames: int) -> None:
+    made = pipeline(FRAME[:1], 50.0, num_frames, generator=seeds(3)).clips
+    assert made.shape == (1, num_frames, 56, 56)
+    if num_frames == 8:
+        assert np.array_equal(made, pipeline(FRAME[:1], 50.0, generator=seeds(3)).clips)
+
+
+@pytest.mark.parametrize("num_frames", [0, 7, -2])
+def test_a_length_that_the_stages_cannot_make_is_refused(pipeline: EchoCascadePipeline, num_frames: int) -> None:
+    with pytest.raises(ValueError, match="multiple of 2"):
+        pipeline(FRAME[:1], 50.0, num_frames)
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2], [2, 3, 6], []])
+def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline, kept: list[int]) -> None:
+    clip = torch.rand(2, 1, 8, 56, 56, generator=torch.Generator().manual_seed(9)) * 2 - 1
+    where = torch.zeros(2, 8, dtype=torch.bool)
+    where[:, kept] = True
+    call = {"generator": seeds(1, 2), "output_type": "pt"}
+    made = pipeline(FRAME[:2], 50.0, known=KnownFrames(clip, where), **call).clips
+    torch.testing.assert_close(made[:, :, kept], clip[:, :, kept], atol=1e-5, rtol=0)
+    plain = pipeline(FRAME[:2], 50.0, **call | {"generator": seeds(1, 2)}).clips
+    others = [k for k in range(8) if k not in kept]
+    assert torch.equal(made, plain) == (not kept)
+    assert float((made[:, :, others] - clip[:, :, others]).abs().mean()) > 0.1
+
+
+def test_known_frames_of_another_shape_are_refused(pipeline: EchoCascadePipeline) -> None:
+    clip, where = torch.zeros(1, 1, 8, 56, 56), torch.ones(1, 8, dtype=torch.bool)
+    with pytest.raises(ValueError, match="known frames"):
+        pipeline(FRAME[:2], 50.0, known=KnownFrames(clip, where))
+    with pytest.raises(ValueError, match="known frames"):
+        KnownFrames(clip, where[:, :7])
+
+
+def test_volumes_must_be_those_of_the_ef() -> None:
+    with pytest.raises(ValueError, match=r"make an EF of 60\.0 per cent, but 62 was asked for"):
+        read_conditions({"ef": [60.0, 62.0], "edv": 100, "esv": 40}, 2, "cpu")
+    read = read_conditions({"ef": 60.4, "edv": 100, "esv": [40, 39]}, 2, "cpu")
+    assert read["esv"].tolist() == [40, 39]
+    assert read["quality"].isnan().all()
+    with pytest.raises(ValueError, match="one value or 2, got 3"):
+        read_conditions({"ef": [60.0, 61.0, 62.0]}, 2, "cpu")
 
 
 @pytest.mark.parametrize("timing", [{"heart_rate": 10}, {"heart_rate": 400.0}, {"phase": 1.5}, {"phase": float("nan")}])

@@ -1,4 +1,6 @@
-"""Windows over long clips: they cover every frame, and what does not depend on the window comes out as if in one piece."""
+"""Windows over long clips: they cover every frame; what does not depend on the window comes out as in one piece."""
+
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ def test_windows_cover_the_clip_and_share_what_they_should(frames: int, window: 
     assert starts[0] == 0
     assert starts[-1] + window == frames or frames <= window
     assert starts == sorted(set(starts))
-    for before, after in zip(starts, starts[1:], strict=False):
+    for before, after in pairwise(starts):
         assert before + window - after >= overlap
 
 

@@ -1,4 +1,4 @@
-"""Consistency: levels that have to agree, how far they do not, and sampling by jumps; on Gaussians, where all is known."""
+"""Consistency: levels that have to agree, how far they do not, sampling by jumps; on Gaussians, where all is known."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echosynth.edm.consistency import consistency_loss, lower_level, sample_consistency
-from echosynth.edm.noise import karras_sigmas
+from echosynth.edm.noise import draw_sigma, karras_sigmas
+from echosynth.edm.preconditioning import EDMPreconditioning
 
 SPREAD = 0.5
 
@@ -38,14 +39,14 @@ def test_at_first_the_clean_sample_is_the_answer() -> None:
 def test_the_loss_measures_disagreement_over_the_gap_and_teaches_the_upper_level_alone() -> None:
     high = torch.zeros(2, 3, 4, requires_grad=True)
     low = torch.full((2, 3, 4), 0.3, requires_grad=True)
-    t, r = torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.4])
-    loss = consistency_loss(high, low, t, r)
+    scale = torch.tensor([0.5, 0.1])
+    loss = consistency_loss(high, low, scale)
     torch.testing.assert_close(loss, torch.tensor([0.6, 3.0]), atol=0.02, rtol=0)
     loss.sum().backward()
     assert low.grad is None
     assert high.grad is not None
     assert (high.grad < 0).all()
-    assert not consistency_loss(low, low, t, r).any()
+    assert not consistency_loss(low, low, scale).any()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
@@ -71,3 +72,39 @@ def test_one_jump_follows_the_start_and_more_renew_it() -> None:
     # What the second jump keeps of the first: the share of the data's variance at its level.
     kept = SPREAD / (SPREAD**2 + 0.3**2) ** 0.5
     assert float(torch.corrcoef(torch.stack([x.flatten(), two.flatten()]))[0, 1]) == pytest.approx(kept, abs=0.03)
+
+
+def test_tuning_a_denoiser_of_gaussians_makes_it_the_consistency_function() -> None:
+    levels = EDMPreconditioning(SPREAD)
+    torch.manual_seed(0)
+    gain = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.SiLU(), torch.nn.Linear(64, 1))
+
+    def answer(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return levels.denoise(lambda y, c_noise: gain(c_noise[:, None]) * y, x, t)
+
+    def learn(steps: int, tuned: bool) -> None:
+        optimizer = torch.optim.Adam(gain.parameters(), lr=3e-3)
+        for step in range(steps):
+            t = draw_sigma((512,), 0.0, 1.2)
+            clean, noise = SPREAD * torch.randn(512, 16), torch.randn(512, 16)
+            high = answer(clean + t[:, None] * noise, t)
+            if tuned:
+                r = lower_level(t, 1 + 6 * step // steps, SPREAD)
+                low = torch.where(r[:, None] > 0, answer(clean + r[:, None] * noise, r.clamp_min(1e-3)), clean)
+                loss = consistency_loss(high, low, levels.c_out(t) * (1 - r / t)).mean()
+            else:
+                loss = (levels.loss_weight(t)[:, None] * (high - clean) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            for group in optimizer.param_groups:
+                group["lr"] = 3e-3 * (1 - step / steps) + 1e-5
+
+    at = torch.tensor([0.25, 0.5, 1.0, 2.0])
+    ones = torch.ones(4, 1)
+    learn(400, tuned=False)
+    mean = SPREAD**2 / (SPREAD**2 + at**2)
+    torch.testing.assert_close(answer(ones, at)[:, 0].detach(), mean, atol=0.04, rtol=0)
+    learn(1500, tuned=True)
+    torch.testing.assert_close(answer(ones, at)[:, 0].detach(), exact(ones[:, 0], at), atol=0.06, rtol=0)
+    assert float((exact(ones[:, 0], at) - mean).min()) > 0.09, "the two are told apart"
