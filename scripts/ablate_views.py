@@ -2,8 +2,9 @@
 
     python scripts/ablate_views.py --regressors wide=DIR echonet=DIR [--bases wide=DIR echonet=DIR]
 
-Regressors read true clips of validation patients (seeds 1,000,000 and up). Bases make 28x28 clips from one frame of the
-same patients, and of the real clip, at EF 20-70; the gate reads those, so its own limits are part of the score.
+Regressors read true clips of validation patients (seeds 1,000,000 and up). Bases make 28x28 clips of 16 frames at 8 Hz
+from one frame of the same patients, and of the real clip, at EF 20-70; a regressor that is shown such clips reads
+those (--reader), so its own limits are part of the score.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from echosynth.data.clip_files import load_clip_file
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.regression.base import EFRegressor
-from echosynth.regression.loading import DEFAULT_GATE, load_regressor
+from echosynth.regression.loading import load_regressor
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip, to_network
 
@@ -39,8 +40,8 @@ def render_family(family: str, patients: int) -> tuple[list[np.ndarray], list[Ec
     return frames, clips, np.array(efs)
 
 
-def follow(pipeline: EchoCascadePipeline, gate: EFRegressor, frames: Sequence[np.ndarray]) -> str:
-    """Slope and correlation of the EF that the gate reads on the EF that was asked for."""
+def follow(pipeline: EchoCascadePipeline, reader: EFRegressor, frames: Sequence[np.ndarray]) -> str:
+    """Slope and correlation of the EF that is read on the EF that was asked for."""
     asked = [ASKED[k % len(ASKED)] for k in range(len(frames))]
     read: list[float] = []
     for begin in range(0, len(frames), 8):
@@ -48,7 +49,7 @@ def follow(pipeline: EchoCascadePipeline, gate: EFRegressor, frames: Sequence[np
         generators = [torch.Generator().manual_seed(begin + k) for k in range(len(some))]
         made = pipeline(some, asked[begin : begin + 8], generator=generators, output_type="pt").clips
         assert isinstance(made, torch.Tensor)
-        read += gate(made).tolist()
+        read += reader(made).tolist()
     slope, _ = np.polyfit(asked, read, 1)
     return f"{slope:.2f} / {np.corrcoef(asked, read)[0, 1]:.2f}"
 
@@ -64,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--regressors", type=named, nargs="+", required=True, metavar="NAME=DIR")
     parser.add_argument("--bases", type=named, nargs="+", default=[], metavar="NAME=DIR")
+    parser.add_argument("--reader", default="r2plus1d_small", help="regressor that reads what bases make")
     parser.add_argument("--patients", type=int, default=96)
     args = parser.parse_args()
     from pydicom import examples
@@ -82,7 +84,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} | {network.predict([real])[0].ef:.0f} |")
     if not args.bases:
         return
-    gate = load_regressor(DEFAULT_GATE)
+    reader = load_regressor(args.reader)
     sources = {family: frames for family, (frames, _, _) in families.items()}
     sources["real clip"] = [real.pixels[k % real.num_frames] for k in range(0, 5 * 36, 5)]
     print("\n| base, learnt from | " + " | ".join(f"{source}: slope / r" for source in sources) + " |")
@@ -90,7 +92,7 @@ def main() -> None:
     for name, folder in args.bases:
         pipeline = EchoCascadePipeline.from_pretrained(folder, dtype=torch.float32)
         pipeline.set_progress_bar_config(disable=True)
-        print(f"| {name} | {' | '.join(follow(pipeline, gate, frames) for frames in sources.values())} |")
+        print(f"| {name} | {' | '.join(follow(pipeline, reader, frames) for frames in sources.values())} |")
 
 
 if __name__ == "__main__":

@@ -1,32 +1,36 @@
-"""How a cascade's last stage is best sampled: one row for every choice of passes, noise in common and lowest level.
+"""How a cascade is best sampled: a row for every choice of passes, solver, noise and guidance, for docs/diffusion.md.
 
-    python scripts/compare_sampling.py --steps 2 3 4 --noise-share 0.7 0.95 --sigma-min 0.002 0.12 [--model NAME|DIR]
+    python scripts/compare_sampling.py "" "base.num_inference_steps=6" "sr2.num_inference_steps=3 sr2.noise_share=0.7"
 
-Held-out phantom patients from end-diastole on, with their timing told, as `evaluate` pairs them; the stages before are
-sampled once a patient. Beside flicker and motion (evaluation/motion.py): grain, the spread of what a 3x3 mean leaves,
-over that of the true clip; and how far the judge reads the clips from the EF that was asked for.
+A choice is any number of STAGE.FIELD=VALUE, of `StageSpec` or `EDMScheduler`; "" is the cascade as it is. Held-out
+phantom patients from end-diastole on, with their timing told, as `evaluate` pairs them. Beside flicker and motion
+(evaluation/motion.py): grain, the spread of what a 3x3 mean leaves, over that of the true clip; and how far the gate
+reads the clips from the EF that was asked for, and on average. The judge is not asked: what scores must not tune.
 """
 
 import argparse
-import itertools
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import yaml
 
-from echosynth.commands.evaluation_cases import paired_case
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.commands.evaluation_cases import PairedCase, paired_case
+from echosynth.commands.evaluation_pairs import find_cavity
+from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.paired import compare_pair
 from echosynth.regression.base import EFRegressor
-from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
-from echosynth.seeding import make_generator
-from echosynth.video.clip import EchoClip, from_network, to_network
+from echosynth.regression.loading import DEFAULT_GATE, load_regressor
+from echosynth.seeding import derive_seed
+from echosynth.video.clip import EchoClip
 
 FIRST_PATIENT = 1_000_000
-Choice = tuple[int, float, float]
-COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "judge off")
+COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "Dice", "gate off", "bias")
 
 
 def grain(clip: EchoClip) -> float:
@@ -35,56 +39,72 @@ def grain(clip: EchoClip) -> float:
     return float((pixels - F.avg_pool2d(pixels, 3, 1, 1))[..., 1:-1, 1:-1].std())
 
 
-def measure_patient(
-    seed: int, pipeline: EchoCascadePipeline, judge: EFRegressor, choices: list[Choice]
-) -> list[list[float]]:
-    """A row of `COLUMNS` for every choice, NaN where there is nothing to measure."""
-    *before, last = pipeline.stages
-    pair = paired_case(seed, last.frames, last.fps)
+@contextmanager
+def chosen(pipeline: EchoCascadePipeline, choice: str) -> Iterator[None]:
+    """Sample by a choice inside the block."""
+    before = [spec.to_dict() for spec in pipeline.stages]
+    ladders = {spec.name: dict(getattr(pipeline, f"{spec.name}_scheduler").config) for spec in pipeline.stages}
+    stages = {spec.name: spec.to_dict() for spec in pipeline.stages}
+    for word in choice.split():
+        key, _, value = word.partition("=")
+        stage, _, field = key.partition(".")
+        if field in StageSpec.__dataclass_fields__:
+            stages[stage][field] = yaml.safe_load(value)
+        else:
+            getattr(pipeline, f"{stage}_scheduler").register_to_config(**{field: yaml.safe_load(value)})
+    pipeline.register_to_config(stages=list(stages.values()))
+    try:
+        yield
+    finally:
+        pipeline.register_to_config(stages=before)
+        for name, ladder in ladders.items():
+            kept = {key: value for key, value in ladder.items() if not key.startswith("_")}
+            getattr(pipeline, f"{name}_scheduler").register_to_config(**kept)
+
+
+def measure(pair: PairedCase, seed: int, pipeline: EchoCascadePipeline, gate: EFRegressor) -> list[float]:
+    """A row of `COLUMNS`, NaN where there is nothing to measure."""
     case = pair.case
-    frame = to_network(case.frame)[None, None]
-    told = {"ef": case.target_ef, "heart_rate": pair.heart_rate, "phase": 0.0}
-    scalars = {name: torch.tensor([value]) for name, value in told.items()}
-
-    def run(spec: object, clip: torch.Tensor | None) -> torch.Tensor:
-        generator = make_generator(seed, getattr(spec, "name", ""))
-        return pipeline._run_stage(spec, clip, frame, scalars, generator, lambda *_: None)  # type: ignore[arg-type]
-
-    earlier: torch.Tensor | None = None
-    for spec in before:
-        earlier = run(spec, earlier)
-    scheduler, rows = getattr(pipeline, f"{last.name}_scheduler"), []
-    for steps, share, lowest in choices:
-        scheduler.register_to_config(sigma_min=lowest)
-        made = run(replace(last, num_inference_steps=steps, noise_share=share), earlier)
-        clip = EchoClip(from_network(made[0, 0].clamp(-1, 1)), last.fps)
-        scores = compare_pair(clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda _: None)
-        off = judge.predict([clip])[0].ef - case.target_ef
-        row = (scores.flicker, grain(clip) / grain(case.truth), scores.ssim, scores.frame_ssim, scores.motion, abs(off))
-        rows.append([np.nan if value is None else float(value) for value in row])
-    return rows
+    timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
+    told = {name: value for name, value in timing.items() if name in pipeline.listens_to}
+    sampling, name = Sampling(conditions=told), derive_seed(seed, "choice")
+    clip = make_clip(pipeline, Start(case.frame), case.target_ef, name, sampling)
+    scores = compare_pair(
+        clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda made: find_cavity(gate, made)
+    )
+    off = gate.predict([clip])[0].ef - case.target_ef
+    seen = (
+        scores.flicker,
+        grain(clip) / grain(case.truth),
+        scores.ssim,
+        scores.frame_ssim,
+        scores.motion,
+        scores.es_dice,
+    )
+    return [np.nan if value is None else float(value) for value in (*seen, abs(off), off)]
 
 
 def main() -> None:
     """Sample, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("choices", nargs="+", help='STAGE.FIELD=VALUE, several in quotes; "" for the cascade as it is')
     parser.add_argument("--model", default=DEFAULT_CASCADE)
-    parser.add_argument("--judge", default=DEFAULT_JUDGE)
-    parser.add_argument("--patients", type=int, default=12)
-    parser.add_argument("--steps", type=int, nargs="+", required=True)
-    parser.add_argument("--noise-share", type=float, nargs="+", required=True)
-    parser.add_argument("--sigma-min", type=float, nargs="+", required=True)
+    parser.add_argument("--gate", default=DEFAULT_GATE)
+    parser.add_argument("--patients", type=int, default=24)
     args = parser.parse_args()
-    pipeline, judge = load_cascade(args.model), load_regressor(args.judge)
-    choices = list(itertools.product(args.steps, args.noise_share, args.sigma_min))
+    pipeline, gate = load_cascade(args.model), load_regressor(args.gate)
     seeds = range(FIRST_PATIENT, FIRST_PATIENT + args.patients)
-    with torch.no_grad():
-        rows = np.array([measure_patient(seed, pipeline, judge, choices) for seed in seeds])
-    print("| passes | noise in common | lowest sigma | " + " | ".join(COLUMNS) + " |")
-    print("|---" * (3 + len(COLUMNS)) + "|")
-    for (steps, share, lowest), means in zip(choices, np.nanmean(rows, axis=0), strict=True):
-        print(f"| {steps} | {share:g} | {lowest:g} | " + " | ".join(f"{value:.3f}" for value in means) + " |")
+    pairs = [paired_case(seed, pipeline.stages[-1].frames, pipeline.stages[-1].fps) for seed in seeds]
+    print("| choice | passes | " + " | ".join(COLUMNS) + " |")
+    print("|---" * (2 + len(COLUMNS)) + "|")
+    for choice in args.choices:
+        with chosen(pipeline, choice):
+            passes = sum(pipeline.passes().values())
+            rows = np.array([measure(pair, seed, pipeline, gate) for pair, seed in zip(pairs, seeds, strict=True)])
+        numbers = " | ".join(f"{value:.2f}" for value in np.nanmean(rows, axis=0))
+        print(f"| {choice or 'as it is'} | {passes} | {numbers} |", flush=True)
 
 
 if __name__ == "__main__":
+    torch.set_grad_enabled(False)
     main()

@@ -15,7 +15,7 @@ from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.training.cascade_run import CascadeConfig
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
 OTHERS: dict[str, type[BaseModel]] = {"augmentation": AugmentConfig, "evaluation": EvaluateConfig}
 
 

@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tflops", type=float, default=100.0, metavar="X", help="of --estimate: what one GPU achieves (default 100)"
     )
     parser.add_argument("--model", metavar="NAME|DIR", help="cascade (default: the bundled one)")
+    parser.add_argument(
+        "--reference", type=Path, metavar="CONFIG", help="also time a cascade of this config, a pass of each stage"
+    )
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="timed runs (default 3)")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="clips made at once (default 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and print a table."""
     from echosynth.commands.bench_data import measure_data
     from echosynth.commands.bench_estimate import estimate
+    from echosynth.commands.bench_reference import time_reference
     from echosynth.commands.bench_regressors import measure_regressors
     from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
     from echosynth.diffusion.loading import load_cascade
@@ -92,6 +96,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     print(f"{args.batch / result['total']['seconds']:.1f} clips/s, {args.batch} at once")
     print(f"on {result['device']}; published for comparison, {known['name']}:")
     print(f"{known['tflop']:.0f} TFLOP, {known['passes']} passes, {known['seconds']:.0f} s on an {known['device']}")
+    if args.reference is not None:
+        result["measured_reference"] = timed = time_reference(args.reference, pipeline.device.type)
+        timed["times_slower"] = timed["seconds"] / (result["total"]["seconds"] / args.batch)
+        print(
+            f"{timed['name']} here, float32: {timed['tflop']:.0f} TFLOP, {timed['passes']} passes, "
+            f"{timed['seconds']:.0f} s a clip by one pass of each stage: {timed['times_slower']:.0f} times as long"
+        )
     return result
 
 

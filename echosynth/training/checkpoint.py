@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from echosynth.errors import CheckpointError
+from echosynth.training.sharding import gather, spread_like
 
 KEEP = 2
 LONGEST_REASON = 200  # characters: torch names every weight that is missing
@@ -63,9 +65,17 @@ def _sync(path: Path) -> None:
 
 
 def save_checkpoint(
-    folder: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer, fingerprint: str
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+    write: bool = True,
 ) -> Path:
     """Write the state after `step` steps; keep the newest two checkpoints.
+
+    Where weights are spread over processes, every process must call it.
 
     Args:
         folder: holds all checkpoints of the run.
@@ -74,16 +84,21 @@ def save_checkpoint(
         ema: its moving average.
         optimizer: its optimiser.
         fingerprint: hash of the config; `load_checkpoint` refuses another one.
+        write: whether this process is the one that writes.
     """
     target = folder / f"step-{step:08d}"
+    weights, moments = gather(dict(model.state_dict())), gather(optimizer.state_dict())
+    shadows = gather(list(ema.shadow_params))
+    if not write:
+        return target
     part = folder / f".{target.name}.tmp"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     names = [name for name, _ in model.named_parameters()]
-    averaged = dict(zip(names, (p.contiguous() for p in ema.shadow_params), strict=True))
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / "model.safetensors")
+    averaged = dict(zip(names, (p.contiguous() for p in shadows), strict=True))
+    save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
     save_file(averaged, part / "ema.safetensors")
-    torch.save(optimizer.state_dict(), part / "optimizer.pt")
+    torch.save(moments, part / "optimizer.pt")
     state = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
     (part / "state.json").write_text(json.dumps(state))
     for path in part.iterdir():
@@ -104,24 +119,35 @@ def load_checkpoint(
     Raises:
         CheckpointError: it was made with another config, or cannot be read.
     """
-    found = sorted(folder.glob("step-*")) if folder.is_dir() else []
-    if not found:
+    folders = sorted(folder.glob("step-*")) if folder.is_dir() else []
+    if not folders:
         return 0
-    newest = found[-1]
+    newest = folders[-1]
     try:
         state = json.loads((newest / "state.json").read_text())
         if state["fingerprint"] != fingerprint:
             raise CheckpointError(
                 f"{newest} was trained with another config; choose another --out, or remove it to start again"
             )
-        model.load_state_dict(load_file(newest / "model.safetensors"))
+        found = load_file(newest / "model.safetensors")
+        own = model.state_dict()
+        model.load_state_dict({k: spread_like(v, own[k]) if k in own else v for k, v in found.items()})
         averaged = load_file(newest / "ema.safetensors")
-        optimizer.load_state_dict(torch.load(newest / "optimizer.pt", weights_only=True))
+        optimizer.load_state_dict(_spread_moments(torch.load(newest / "optimizer.pt", weights_only=True), optimizer))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error
-    device = next(model.parameters()).device
     for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
-        shadow.copy_(averaged[name].to(device))
+        shadow.copy_(spread_like(averaged[name], shadow))
     ema.optimization_step = state["ema_steps"]
     return int(state["step"])
+
+
+def _spread_moments(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser's state with its moments in the parts of their weights; counters of steps are not spread."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    kept = {
+        index: {k: spread_like(v, weights[index]) if v.shape == weights[index].shape else v for k, v in one.items()}
+        for index, one in state["state"].items()
+    }
+    return state | {"state": kept}

@@ -5,6 +5,7 @@ backward pass of one sample as it is trained (window, crop). Work and what the b
 counted; hours follow from a rate that the caller says, and memory leaves out what the allocator wastes.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,23 +91,23 @@ def _build(config: CascadeConfig) -> EchoCascadePipeline:
         )
 
 
-def _evaluate(network: UNet3D, stage: StageConfig, frames: int, size: int) -> torch.Tensor:
-    """One evaluation of one clip, on the meta device."""
+def evaluate_stage(network: UNet3D, stage: StageConfig, frames: int, size: int, device: str = "meta") -> torch.Tensor:
+    """One evaluation of one empty clip."""
     frame_side = size * stage.unet.frame_patch // stage.unet.patch
-    with torch.device("meta"):
+    with torch.device(device):
         x, one = torch.zeros(1, 1, frames, size, size), torch.zeros(1)
         lowres = {} if stage.kind == "base" else {"lowres": x, "lowres_sigma": one}
         scalars = dict.fromkeys(stage.unet.scalars, one)
         frame = torch.zeros(1, 1, frame_side, frame_side)
     # The fused kernels are not counted on every device; plain matrix products, of as much work, are.
-    with sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH) if device == "meta" else nullcontext():
         return network(x, one, scalars, frame, one.bool(), **lowres)
 
 
 def _generate_one(network: UNet3D, stage: StageConfig) -> int:
     """Operations of one evaluation of a whole clip."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        _evaluate(network, stage, stage.frames, stage.size)
+        evaluate_stage(network, stage, stage.frames, stage.size)
     return counter.get_total_flops()
 
 
@@ -119,7 +120,7 @@ def _train_one(network: UNet3D, stage: StageConfig) -> tuple[int, int]:
         kept, _ = _count_kept(network, stage, frames, size)
         kept += largest  # blocks are computed again one at a time
     with FlopCounterMode(display=False) as counter:
-        _evaluate(network, stage, frames, size).sum().backward()
+        evaluate_stage(network, stage, frames, size).sum().backward()
     network.zero_grad()
     return counter.get_total_flops(), kept
 
@@ -143,7 +144,7 @@ def _count_kept(network: UNet3D, stage: StageConfig, frames: int, size: int) -> 
     blocks = [module for module in network.modules() if isinstance(module, SpaceTimeBlock)]
     handles = [b.register_forward_pre_hook(enter) for b in blocks] + [b.register_forward_hook(leave) for b in blocks]
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        _evaluate(network, stage, frames, size)
+        evaluate_stage(network, stage, frames, size)
     for handle in handles:
         handle.remove()
     for weight in network.parameters():

@@ -18,6 +18,7 @@ from torch import nn
 
 from echosynth.seeding import derive_seed, make_generator
 from echosynth.training.optim import OptimConfig, learning_rate
+from echosynth.training.sharding import gather
 
 Batch = dict[str, torch.Tensor]
 """Tensors by name, batch first; in training "step" says of every sample how many optimiser steps came before it."""
@@ -132,7 +133,7 @@ def train(
                     loss = task.compute_loss(model, batch) / len(batches)
                     accelerator.backward(loss)
                 total += loss.detach()
-            norm = accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
+            norm = gather(accelerator.clip_grad_norm_(model.parameters(), config.grad_clip))
             optimizer.step()
             optimizer.zero_grad()
             ema.step(accelerator.unwrap_model(model).parameters())

@@ -5,21 +5,22 @@ OUT/<name>/checkpoints/    complete or absent, see checkpoint.py
 OUT/<name>/model/          the averaged weights, when the last step is done
 """
 
+import copy
 import hashlib
 import importlib.util
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 
@@ -31,6 +32,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.loop import Task, train
 from echosynth.training.optim import OptimConfig, make_optimizer
+from echosynth.training.sharding import gather
 from echosynth.video.lock import hold
 
 Report = Callable[[str], None]
@@ -73,6 +75,16 @@ def _trim_log(path: Path, step: int) -> None:
         except (ValueError, KeyError):
             continue
     path.write_text("".join(f"{line}\n" for line in kept))
+
+
+@contextmanager
+def averaged(model: ModelMixin, ema: EMAModel) -> Iterator[None]:
+    """Lend a network its averaged weights inside the block."""
+    kept = [weight.detach().clone() for weight in model.parameters()]
+    ema.copy_to(model.parameters())
+    yield
+    for weight, own in zip(model.parameters(), kept, strict=True):
+        weight.data.copy_(own)
 
 
 @torch.no_grad()
@@ -159,12 +171,14 @@ def run_training(
             model.enable_gradient_checkpointing()
         if optim.compile:
             model.compile()
-        optimizer = make_optimizer(model, optim)
-        ema = EMAModel(model.parameters(), decay=optim.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+        spread = accelerator.distributed_type == DistributedType.FSDP
+        twin = copy.deepcopy(model).cpu() if spread else model  # what is written: weights that are spread cannot be
+        model, optimizer = accelerator.prepare(model, make_optimizer(model, optim))
+        bare: ModelMixin = accelerator.unwrap_model(model)
+        law = {"decay": optim.ema_decay, "use_ema_warmup": True, "power": 0.75}
+        ema = EMAModel(bare.parameters(), **law, foreach=not spread)
         fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
-        start = load_checkpoint(folder / "checkpoints", model, ema, optimizer, fingerprint)
-        bare = model
-        model, optimizer = accelerator.prepare(model, optimizer)
+        start = load_checkpoint(folder / "checkpoints", bare, ema, optimizer, fingerprint)
         log = folder / "log.jsonl"
         if main:
             _trim_log(log, start)
@@ -185,29 +199,30 @@ def run_training(
                     "seconds": sum(s.seconds for s in window) / len(window),
                 }
                 window = []
-            if pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps) and main:
-                ema.store(bare.parameters())
-                ema.copy_to(bare.parameters())
-                with torch.compiler.set_stance("force_eager"):  # too few and too odd batches to compile for
+            due = pace.validate_every and (step.step % pace.validate_every == 0 or step.step == optim.steps)
+            if due and (main or spread):
+                # Too few and too odd batches to compile for.
+                with averaged(bare, ema), torch.compiler.set_stance("force_eager"):
                     if validation is not None:
                         line |= {"step": step.step}
                         line["validation"] = validate(validation, bare, accelerator, optim, pace.validation_batches)
                     if preview is not None:
                         preview(bare, step.step)
-                ema.restore(bare.parameters())
             if line and main:
                 with log.open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 accelerator.log({f"{name}/{key}": value for key, value in line.items()}, step=step.step)
                 left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
                 report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
-            if step.step % pace.save_every == 0 and main:
-                save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint)
+            if step.step % pace.save_every == 0 and (main or spread):
+                save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint, write=main)
             if step.step % pace.save_every == 0:
                 accelerator.wait_for_everyone()
-        if main:
+        if main or spread:
             ema.copy_to(bare.parameters())
-            export(bare, final)
+            twin.load_state_dict(gather(dict(bare.state_dict())))
+        if main:
+            export(twin, final)
         for tracker in accelerator.trackers:  # not `end_training`: other networks of the run still need the processes
             tracker.finish()
         accelerator.wait_for_everyone()
