@@ -23,6 +23,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
+from torch.distributed.fsdp import FSDPModule
 
 from echosynth.checkpoints import write_sums
 from echosynth.config import StrictModel
@@ -83,6 +84,8 @@ def averaged(model: ModelMixin, ema: EMAModel) -> Iterator[None]:
     kept = [weight.detach().clone() for weight in model.parameters()]
     ema.copy_to(model.parameters())
     yield
+    if isinstance(model, FSDPModule):  # what a forward pass without a backward one leaves whole
+        model.reshard()
     for weight, own in zip(model.parameters(), kept, strict=True):
         weight.data.copy_(own)
 
@@ -173,6 +176,8 @@ def run_training(
             model.compile()
         spread = accelerator.distributed_type == DistributedType.FSDP
         twin = copy.deepcopy(model).cpu() if spread else model  # what is written: weights that are spread cannot be
+        if spread:  # FSDP cuts contiguous weights only
+            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         model, optimizer = accelerator.prepare(model, make_optimizer(model, optim))
         bare: ModelMixin = accelerator.unwrap_model(model)
         law = {"decay": optim.ema_decay, "use_ema_warmup": True, "power": 0.75}
