@@ -1,11 +1,12 @@
 """Clips longer than a network has learnt: it sees them through windows that overlap, and the answers are blended.
 
-    y(t) = sum_k w_k(t) y_k(t) / sum_k w_k(t),      w_k rises and falls linearly over the overlap
+    y(t) = sum_k w_k(t) y_k(t) / sum_k w_k(t),      w_k rises and falls as a squared sine over the overlap
 
 Blending at every noise level, and not once at the end, makes neighbouring windows agree (Bar-Tal et al. 2023,
 MultiDiffusion), and memory does not grow with the clip.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -39,7 +40,8 @@ def blend_windows(run: Callable[[slice], torch.Tensor], frames: int, window: int
     if len(starts) == 1:
         return run(slice(0, frames))
     place = torch.arange(window)
-    ramp = torch.minimum(place + 1, window - place).clamp(max=overlap + 1).float()
+    share = torch.minimum(place + 0.5, window - place - 0.5).clamp(max=overlap) / max(overlap, 1)
+    ramp = torch.sin(0.5 * math.pi * share) ** 2 if overlap else torch.ones(window)
     total: torch.Tensor | None = None
     weight = torch.zeros(frames)
     for start in starts:
