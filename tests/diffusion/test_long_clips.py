@@ -1,4 +1,4 @@
-"""Six seconds from networks that have learnt two: the bundled super-resolution in windows beside the same in one piece."""
+"""Six seconds from networks that have learnt two: the bundled super-resolution in windows, and in one piece."""
 
 import numpy as np
 import pytest

@@ -36,6 +36,6 @@ def test_what_every_window_agrees_on_is_left_alone(frames: int, window: int, dat
 def test_windows_that_disagree_are_faded_into_each_other() -> None:
     made = blend_windows(lambda cut: torch.full((1, 1, 16, 1, 1), float(cut.start)), 28, 16, 4)[0, 0, :, 0, 0]
     assert made[:12].tolist() == [0.0] * 12
-    assert made[16:].tolist() == [12.0] * 12
-    assert (made.diff() >= 0).all()
-    assert made.diff().max() <= 12 / 4
+    torch.testing.assert_close(made[16:], torch.full((12,), 12.0))
+    assert (made[11:17].diff() > 0).all()
+    assert made.diff().max() < 12 / 2
