@@ -4,12 +4,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.diffusion.windows import blend_windows, window_starts
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(2, 64), st.data())
 def test_windows_cover_the_clip_and_share_what_they_should(frames: int, window: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, window - 1))
@@ -26,6 +27,7 @@ def test_an_overlap_of_a_whole_window_is_refused() -> None:
         window_starts(10, 4, 4)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(2, 16), st.data())
 def test_what_every_window_agrees_on_is_left_alone(frames: int, window: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, window - 1))

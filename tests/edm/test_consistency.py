@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.edm.consistency import consistency_loss, lower_level, sample_consistency
@@ -17,6 +17,7 @@ def exact(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return x * SPREAD / (SPREAD**2 + sigma**2).sqrt()
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 80.0), st.integers(0, 20), st.floats(0.01, 1.0))
 def test_the_lower_level_rises_towards_the_upper_one(t: float, doublings: int, sigma_data: float) -> None:
     level = torch.tensor([t], dtype=torch.float64)
