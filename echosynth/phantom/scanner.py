@@ -152,6 +152,8 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality
     sideways = float(rng.uniform(-0.8, 1.0)) * reach
     heart_x = float(np.clip(sideways - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
     shadowed = happens("shadow_db")
+    own = np.random.default_rng(derive_seed(seed, "blur"))
+    soft = own.uniform() >= ranges["p_blur"][0]
     return View(
         seed=seed,
         depth=depth,
@@ -191,7 +193,7 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality
         far_db=u("far_db"),
         reverb_db=u("reverb_db"),
         reverb_depth=u("reverb_depth"),
-        blur=u("blur"),
+        blur=float(own.uniform(*ranges["blur_rare"])) if soft else u("blur"),
         corner_cut=happens("corner_cut") and half_angle > 41.0,
         marks=u("marks") if happens("marks") else 0.0,
         codec_noise=u("codec_noise"),

@@ -54,6 +54,8 @@ WIDE: dict[str, Range] = {
     "reverb_db": (-55.0, -22.0),
     "reverb_depth": (1.0, 5.0),
     "blur": (-0.8, 0.35),
+    "blur_rare": (0.9, 1.6),  # small pictures, enlarged: as little grain as the softest real clips
+    "p_blur": (0.84, 0.84),
     "p_corner_cut": (0.6, 0.6),
     "marks": (0.3, 1.0),
     "p_marks": (0.35, 0.35),
@@ -80,6 +82,7 @@ VIEW_FAMILIES: dict[str, dict[str, Range]] = {
         "axial_blur": (0.0, 0.1),
         "second_look": (0.3, 0.5),
         "blur": (-0.8, 0.1),
+        "p_blur": (1.0, 1.0),
         "clutter_db": (-50.0, -32.0),
         "haze_db": (-62.0, -46.0),
         "noise_db": (-68.0, -52.0),
@@ -100,6 +103,7 @@ VIEW_FAMILIES: dict[str, dict[str, Range]] = {
     # One vendor, whole sectors, no marks: CAMUS.
     "camus": WIDE
     | {
+        "p_blur": (1.0, 1.0),
         "p_fill": (0.9, 0.9),
         "half_angle": (34.0, 41.0),
         "p_half_angle": (1.0, 1.0),
@@ -118,6 +122,7 @@ VIEW_FAMILIES: dict[str, dict[str, Range]] = {
     # A small machine in a hurry: deep, dark, coarse, walls missing.
     "point-of-care": WIDE
     | {
+        "p_blur": (1.0, 1.0),
         "p_fill": (0.2, 0.2),
         "half_angle": (36.0, 46.0),
         "tilt": (10.0, 13.0),

@@ -36,7 +36,7 @@ Family = Literal["wide", "echonet", "camus", "point-of-care"]
 
 SHARD = 64
 GPU_BATCH = 32  # patients that a GPU renders at once
-LAYOUT = 2  # of the files; sets of another layout have other folders
+LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
 LOW_EF, HIGH_EF = 10.0, 85.0
 
 
