@@ -4,6 +4,12 @@
 
 demo_phantom.png     one phantom patient, clips at EF 25, 45 and 65, the TRUE counterfactual under each
 phantom_views.png    phantom patients in every family of views: ED, ES at EF 60, ES at EF 30, and that one labelled
+ef_sweep.png         one phantom patient at EF 15, 25, ... 75 from one frame: a beat, the row of the truth under each
+patients.png         six phantom patients at five EFs: the conditioning frame (ED), and ES of each clip
+long_clip.png        six seconds of one phantom patient, a row a second
+fictional.png        patients who were never simulated: frames from no frame, and their beats at EF 30 and 60
+
+Every clip is the first that was made; none was chosen.
 
 Phantom patients only: a picture of a person does not belong in a repository.
 """
@@ -12,15 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.augmentation.sampling import Sampling, Start, imagine_frame, make_clip
 from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import VIEW_FAMILIES
+from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
 from echosynth.report.overlay import paint_labels
 from echosynth.report.sheet import contact_sheet
@@ -29,6 +37,9 @@ from echosynth.video.clip import EchoClip
 from echosynth.video.files import write_png
 
 FIRST_PATIENT = 40
+FIRST_GRID = 3_000_020
+GRID_EFS = (20.0, 35.0, 50.0, 65.0, 80.0)
+END_SYSTOLE = 11  # of a clip at 32 Hz that begins at end-diastole, at 75 beats a minute
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 
@@ -51,6 +62,53 @@ def draw_views(columns: int = 3, cell: int = 2) -> np.ndarray:
     return np.concatenate(rows, axis=0).repeat(cell, 0).repeat(cell, 1)
 
 
+def draw_sweep(pipeline: EchoCascadePipeline, judge: EFRegressor) -> np.ndarray:
+    """One patient from one end-diastolic frame at seven EFs, each above its truth."""
+    rows: list[EchoClip] = []
+    labels: list[str] = []
+    for ef in np.arange(15.0, 80.0, 10.0).tolist():
+        frame, truth = render_pair(PHANTOM_SEEDS[1], PHANTOM_EFS[1], ef, 64, 32.0, 0.0)
+        clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"sweep {ef:g}"), Sampling())
+        rows += [clip.replace(pixels=clip.pixels[:32]), truth.replace(pixels=truth.pixels[:32])]
+        labels += [f"EF {ef:g} asked\n{judge.predict([clip])[0].ef:.0f} judge", f"the truth\nat EF {ef:g}"]
+    return contact_sheet(rows, labels, columns=7)
+
+
+def draw_patients(pipeline: EchoCascadePipeline, patients: int = 6, cell: int = 2) -> np.ndarray:
+    """Rows of patients: the end-diastolic frame that all clips begin with, then end-systole at each of `GRID_EFS`."""
+    told = Sampling(conditions={"phase": 0.0, "heart_rate": 75.0})
+    rows = []
+    for patient in range(FIRST_GRID, FIRST_GRID + patients):
+        frame, _ = render_pair(patient, 55.0, 55.0, 1, 32.0, 0.0)
+        tiles = [frame]
+        for ef in GRID_EFS:
+            clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"grid {patient} {ef:g}"), told)
+            tiles.append(clip.pixels[END_SYSTOLE])
+        rows.append(np.concatenate(tiles, axis=1))
+    return np.concatenate(rows, axis=0).repeat(cell, 0).repeat(cell, 1)
+
+
+def draw_long(pipeline: EchoCascadePipeline) -> np.ndarray:
+    """Six seconds in one piece."""
+    frame, _ = render_pair(PHANTOM_SEEDS[0], PHANTOM_EFS[0], 50.0, 1, 32.0, PHANTOM_PHASE)
+    clip = make_clip(pipeline, Start(frame), 50.0, derive_seed(0, "long"), Sampling(seconds=6.0))
+    rows = [clip.replace(pixels=clip.pixels[k : k + 32]) for k in range(0, 192, 32)]
+    return contact_sheet(rows, [f"second {k + 1}" for k in range(6)], columns=8)
+
+
+def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: int = 3) -> np.ndarray:
+    """Patients from no frame at all."""
+    rows: list[EchoClip] = []
+    labels: list[str] = []
+    for patient in range(1, patients + 1):
+        frame = imagine_frame(pipeline, 30.0, derive_seed(0, "fictional", patient))
+        for ef in (30.0, 60.0):
+            clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"fictional {patient} {ef:g}"), Sampling())
+            rows.append(clip.replace(pixels=clip.pixels[:32]))
+            labels.append(f"EF {ef:g} asked\n{judge.predict([clip])[0].ef:.0f} judge")
+    return contact_sheet(rows, labels, columns=8)
+
+
 def main() -> None:
     """Generate, measure, draw."""
     write_png(SAMPLES / "phantom_views.png", draw_views(), synthetic=True)
@@ -65,6 +123,10 @@ def main() -> None:
         rows += [clip.replace(pixels=clip.pixels[:32]), truth.replace(pixels=truth.pixels[:32])]
         labels += [f"EF {ef:g} asked\n{found:.0f} judge", f"the truth\nat EF {ef:g}"]
     write_png(SAMPLES / "demo_phantom.png", contact_sheet(rows, labels, columns=7), synthetic=True)
+    write_png(SAMPLES / "ef_sweep.png", draw_sweep(pipeline, judge), synthetic=True)
+    write_png(SAMPLES / "patients.png", draw_patients(pipeline), synthetic=True)
+    write_png(SAMPLES / "long_clip.png", draw_long(pipeline), synthetic=True)
+    write_png(SAMPLES / "fictional.png", draw_fictional(pipeline, judge), synthetic=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 """Rendered sets: where they lie depends on what they show, and each patient has one of the families asked for."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from echosynth.training.phantom_set import PhantomSetConfig
+from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.phantom.render import stack_fields
+from echosynth.phantom.scanner import sample_view, view_quality
+from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
+from tests.fake_set import write_fake_set
 
 
 def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
@@ -14,6 +20,27 @@ def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
     assert plain.model_copy(update={"patients": 9, "workers": 1}).folder() == plain.folder()
     for change in ({"views": "echonet"}, {"views": ("echonet", "camus")}, {"first_seed": 5}):
         assert plain.model_copy(update=change).folder() != plain.folder()
+
+
+def test_what_is_known_of_patients_hangs_together(tmp_path: Path) -> None:
+    known = PhantomSet.open(write_fake_set(tmp_path)).conditions()
+    assert set(known) == set(CONDITIONS)
+    torch.testing.assert_close(100 * (1 - known["esv"] / known["edv"]), known["ef"], atol=1e-3, rtol=0)
+    for name, kind in CONDITIONS.items():
+        if name != "heart_rate":  # these are no hearts
+            assert bool(((known[name] >= kind.low) & (known[name] <= kind.high)).all()), name
+
+
+def test_quality_is_the_share_of_views_that_are_worse() -> None:
+    def qualities(**drawn: str) -> torch.Tensor:
+        return view_quality(stack_fields([sample_view(seed, **drawn) for seed in range(300)]))
+
+    found = qualities().sort().values
+    assert float((found - torch.linspace(0, 1, 300)).abs().max()) < 0.12, "uniform"
+    levels = [qualities(quality=quality).mean() for quality in ("poor", "medium", "good", "excellent")]
+    assert levels == sorted(levels)
+    assert levels[0] < 0.05
+    assert levels[-1] > 0.95
 
 
 def test_several_families_share_the_patients() -> None:

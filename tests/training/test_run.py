@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import load_file
 
 from echosynth.data.layouts import open_dataset
-from echosynth.errors import ConfigError, OutputError
-from echosynth.training import cascade_run
+from echosynth.errors import ConfigError, MissingDependencyError, OutputError
+from echosynth.training import cascade_run, run
 from echosynth.training.cascade_run import CascadeConfig, train_cascade
 from echosynth.training.regression_run import RegressorConfig, train_regressor
 from echosynth.video.lock import hold
@@ -133,6 +133,20 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
     given = load_file(next((tmp_path / "finished").glob("*.safetensors")))
     assert all(torch.equal(value, given[name]) for name, value in weights(tmp_path / "run", "tissue_tracker").items())
+
+
+def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    raw = make_config(tmp_path / "sets") | {"only": ["base"], "pace": PACE | {"trackers": ["tensorboard"]}}
+    config = CascadeConfig.model_validate(raw)
+    train_cascade(config, tmp_path / "run", lambda line: None)
+    events = EventAccumulator(str(next((tmp_path / "run" / "base").rglob("events.*")).parent)).Reload()
+    told = [event.value for event in events.Scalars("base/loss")]
+    assert told == pytest.approx([line["loss"] for line in read_log(tmp_path / "run" / "base" / "log.jsonl")])
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"echosynth\[trackers\]"):
+        run.check_trackers(config.pace)
 
 
 @pytest.mark.parametrize(
