@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.checkpoint import load_weights
@@ -25,6 +26,13 @@ class UNetConfig(StrictModel):
     emb_dim: int = 256
     scalars: list[str] = Field(default_factory=lambda: ["ef"])
     frame_patch: int
+
+    @field_validator("scalars")
+    @classmethod
+    def _are_conditions(cls, names: list[str]) -> list[str]:
+        if unknown := [name for name in names if name not in CONDITIONS]:
+            raise ValueError(f"no condition is called {', '.join(unknown)}; there are {', '.join(CONDITIONS)}")
+        return names
 
 
 class ConsistencyConfig(StrictModel):
