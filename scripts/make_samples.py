@@ -71,7 +71,7 @@ def draw_sweep(pipeline: EchoCascadePipeline, judge: EFRegressor) -> np.ndarray:
         clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"sweep {ef:g}"), Sampling())
         rows += [clip.replace(pixels=clip.pixels[:32]), truth.replace(pixels=truth.pixels[:32])]
         labels += [f"EF {ef:g} asked\n{judge.predict([clip])[0].ef:.0f} judge", f"the truth\nat EF {ef:g}"]
-    return contact_sheet(rows, labels, columns=7)
+    return contact_sheet(rows, labels, columns=6, cell=112)
 
 
 def draw_patients(pipeline: EchoCascadePipeline, patients: int = 6, cell: int = 2) -> np.ndarray:
@@ -93,7 +93,7 @@ def draw_long(pipeline: EchoCascadePipeline) -> np.ndarray:
     frame, _ = render_pair(PHANTOM_SEEDS[0], PHANTOM_EFS[0], 50.0, 1, 32.0, PHANTOM_PHASE)
     clip = make_clip(pipeline, Start(frame), 50.0, derive_seed(0, "long"), Sampling(seconds=6.0))
     rows = [clip.replace(pixels=clip.pixels[k : k + 32]) for k in range(0, 192, 32)]
-    return contact_sheet(rows, [f"second {k + 1}" for k in range(6)], columns=8)
+    return contact_sheet(rows, [f"second {k + 1}" for k in range(6)], columns=8, cell=112)
 
 
 def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: int = 3) -> np.ndarray:
@@ -106,7 +106,7 @@ def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: 
             clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"fictional {patient} {ef:g}"), Sampling())
             rows.append(clip.replace(pixels=clip.pixels[:32]))
             labels.append(f"EF {ef:g} asked\n{judge.predict([clip])[0].ef:.0f} judge")
-    return contact_sheet(rows, labels, columns=8)
+    return contact_sheet(rows, labels, columns=8, cell=112)
 
 
 def main() -> None:
