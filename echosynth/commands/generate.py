@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.commands.production import Production, produce
     from echosynth.commands.progress import Reporter
     from echosynth.commands.sources import read_frames
-    from echosynth.diffusion.conditions import CONDITIONS, EF_SLACK
+    from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 
     if (args.source is None) == (args.fictional is None):
         raise ConfigError("give either a SOURCE or --fictional N")
@@ -123,10 +123,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         fps=args.fps,
         size=args.size,
     )
-    if {"edv", "esv"} <= sampling.conditions.keys():
-        made = 100 * (1 - args.esv / args.edv)
-        if any(abs(made - ef) > EF_SLACK for ef in efs):
-            raise ConfigError(f"--edv {args.edv:g} and --esv {args.esv:g} make an EF of {made:.1f}; ask for that one")
+    try:  # what the pipeline would refuse is refused before the folder is claimed
+        read_conditions({"ef": efs, **sampling.conditions}, len(efs), "cpu")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     cascade = args.model or DEFAULT_CASCADE
     if args.source is None:
         frames = imagine_frames(args.fictional, efs[0], args.seed, cascade, args.device)
