@@ -239,7 +239,8 @@ def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
 
 def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth, phantom_video, tmp_path):
     words = ("generate", phantom_video, "--ef", 30, "--out", tmp_path / "run", "--edv", 100)
-    assert "edv 100 and esv 40 ml make an EF of 60.0 per cent, but 30 was asked for" in echosynth(*words, "--esv", 40).err
+    refused = echosynth(*words, "--esv", 40)
+    assert "edv 100 and esv 40 ml make an EF of 60.0 per cent, but 30 was asked for" in refused.err
     assert "does not listen to the end-diastolic volume; leave --edv out" in echosynth(*words).err
 
 
