@@ -19,9 +19,10 @@ from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.guidance import GUIDED
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler, StepHook, lengthen
+from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler, lengthen
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
+from echosynth.edm.heun import StepCallback
 from echosynth.edm.noise import Generators
 from echosynth.video.clip import from_network
 
@@ -275,7 +276,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         return Request(seen, scalars, generator, known)
 
     def _run_stage(
-        self, spec: StageSpec, previous: torch.Tensor | None, request: Request, on_step: StepHook
+        self, spec: StageSpec, previous: torch.Tensor | None, request: Request, on_step: StepCallback
     ) -> torch.Tensor:
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""
         sampler = StageSampler(

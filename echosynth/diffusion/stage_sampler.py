@@ -1,6 +1,6 @@
 """Sampling of one stage: what a caller asks for, and how a stage's networks, sampler and noise answer it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,10 @@ from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.diffusion.windows import blend_windows, window_starts
+from echosynth.edm.heun import StepCallback
 from echosynth.edm.noise import Generators, draw_noise
 
 OVERLAP = 0.25  # of a window, shared with the next one
-StepHook = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class StageSampler:
     guide: EFGuide | None = None
     tracker: TissueTracker | None = None
 
-    def sample(self, previous: torch.Tensor | None, request: Request, on_step: StepHook) -> torch.Tensor:
+    def sample(self, previous: torch.Tensor | None, request: Request, on_step: StepCallback) -> torch.Tensor:
         """Make the stage's clip.
 
         Args:
