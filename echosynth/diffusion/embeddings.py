@@ -29,19 +29,20 @@ class ScalarEmbedding(nn.Module):
         low: value that maps to 0.
         high: value that maps to 1.
         dim: width of the vector.
+        octaves: of its Fourier features; 0 for the plain number.
     """
 
-    def __init__(self, low: float, high: float, dim: int) -> None:
+    def __init__(self, low: float, high: float, dim: int, octaves: int = NUM_OCTAVES) -> None:
         super().__init__()
-        self.low, self.high = low, high
-        self.project = nn.Linear(2 * NUM_OCTAVES + 1, dim)
+        self.low, self.high, self.octaves = low, high, octaves
+        self.project = nn.Linear(2 * octaves + 1, dim)
         self.absent = nn.Parameter(torch.zeros(dim))
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """(B,) -> (B, dim)."""
         given = ~value.isnan()
         u = (value.nan_to_num(self.low) - self.low) / (self.high - self.low)
-        return torch.where(given[:, None], self.project(fourier_features(u)), self.absent)
+        return torch.where(given[:, None], self.project(fourier_features(u, self.octaves)), self.absent)
 
 
 class ConditionEmbedding(nn.Module):
@@ -50,15 +51,16 @@ class ConditionEmbedding(nn.Module):
     Args:
         scalars: names from `CONDITIONS` that this network listens to.
         dim: width of the result.
+        octaves: of the scalars' Fourier features, see `ScalarEmbedding`.
     """
 
-    def __init__(self, scalars: tuple[str, ...], dim: int) -> None:
+    def __init__(self, scalars: tuple[str, ...], dim: int, octaves: int = NUM_OCTAVES) -> None:
         super().__init__()
         self.noise = nn.Linear(2 * NUM_OCTAVES + 1, dim)
         self.lowres = nn.Linear(2 * NUM_OCTAVES + 1, dim)
         self.frame = nn.Embedding(2, dim)
         ranges = {name: (CONDITIONS[name].low, CONDITIONS[name].high) for name in scalars}
-        self.scalars = nn.ModuleDict({name: ScalarEmbedding(*bounds, dim) for name, bounds in ranges.items()})
+        self.scalars = nn.ModuleDict({name: ScalarEmbedding(*bounds, dim, octaves) for name, bounds in ranges.items()})
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(

@@ -16,7 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 
 from echosynth.diffusion.blocks import FrameEncoder, SpaceTimeBlock
-from echosynth.diffusion.embeddings import ConditionEmbedding
+from echosynth.diffusion.embeddings import NUM_OCTAVES, ConditionEmbedding
 
 
 class UNet3D(ModelMixin, ConfigMixin):
@@ -30,6 +30,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         time_attention: per level.
         emb_dim: width of the condition vector.
         scalars: names of the scalar conditions it listens to.
+        scalar_octaves: of the scalars' Fourier features; 0 for plain numbers.
         frame_patch: side of a conditioning-frame patch: frame side * p / H.
         lowres: whether a low-resolution clip joins the input.
     """
@@ -47,6 +48,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         time_attention: Sequence[bool] = (True, True),
         emb_dim: int = 256,
         scalars: Sequence[str] = ("ef",),
+        scalar_octaves: int = NUM_OCTAVES,
         frame_patch: int = 8,
         lowres: bool = False,
     ) -> None:
@@ -54,7 +56,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         if not len(widths) == len(blocks) == len(space_attention) == len(time_attention):
             raise ValueError("widths, blocks, space_attention and time_attention must name the same number of levels")
         self.gradient_checkpointing = False
-        self.embed = ConditionEmbedding(tuple(scalars), emb_dim)
+        self.embed = ConditionEmbedding(tuple(scalars), emb_dim, scalar_octaves)
         self.frame_encoder = FrameEncoder(frame_patch, tuple(widths))
         self.first = nn.Conv2d(patch * patch * (2 if lowres else 1), widths[0], 3, padding=1)
 

@@ -1,20 +1,22 @@
 """A trained stage becomes one that needs a pass or two: consistency tuning from its own weights (edm/consistency.py).
 
-    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t))  +  w (EF - mu(D(x_t; t)))^2 / (2 s^2)
+    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t))  +  w (sqrt(1 + z^2) - 1)
+    z    = (mu(D(x_t; t)) - mu(x_0)) / s
 
-The second part is the EF guide's: few passes leave a sampler little time to be steered, so the network learns to draw
-what the guide would read as the EF that was asked for. The guide sees clips with a little noise, as it does on a
-sampler's way, and does not learn.
+The second part is the EF guide's: few passes leave a sampler no time to be steered, so the network learns to draw what
+the guide reads as it reads the true clip of the same patient at that EF. Where the guide misreads a patient it misreads
+both, so its errors hardly count. It sees clips with a little noise, as on a sampler's way, and does not learn.
 """
 
 import torch
 from torch import nn
 
-from echosynth.diffusion.ef_guide import EFGuide
+from echosynth.diffusion.ef_guide import EFGuide, EFReading
 from echosynth.edm.consistency import consistency_loss, lower_level
 from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.loop import Batch
 
+LEAST_LEVEL = 0.002  # below this there is no noise to speak of
 READ_AT = 0.1  # noise level of the clips that the guide reads: it is surest there
 
 
@@ -43,13 +45,12 @@ class DistillationTask:
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over the batch; where it does not say at which step it is, the gap is the narrowest."""
         step = batch.get("step", torch.full_like(batch["sigma"], self.steps))
-        doublings = (self.config.doublings * step / self.steps).ceil().clamp(1, self.config.doublings)
+        doublings = ((self.config.doublings + 1) * step / self.steps).floor().clamp_max(self.config.doublings)
         t, clean, noise = batch["sigma"], batch["residual"], batch["noise"]
         r = lower_level(t, doublings, self.stage.config.sigma_data)
         high = self.stage.denoise(model, batch, t, clean + _spread(t) * noise)
         with torch.no_grad():
-            floor = r.clamp_min(self.stage.config.sigma_min)
-            low = self.stage.denoise(model, batch, floor, clean + _spread(r) * noise)
+            low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)
             low = torch.where(_spread(r) > 0, low, clean)
         shown = batch["shown"][:, None, :, None, None]
         scale = self.stage.preconditioning.c_out(t) * (1 - r / t)
@@ -59,15 +60,20 @@ class DistillationTask:
         return loss
 
     def _misread(self, clip: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """How unlikely the guide finds the EF that was asked for, in the clips that were told one."""
+        """How far the guide reads the clips that were told an EF from the true ones."""
         assert self.guide is not None
         guide, levels = self.guide.to(clip.device), self.stage.preconditioning  # type: ignore[arg-type]
         level = torch.tensor(READ_AT, device=clip.device)
-        x = levels.c_in(level) * (clip + level * batch["noise"])
-        read = guide(x, levels.c_noise(level).expand(len(clip)), batch["reference"])
+
+        def read(clip: torch.Tensor) -> EFReading:
+            x = levels.c_in(level) * (clip + level * batch["noise"])
+            return guide(x, levels.c_noise(level).expand(len(clip)), batch["reference"])
+
+        with torch.no_grad():
+            true = read(batch["residual"])
         told = ~batch["ef"].isnan() & batch["frame_given"]
-        off = (read.ef - batch["ef"].nan_to_num()) / read.spread.detach()
-        return ((off**2 / 2) * told).sum() / told.sum().clamp_min(1)
+        off = (read(clip).ef - true.ef) / true.spread
+        return (((1 + off**2).sqrt() - 1) * told).sum() / told.sum().clamp_min(1)
 
 
 def _spread(level: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.checkpoint import load_weights
@@ -25,6 +26,7 @@ class UNetConfig(StrictModel):
     time_attention: list[bool]
     emb_dim: int = 256
     scalars: list[str] = Field(default_factory=lambda: ["ef"])
+    scalar_octaves: int = Field(NUM_OCTAVES, ge=0)
     frame_patch: int
 
     @field_validator("scalars")
@@ -39,8 +41,9 @@ class ConsistencyConfig(StrictModel):
     """Tuning of a trained stage to few passes; see `DistillationTask`.
 
     Attributes:
-        doublings: how often the gap between two levels that have to agree is halved, in equal parts of the training.
-        ef_weight: of what the EF guide finds wrong with the stage's clips; 0 to leave it out.
+        doublings: how often the gap between two levels that have to agree is halved; training is in equal parts, and the first
+            still denoises.
+        ef_weight: of how far the EF guide reads the stage's clips from true ones; 0 to leave it out.
     """
 
     doublings: int = Field(8, ge=1)
