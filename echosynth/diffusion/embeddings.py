@@ -36,6 +36,9 @@ class ScalarEmbedding(nn.Module):
         super().__init__()
         self.low, self.high, self.octaves = low, high, octaves
         self.project = nn.Linear(2 * octaves + 1, dim)
+        # A network that learns to listen to one more number is at first the network that it was.
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
         self.absent = nn.Parameter(torch.zeros(dim))
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """A trained stage becomes one that needs a pass or two: consistency tuning from its own weights (edm/consistency.py).
 
-    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t))  +  w (sqrt(1 + z^2) - 1)
+    loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t) 2^a)  +  w (sqrt(1 + z^2) - 1)
     z    = (mu(D(x_t; t)) - mu(x_0)) / s
 
 The second part is the EF guide's: few passes leave a sampler no time to be steered, so the network learns to draw what
@@ -53,7 +53,8 @@ class DistillationTask:
             low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)
             low = torch.where(_spread(r) > 0, low, clean)
         shown = batch["shown"][:, None, :, None, None]
-        scale = self.stage.preconditioning.c_out(t) * (1 - r / t)
+        # Not divided by how far the gap has been halved: the guide's part keeps its share of the gradient.
+        scale = self.stage.preconditioning.c_out(t) * (1 - r / t) * 2**doublings
         loss = consistency_loss(high * shown, low * shown, scale).mean()
         if self.guide is not None and self.config.ef_weight:
             loss = loss + self.config.ef_weight * self._misread(high, batch)

@@ -10,7 +10,7 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.consistency import lower_level
 from echosynth.seeding import make_generator
 from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.distillation_task import DistillationTask
+from echosynth.training.distillation_task import LEAST_LEVEL, DistillationTask
 from echosynth.training.loop import Batch
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
@@ -48,7 +48,7 @@ def test_answers_that_agree_cost_nothing_and_others_their_distance(tmp_path: Pat
     answers = iter([batch["residual"] + offset, batch["residual"]])
     task.stage.denoise = lambda *_: next(answers)  # type: ignore[method-assign]
     gap = 1 - lower_level(batch["sigma"], 4, task.stage.config.sigma_data) / batch["sigma"]
-    assert float(task.compute_loss(model, batch)) == pytest.approx(float((0.1 / gap).mean()), rel=0.05)
+    assert float(task.compute_loss(model, batch)) == pytest.approx(float((0.1 / gap / 2**4).mean()), rel=0.05)
 
 
 def test_the_gap_narrows_with_the_steps(tmp_path: Path) -> None:
@@ -63,12 +63,12 @@ def test_the_gap_narrows_with_the_steps(tmp_path: Path) -> None:
     task.stage.denoise = watch  # type: ignore[method-assign]
     model = tune(task, 0)
     batch = task.make_batch(6, make_generator(4))
-    sigma_data, least = task.stage.config.sigma_data, task.stage.config.sigma_min
-    for step, doublings in ((0, 1), (STEPS // 2, 2), (STEPS - 1, 4), (None, 4)):
+    sigma_data = task.stage.config.sigma_data
+    for step, doublings in ((0, 0), (STEPS // 2, 2), (STEPS - 1, 4), (None, 4)):
         seen.clear()
         task.compute_loss(model, batch if step is None else batch | {"step": torch.full((6,), step)})
         t, r = seen
-        torch.testing.assert_close(r, lower_level(t, doublings, sigma_data).clamp_min(least))
+        torch.testing.assert_close(r, lower_level(t, doublings, sigma_data).clamp_min(LEAST_LEVEL))
 
 
 def test_the_guide_pulls_the_network_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -81,6 +81,7 @@ def test_the_guide_pulls_the_network_and_stays_as_it_is(tmp_path: Path) -> None:
         clip = task.stage.denoise(model, batch, batch["sigma"], batch["residual"])
         misread.append(float(task._misread(clip, batch).detach()))
     assert misread[1] < 0.9 * misread[0]
+    assert float(task._misread(batch["residual"], batch)) == 0  # however wrong the guide is about the patient
     assert all(torch.equal(a, b) for a, b in zip(before, task.guide.parameters(), strict=True))
 
 
