@@ -1,6 +1,6 @@
-"""Try networks that learnt from one family of views on all of them and on a real clip: two tables for docs/data.md.
+"""Try networks on every family of views and on a real clip: the tables for docs/data.md, and one for docs/diffusion.md.
 
-    python scripts/ablate_views.py --regressors wide=DIR echonet=DIR [--bases wide=DIR echonet=DIR]
+    python scripts/ablate_views.py --regressors wide=DIR echonet=DIR --bases wide=DIR echonet=DIR
 
 Regressors read true clips of validation patients (seeds 1,000,000 and up). Bases make 28x28 clips of 16 frames at 8 Hz
 from one frame of the same patients, and of the real clip, at EF 20-70; a regressor that is shown such clips reads
@@ -63,7 +63,7 @@ def named(pair: str) -> tuple[str, Path]:
 def main() -> None:
     """Render, read, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--regressors", type=named, nargs="+", required=True, metavar="NAME=DIR")
+    parser.add_argument("--regressors", type=named, nargs="+", default=[], metavar="NAME=DIR")
     parser.add_argument("--bases", type=named, nargs="+", default=[], metavar="NAME=DIR")
     parser.add_argument("--reader", default="r2plus1d_small", help="regressor that reads what bases make")
     parser.add_argument("--patients", type=int, default=96)
@@ -72,8 +72,9 @@ def main() -> None:
 
     real = load_clip_file(examples.get_path("ybr_color"))
     families = {family: render_family(family, args.patients) for family in VIEW_FAMILIES}
-    print("| regressor, learnt from | " + " | ".join(f"{family}: MAE / R2" for family in families) + " | real clip |")
-    print("|---|" + "---|" * (len(families) + 1))
+    if args.regressors:
+        print("| regressor | " + " | ".join(f"{family}: MAE / R2" for family in families) + " | real clip |")
+        print("|---|" + "---|" * (len(families) + 1))
     for name, folder in args.regressors:
         network = load_regressor(str(folder))
         cells = []
@@ -87,7 +88,7 @@ def main() -> None:
     reader = load_regressor(args.reader)
     sources = {family: frames for family, (frames, _, _) in families.items()}
     sources["real clip"] = [real.pixels[k % real.num_frames] for k in range(0, 5 * 36, 5)]
-    print("\n| base, learnt from | " + " | ".join(f"{source}: slope / r" for source in sources) + " |")
+    print("\n| base | " + " | ".join(f"{source}: slope / r" for source in sources) + " |")
     print("|---|" + "---|" * len(sources))
     for name, folder in args.bases:
         pipeline = EchoCascadePipeline.from_pretrained(folder, dtype=torch.float32)

@@ -1,6 +1,6 @@
 """Measure what a cascade makes of each EF it is told, and print the `ef_calibration` that takes its error back.
 
-    python scripts/calibrate_ef.py runs/phantom_small/pipeline --gate runs/echo_e3net_small/echo_e3net_small/model
+    python scripts/calibrate_ef.py runs/phantom_fast/pipeline --gate runs/echo_e3net_small/echo_e3net_small/model
 
 Validation patients (seeds 1,000,000 and up), single samples, told EF uniform 10-85. A regressor reads generated clips
 and true clips of the same patients; told and true EF that read alike belong together, so the regressor's own slope and

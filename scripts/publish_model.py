@@ -1,7 +1,7 @@
 """Copy finished weights into checkpoints/NAME in half precision, with card.json, a model card and SHA256SUMS.
 
-    python scripts/publish_model.py phantom_small runs/phantom_small/pipeline \
-        --config configs/diffusion/phantom_small.yaml --logs runs/phantom_small \
+    python scripts/publish_model.py phantom_fast runs/phantom_fast/pipeline \
+        --config configs/diffusion/phantom_fast.yaml --logs runs/phantom_small runs/phantom_fast \
         --scores runs/evaluation/evaluation.json --hardware "2 CPU cores"
 
 Steps, hours and the loss curve are read from the training logs, never typed. With --continue those that the present

@@ -7,13 +7,15 @@ cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
 
-cascade=() judge=()
+cascade=() tuning=() judge=()
 if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)
   for part in stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
     cascade+=(--set "$part.optim.batch_size=8" --set "$part.optim.compile=false")
   done
   cascade+=(--set stages.base.optim.steps=16000 --set ef_guide.optim.steps=12000)
+  tuning=(--set data.workers=2 --set validation.workers=2 --set stages.base.optim.batch_size=16
+    --set stages.base.optim.compile=false)
   judge=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2
     --set optim.batch_size=8 --set optim.compile=false --set optim.steps=30000)
 fi
@@ -24,16 +26,17 @@ for name in $regressors; do
     $([ "$name" = judge_frame_transformer ] && echo "${judge[@]}")
 done
 "$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small "${cascade[@]}"
+"$bin/echosynth" train configs/diffusion/phantom_fast.yaml --out runs/phantom_fast "${tuning[@]}"
 
 # The evaluation loads models by name or folder; here they are still in runs/.
 "$bin/echosynth" evaluate configs/evaluation/phantom_test.yaml --out runs/evaluation \
-  --set cascade=runs/phantom_small/pipeline \
+  --set cascade=runs/phantom_fast/pipeline \
   --set gate=runs/echo_e3net_small/echo_e3net_small/model \
   --set judge=runs/judge_frame_transformer/judge_frame_transformer/model
 
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
-publish phantom_small runs/phantom_small/pipeline --config configs/diffusion/phantom_small.yaml \
-  --logs runs/phantom_small --scores runs/evaluation/evaluation.json
+publish phantom_fast runs/phantom_fast/pipeline --config configs/diffusion/phantom_fast.yaml \
+  --logs runs/phantom_small runs/phantom_fast --scores runs/evaluation/evaluation.json
 for name in $regressors; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"

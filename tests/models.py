@@ -7,6 +7,7 @@ import torch
 
 from echosynth.checkpoints import write_sums
 from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.loading import DEFAULT_CASCADE
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
@@ -15,7 +16,7 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.r2plus1d import R2Plus1D
 
-CASCADE, GATE, JUDGE = "phantom_small", DEFAULT_GATE, DEFAULT_JUDGE
+CASCADE, GATE, JUDGE = DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
 
 
 def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:

@@ -14,7 +14,7 @@ from scipy import optimize
 Calibration = Sequence[Sequence[float]]
 ASKED = (15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
 LOWEST_TOLD, HIGHEST_TOLD = 8.0, 90.0  # just beyond the EFs that networks are trained on, per cent
-BANDWIDTH = 7.0  # EF points over which what was read is averaged
+BANDWIDTH = 12.0  # EF points over which what was read is averaged: an error of a point at 100 patients
 
 
 def check_calibration(pairs: Calibration | None) -> None:

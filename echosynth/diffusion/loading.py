@@ -8,7 +8,7 @@ from echosynth.checkpoints import find_model, verify
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
 
-DEFAULT_CASCADE = "phantom_small"
+DEFAULT_CASCADE = "phantom_fast"
 
 
 def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> EchoCascadePipeline:

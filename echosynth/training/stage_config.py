@@ -41,8 +41,8 @@ class ConsistencyConfig(StrictModel):
     """Tuning of a trained stage to few passes; see `DistillationTask`.
 
     Attributes:
-        doublings: how often the gap between two levels that have to agree is halved; training is in equal parts, and the first
-            still denoises.
+        doublings: how often the gap between two levels that have to agree is halved, in equal parts of the training, of
+            which the first still denoises.
         ef_weight: of how far the EF guide reads the stage's clips from true ones; 0 to leave it out.
     """
 

@@ -12,13 +12,14 @@ from echosynth.diffusion.stage_sampler import Request, StageSampler, lengthen
 from echosynth.diffusion.windows import window_starts
 from echosynth.seeding import make_generator
 from echosynth.video.clip import from_network, to_network
+from tests.models import CASCADE
 
 FRAMES = 192
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> EchoCascadePipeline:
-    return load_cascade("phantom_small")
+    return load_cascade(CASCADE)
 
 
 @torch.no_grad()

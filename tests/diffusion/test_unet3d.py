@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.diffusion.attention import Attention, rotate_by_position
+from echosynth.diffusion.embeddings import ScalarEmbedding
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.errors import MissingDependencyError
 
@@ -83,6 +84,23 @@ def test_a_scalar_that_is_missing_is_one_that_is_nan_and_one_unheard_of_is_ignor
     assert torch.equal(absent, unet(**(inputs | {"scalars": {"ef": torch.full((2,), torch.nan)}})))
     deaf = make_unet(scalars=[])
     assert torch.equal(deaf(**inputs), deaf(**(inputs | {"scalars": {"ef": torch.tensor([1.0, 2.0])}})))
+
+
+@torch.no_grad()
+def test_a_fresh_scalar_is_not_heard_yet() -> None:
+    torch.manual_seed(0)
+    embed = ScalarEmbedding(0.0, 100.0, 8)
+    assert not embed(torch.tensor([0.0, 35.0, 100.0, torch.nan])).any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("octaves", [0, 2])
+def test_without_octaves_a_scalar_enters_as_a_straight_line(octaves: int) -> None:
+    embed = ScalarEmbedding(20.0, 80.0, 8, octaves)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(embed.project.weight)
+    at = embed(torch.tensor([20.0, 35.0, 50.0]))
+    assert torch.allclose(at[1] - at[0], at[2] - at[1], atol=1e-5) == (octaves == 0)
 
 
 @torch.no_grad()
