@@ -1,0 +1,24 @@
+"""The bundled cascade's two configs: what phantom_fast starts from is what phantom_small makes."""
+
+from echosynth.config import load_config
+from echosynth.training.cascade_run import CascadeConfig
+
+
+def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:
+    before, tuned = (load_config(f"configs/diffusion/phantom_{name}.yaml", CascadeConfig) for name in ("small", "fast"))
+    assert list(before.stages) == list(tuned.stages)
+    for name, stage in tuned.stages.items():
+        assert stage.unet == before.stages[name].unet
+        assert (stage.kind, stage.frames, stage.fps, stage.size) == tuple(
+            getattr(before.stages[name], field) for field in ("kind", "frames", "fps", "size")
+        )
+        assert stage.sigma_data == before.stages[name].sigma_data
+    for part in ("ef_guide", "tissue_tracker"):
+        old, new = getattr(before, part), getattr(tuned, part)
+        assert (new.widths, new.blocks) == (old.widths, old.blocks)
+    inits = {name: stage.init for name, stage in tuned.stages.items()}
+    inits |= {"ef_guide": tuned.ef_guide.init, "tissue_tracker": tuned.tissue_tracker.init}  # type: ignore[union-attr]
+    assert {name: str(folder) for name, folder in inits.items()} == {
+        name: f"runs/phantom_small/{name}/model" for name in before.networks
+    }
+    assert sum(stage.num_inference_steps for stage in tuned.stages.values()) + 2 <= 8  # a guide's reading, the tracker
