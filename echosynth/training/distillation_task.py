@@ -53,7 +53,7 @@ class DistillationTask:
             low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)
             low = torch.where(_spread(r) > 0, low, clean)
         shown = batch["shown"][:, None, :, None, None]
-        # Not divided by how far the gap has been halved: the guide's part keeps its share of the gradient.
+        # 1 - r/t halves with every doubling; taken back, or the guide's part would lose its share of the gradient.
         scale = self.stage.preconditioning.c_out(t) * (1 - r / t) * 2**doublings
         loss = consistency_loss(high * shown, low * shown, scale).mean()
         if self.guide is not None and self.config.ef_weight:
