@@ -1,12 +1,14 @@
-"""Two ways to hold a sampler to the EF that was asked for, each in a limited interval of noise levels.
+"""Three ways to hold a sampler to the EF that was asked for, each in a limited interval of noise levels.
 
     classifier-free guidance   D = D_uncond + w (D_cond - D_uncond)       Ho & Salimans 2022; interval: Kynkaanniemi
                                                                          et al. 2024
     steering by an EFGuide     D + w sigma^2 grad_x log N(EF; mu(x), s(x)^2)       Dhariwal & Nichol 2021
+    correction by an EFGuide   D(x; EF + w (EF - mu(D(x; EF))))                    ask, read the answer, ask again
 
 Both evaluations of the first run as one batch. Only EF is dropped: both see the same frame and the same timing, so
 guidance strengthens EF and leaves the patient alone. It makes a network overdo its condition; steering pulls a clip
-back that is on its way to too high an EF as well as one that is too low.
+back that is on its way to too high an EF as well as one that is too low. Steering has to read a clip that is still
+noise; where a single step decides the clip, correction reads the answer itself, which shows its EF far better.
 """
 
 import math
@@ -18,6 +20,8 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = "ef"
+LEAST_TOLD, MOST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
+READ_AT = 0.1  # noise level that is left on a clip for the guide, which has seen no clip without noise
 FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -102,3 +106,42 @@ def steered_denoiser(
         return plain + steering_scale * sigma**2 * probe.grad
 
     return steered
+
+
+def corrected_denoiser(
+    told: Callable[[torch.Tensor], Denoise],
+    guide: EFGuide | Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
+    preconditioning: EDMPreconditioning,
+    reference: torch.Tensor,
+    ef: torch.Tensor,
+    correction: float = 1.0,
+    high: float = math.inf,
+) -> Denoise:
+    """Ask a denoiser a second time, for as much more EF as its first answer fell short.
+
+    Args:
+        told: EF (B,) -> D(x, sigma) of a network that is told it.
+        guide: reads EF, its spread and the borders from (c_in x, c_noise, reference).
+        preconditioning: of the stage.
+        reference: what the stage's clips differ from, (B, 1, T, H, W).
+        ef: wanted, (B,), per cent.
+        correction: w, share of the error to take back, relative to how far the answer follows what is told; 0 means
+            no second question.
+        high: correct at sigma <= high.
+
+    Returns:
+        D(x, sigma) with x (B, 1, T, H, W) and sigma of shape ().
+    """
+    first = told(ef)
+
+    def corrected(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        answer = first(x, sigma)
+        if correction == 0 or float(sigma) > high:
+            return answer
+        level = torch.minimum(sigma, torch.as_tensor(READ_AT).to(sigma))
+        left = answer + (x - answer) * (level / sigma)  # a little of the noise that is in x
+        c_noise = preconditioning.c_noise(level).reshape(-1).expand(len(x))
+        read = guide(preconditioning.c_in(level) * left, c_noise, reference)[0].reshape(-1, len(x)).mean(0)
+        return told((ef + correction * (ef - read)).clamp(LEAST_TOLD, MOST_TOLD))(x, sigma)
+
+    return corrected

@@ -50,7 +50,7 @@ class EchoCascadePipeline(DiffusionPipeline):
     Args:
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
-        ef_guide: reads EF off noisy clips, for stages with a steering_scale; None for none.
+        ef_guide: reads EF off noisy clips, for stages that it steers or corrects; None for none.
         tissue_tracker: follows the conditioning frame's tissue, for stages that are tracked; None for none.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
@@ -145,20 +145,22 @@ class EchoCascadePipeline(DiffusionPipeline):
     ) -> dict[str, int]:
         """Network evaluations per clip and stage.
 
-        A guided step counts twice, each reading of the EF guide or the tissue tracker once.
+        A guided step counts twice, one that is made again twice, each reading of the EF guide or the tissue tracker
+        once.
         """
         counts = {}
         for spec in self._specs(num_inference_steps, guidance_scale, steering_scale):
             scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
             scheduler.set_timesteps(spec.num_inference_steps)
-            listens = GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
-            share = 1.0
-            for on, low, high in (
-                (listens and spec.guidance_scale != 1.0, spec.guidance_low, spec.guidance_high),
-                (self.ef_guide is not None and spec.steering_scale, spec.steering_low, spec.steering_high),
-            ):
-                within = [low <= float(sigma) <= high for sigma in scheduler.sigmas[:-1]]
-                share += sum(within) / len(within) if on else 0.0
+            guided = spec.guidance_scale != 1.0 and GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
+            helped = self.ef_guide is not None
+            corrected, steered = helped and spec.correction != 0, helped and spec.steering_scale != 0
+            share = 0.0
+            for sigma in scheduler.sigmas[:-1].tolist():
+                asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
+                again = corrected and sigma <= spec.correction_high
+                read = again + (steered and spec.steering_low <= sigma <= spec.steering_high)
+                share += (asked * (1 + again) + read) / spec.num_inference_steps
             counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
         return counts
 

@@ -8,7 +8,7 @@ import torch
 
 from echosynth.diffusion.cascade import StageSpec, base_reference, match_frames, resize_frame, superres_reference
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
-from echosynth.diffusion.guidance import Denoise, guided_denoiser, steered_denoiser
+from echosynth.diffusion.guidance import GUIDED, Denoise, corrected_denoiser, guided_denoiser, steered_denoiser
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
@@ -150,7 +150,7 @@ class StageSampler:
             return blend_windows(run, clip.shape[2], self.window, int(OVERLAP * self.window))
 
     def _denoiser(self, request: Request, reference: torch.Tensor, level: torch.Tensor | None) -> Denoise:
-        """D(x, sigma): the network in windows, guided and steered."""
+        """D(x, sigma): the network in windows, guided, corrected and steered."""
         spec, device, levels = self.spec, reference.device, self.scheduler.preconditioning
         listens: Any = self.unet.config
         told = {name: value for name, value in request.scalars.items() if name in listens.scalars}
@@ -172,17 +172,24 @@ class StageSampler:
             with _fast(x.device):
                 return blend_windows(run, x.shape[2], window, int(OVERLAP * window))
 
-        denoise = guided_denoiser(
-            network, levels, told, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
+        def denoise_told(ef: torch.Tensor) -> Denoise:
+            scalars = told | {GUIDED: ef} if GUIDED in told else told
+            return guided_denoiser(
+                network, levels, scalars, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
+            )
+
+        ef = request.scalars[GUIDED]
+        if self.guide is None:
+            return denoise_told(ef)
+        denoise = corrected_denoiser(
+            denoise_told, self._read_ef, levels, reference, ef, spec.correction, spec.correction_high
         )
-        if self.guide is None or not spec.steering_scale:
-            return denoise
         return steered_denoiser(
             denoise,
             self._read_ef,
             levels,
             reference,
-            request.scalars["ef"],
+            ef,
             spec.steering_scale,
             spec.steering_low,
             spec.steering_high,

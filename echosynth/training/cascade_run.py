@@ -54,7 +54,7 @@ class CascadeConfig(StrictModel):
         validation: held-out clips.
         stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
         tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
-        ef_guide: what steers stages with a steering_scale; None for none.
+        ef_guide: reads the EF of stages with a steering_scale or a correction; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
         only: train just these of `networks`; None for all.
         pace: how often to log, validate and save.
@@ -77,8 +77,8 @@ class CascadeConfig(StrictModel):
         names = ["base", *(f"sr{k}" for k in range(1, len(self.stages)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
-        if self.ef_guide is None and any(stage.steering_scale for stage in self.stages.values()):
-            raise ValueError("a stage has a steering_scale, but there is no ef_guide to steer it")
+        if self.ef_guide is None and any(s.steering_scale or s.correction for s in self.stages.values()):
+            raise ValueError("a stage has a steering_scale or a correction, but there is no ef_guide to read its EF")
         tracked = any(stage.tracked for stage in self.stages.values())
         if tracked and self.tissue_tracker is None:
             raise ValueError("a stage is tracked, but there is no tissue_tracker")

@@ -83,6 +83,8 @@ class StageConfig(StrictModel):
     steering_scale: float = 0.0
     steering_low: float = 0.0
     steering_high: float = 1e9
+    correction: float = 0.0
+    correction_high: float = 1e9
     lowres_sigma: float = 0.0
     noise_share: float = 0.0
     tracked: bool = False

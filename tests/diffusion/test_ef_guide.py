@@ -1,4 +1,4 @@
-"""Steering: exact where all is Gaussian, silent outside its interval; the guide's shapes and its place in the chain."""
+"""Steering and correction: exact in closed worlds, silent outside their intervals; the guide's shapes and its place."""
 
 from pathlib import Path
 
@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from echosynth.diffusion.ef_guide import LEAST_SPREAD, EFGuide, drawn_ef
-from echosynth.diffusion.guidance import FURTHEST, steered_denoiser
+from echosynth.diffusion.guidance import (
+    FURTHEST,
+    LEAST_TOLD,
+    MOST_TOLD,
+    READ_AT,
+    Denoise,
+    corrected_denoiser,
+    steered_denoiser,
+)
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.edm.preconditioning import EDMPreconditioning
 from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
@@ -68,6 +76,75 @@ def test_the_guide_is_asked_only_where_it_steers(scale: float, sigma: float, cal
     assert torch.equal(made, denoise(X, level)) == (calls == 0)
 
 
+FOLLOWS, OFF = 0.8, -6.0  # a network that is told e draws FOLLOWS * e + OFF
+
+
+class Drawer:
+    """Told EF -> a denoiser whose clips are as bright as the EF that it draws; knows what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[torch.Tensor] = []
+
+    def __call__(self, ef: torch.Tensor) -> Denoise:
+        def answer(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            self.told.append(ef)
+            return (FOLLOWS * ef + OFF)[:, None, None, None, None].expand_as(x)
+
+        return answer
+
+
+def read_brightness(x: torch.Tensor, c_noise: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    """The EF of a Drawer's clip in x = c_in (clip + what is left of the noise of a start without brightness)."""
+    level = (4 * c_noise[0]).exp()
+    return x.mean(dim=(1, 2, 3, 4)) / PRE.c_in(level) / (1 - level / LEVEL), None, None
+
+
+LEVEL = 0.5
+START = LEVEL * (X - X.mean(dim=(1, 2, 3, 4), keepdim=True))
+
+
+@pytest.mark.parametrize("ef", [20.0, 50.0, 70.0])
+def test_a_full_correction_leaves_what_the_answer_does_not_follow_of_the_error(ef: float) -> None:
+    wanted, level, drawer = torch.full((2,), ef), torch.tensor(LEVEL), Drawer()
+    made = corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, wanted)(START, level)
+    missed = FOLLOWS * wanted + OFF - wanted
+    left = made.mean(dim=(1, 2, 3, 4)) - wanted
+    torch.testing.assert_close(left, (1 - FOLLOWS) * missed, rtol=1e-3, atol=1e-3)
+    assert len(drawer.told) == 2
+
+
+def test_nobody_is_told_an_ef_that_was_never_trained() -> None:
+    drawer, level = Drawer(), torch.tensor(LEVEL)
+    corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), 50.0)(START, level)
+    assert [told.tolist() for told in drawer.told[1:]] == [[MOST_TOLD, MOST_TOLD]]
+    low = Drawer()
+    corrected_denoiser(low, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), -50.0)(START, level)
+    assert [told.tolist() for told in low.told[1:]] == [[LEAST_TOLD, LEAST_TOLD]]
+
+
+@pytest.mark.parametrize(("correction", "sigma", "calls"), [(0.0, LEVEL, 1), (1.0, LEVEL, 2), (1.0, 3.0, 1)])
+def test_a_step_is_made_again_only_where_it_is_corrected(correction: float, sigma: float, calls: int) -> None:
+    drawer = Drawer()
+    ef, level = torch.tensor([30.0, 60.0]), torch.tensor(sigma)
+    corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, ef, correction, high=1.0)(START, level)
+    assert len(drawer.told) == calls
+
+
+def test_a_guide_is_shown_a_clip_with_the_noise_that_it_is_told_of() -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def watch(x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        seen.append((x, c_noise))
+        return read_brightness(x, c_noise, reference)
+
+    ef, level = torch.tensor([30.0, 60.0]), torch.tensor(LEVEL)
+    corrected_denoiser(Drawer(), watch, PRE, REFERENCE, ef)(START + 37.0, level)
+    (x, c_noise), least = seen[0], torch.tensor(READ_AT)
+    torch.testing.assert_close(c_noise, PRE.c_noise(least).expand(2))
+    noise = (x / PRE.c_in(least)).std(dim=(1, 2, 3, 4))
+    torch.testing.assert_close(noise, START.std(dim=(1, 2, 3, 4)) * READ_AT / LEVEL)
+
+
 def make_guide() -> EFGuide:
     """For the base of `make_pipeline`: 14 x 14."""
     torch.manual_seed(3)
@@ -113,3 +190,24 @@ def test_a_steered_cascade_is_saved_counted_and_can_be_left_alone(tmp_path: Path
         )
     assert int(np.abs(without - off).max()) <= 1
     assert int(np.abs(without - on).max()) > 1
+
+
+def test_a_corrected_cascade_is_counted_and_told_another_ef() -> None:
+    plain = make_pipeline()
+    stages = [spec.to_dict() for spec in plain.stages]
+    stages[0] |= {"correction": 1.0, "correction_high": 1.0}
+    parts = {name: part for name, part in plain.components.items() if part is not None}
+    corrected = EchoCascadePipeline(**parts, ef_guide=make_guide(), stages=stages)
+    corrected.set_progress_bar_config(disable=True)
+    corrected.base_scheduler.set_timesteps(3)
+    levels = corrected.base_scheduler.sigmas
+    again = int((levels[levels > 0] <= 1.0).sum())
+    assert 0 < again < 3
+    calls = {"base_unet": 0, "ef_guide": 0}
+    for name in calls:
+        part = getattr(corrected, name)
+        part.register_forward_pre_hook(lambda _, given, name=name: calls.update({name: calls[name] + len(given[0])}))
+    with torch.no_grad():
+        made = [pipe(FRAME[:1], 30.0, generator=seeds(2)).clips.astype(int) for pipe in (plain, corrected)]
+    assert sum(calls.values()) - 6 == corrected.passes()["base"]
+    assert int(np.abs(made[0] - made[1]).max()) > 0
