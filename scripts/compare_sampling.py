@@ -5,7 +5,9 @@
 A choice is any number of STAGE.FIELD=VALUE, of `StageSpec` or `EDMScheduler`; "" is the cascade as it is. Held-out
 phantom patients from end-diastole on, with their timing told, as `evaluate` pairs them. Beside flicker and motion
 (evaluation/motion.py): grain, the spread of what a 3x3 mean leaves, over that of the true clip; and how far the gate
-reads the clips from the EF that was asked for, and on average. The judge is not asked: what scores must not tune.
+reads the clips from the EF that was asked for. Then the same for frames of any moment with nothing told, which is how
+`generate` makes clips unless it is told more: how far off, bias, and spread around it. The judge is not asked: what
+scores must not tune.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import torch.nn.functional as F
 import yaml
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.commands.evaluation_cases import PairedCase, paired_case
+from echosynth.commands.evaluation_cases import Case, PairedCase, paired_case, phantom_case
 from echosynth.commands.evaluation_pairs import find_cavity
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
@@ -30,7 +32,7 @@ from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 
 FIRST_PATIENT = 1_000_000
-COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "Dice", "gate off", "bias")
+COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "Dice", "gate off", "any moment: off", "bias", "spread")
 
 
 def grain(clip: EchoClip) -> float:
@@ -62,8 +64,10 @@ def chosen(pipeline: EchoCascadePipeline, choice: str) -> Iterator[None]:
             getattr(pipeline, f"{name}_scheduler").register_to_config(**kept)
 
 
-def measure(pair: PairedCase, seed: int, pipeline: EchoCascadePipeline, gate: EFRegressor) -> list[float]:
-    """A row of `COLUMNS`, NaN where there is nothing to measure."""
+def measure(
+    pair: PairedCase, any_moment: Case, seed: int, pipeline: EchoCascadePipeline, gate: EFRegressor
+) -> list[float]:
+    """A row of `COLUMNS` up to the last, with its sign in the last; NaN where there is nothing to measure."""
     case = pair.case
     timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
     told = {name: value for name, value in timing.items() if name in pipeline.listens_to}
@@ -72,7 +76,10 @@ def measure(pair: PairedCase, seed: int, pipeline: EchoCascadePipeline, gate: EF
     scores = compare_pair(
         clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda made: find_cavity(gate, made)
     )
-    off = gate.predict([clip])[0].ef - case.target_ef
+    free = make_clip(pipeline, Start(any_moment.frame), any_moment.target_ef, name, Sampling())
+    off, astray = (
+        read.ef - asked.target_ef for read, asked in zip(gate.predict([clip, free]), (case, any_moment), strict=True)
+    )
     seen = (
         scores.flicker,
         grain(clip) / grain(case.truth),
@@ -81,7 +88,7 @@ def measure(pair: PairedCase, seed: int, pipeline: EchoCascadePipeline, gate: EF
         scores.motion,
         scores.es_dice,
     )
-    return [np.nan if value is None else float(value) for value in (*seen, abs(off), off)]
+    return [np.nan if value is None else float(value) for value in (*seen, abs(off), abs(astray), astray)]
 
 
 def main() -> None:
@@ -94,14 +101,15 @@ def main() -> None:
     args = parser.parse_args()
     pipeline, gate = load_cascade(args.model), load_regressor(args.gate)
     seeds = range(FIRST_PATIENT, FIRST_PATIENT + args.patients)
-    pairs = [paired_case(seed, pipeline.stages[-1].frames, pipeline.stages[-1].fps) for seed in seeds]
+    length = pipeline.stages[-1].frames, pipeline.stages[-1].fps
+    pairs = [(paired_case(seed, *length), phantom_case(seed, *length)) for seed in seeds]
     print("| choice | passes | " + " | ".join(COLUMNS) + " |")
     print("|---" * (2 + len(COLUMNS)) + "|")
     for choice in args.choices:
         with chosen(pipeline, choice):
             passes = sum(pipeline.passes().values())
-            rows = np.array([measure(pair, seed, pipeline, gate) for pair, seed in zip(pairs, seeds, strict=True)])
-        numbers = " | ".join(f"{value:.2f}" for value in np.nanmean(rows, axis=0))
+            rows = np.array([measure(*cases, seed, pipeline, gate) for cases, seed in zip(pairs, seeds, strict=True)])
+        numbers = " | ".join(f"{value:.2f}" for value in (*np.nanmean(rows, axis=0), rows[:, -1].std()))
         print(f"| {choice or 'as it is'} | {passes} | {numbers} |", flush=True)
 
 

@@ -15,7 +15,7 @@ if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available()
   done
   cascade+=(--set stages.base.optim.steps=16000 --set ef_guide.optim.steps=12000)
   tuning=(--set data.workers=2 --set validation.workers=2 --set stages.base.optim.batch_size=16
-    --set stages.base.optim.compile=false)
+    --set stages.base.optim.compile=false --set ef_guide.optim.compile=false)
   judge=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2
     --set optim.batch_size=8 --set optim.compile=false --set optim.steps=30000)
 fi

@@ -40,9 +40,8 @@ class StageSpec:
         steering_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.
         steering_low: steer only at sigma >= this.
         steering_high: steer only at sigma <= this.
-        correction: how much of the EF that the guide finds amiss in a step's answer the step is told to take back when
+        correction: how much of the EF that the guide finds amiss in a jump's answer the jump is told to take back when
             it is made again; 0 means that none is.
-        correction_high: make steps again only at sigma <= this.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
         noise_share: share of the noise's variance that all frames have in common, see `share_noise`.
         tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
@@ -64,7 +63,6 @@ class StageSpec:
     steering_low: float = 0.0
     steering_high: float = 1e9
     correction: float = 0.0
-    correction_high: float = 1e9
     lowres_sigma: float = 0.0
     noise_share: float = 0.0
     tracked: bool = False

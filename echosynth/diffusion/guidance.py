@@ -1,4 +1,4 @@
-"""Three ways to hold a sampler to the EF that was asked for, each in a limited interval of noise levels.
+"""Three ways to hold a sampler to the EF that was asked for, the first two in a limited interval of noise levels.
 
     classifier-free guidance   D = D_uncond + w (D_cond - D_uncond)       Ho & Salimans 2022; interval: Kynkaanniemi
                                                                          et al. 2024
@@ -8,7 +8,8 @@
 Both evaluations of the first run as one batch. Only EF is dropped: both see the same frame and the same timing, so
 guidance strengthens EF and leaves the patient alone. It makes a network overdo its condition; steering pulls a clip
 back that is on its way to too high an EF as well as one that is too low. Steering has to read a clip that is still
-noise; where a single step decides the clip, correction reads the answer itself, which shows its EF far better.
+noise; where a jump decides the whole clip, correction reads its answer, which shows EF far better, and makes the same
+jump again: what the noise did to EF the first time it does the second time, too, and is then known.
 """
 
 import math
@@ -115,7 +116,6 @@ def corrected_denoiser(
     reference: torch.Tensor,
     ef: torch.Tensor,
     correction: float = 1.0,
-    high: float = math.inf,
 ) -> Denoise:
     """Ask a denoiser a second time, for as much more EF as its first answer fell short.
 
@@ -127,7 +127,6 @@ def corrected_denoiser(
         ef: wanted, (B,), per cent.
         correction: w, share of the error to take back, relative to how far the answer follows what is told; 0 means
             no second question.
-        high: correct at sigma <= high.
 
     Returns:
         D(x, sigma) with x (B, 1, T, H, W) and sigma of shape ().
@@ -136,7 +135,7 @@ def corrected_denoiser(
 
     def corrected(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         answer = first(x, sigma)
-        if correction == 0 or float(sigma) > high:
+        if correction == 0:
             return answer
         level = torch.minimum(sigma, torch.as_tensor(READ_AT).to(sigma))
         left = answer + (x - answer) * (level / sigma)  # a little of the noise that is in x

@@ -145,7 +145,7 @@ class EchoCascadePipeline(DiffusionPipeline):
     ) -> dict[str, int]:
         """Network evaluations per clip and stage.
 
-        A guided step counts twice, one that is made again twice, each reading of the EF guide or the tissue tracker
+        A guided step counts twice, a corrected one is made twice, each reading of the EF guide or the tissue tracker
         once.
         """
         counts = {}
@@ -158,9 +158,8 @@ class EchoCascadePipeline(DiffusionPipeline):
             share = 0.0
             for sigma in scheduler.sigmas[:-1].tolist():
                 asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
-                again = corrected and sigma <= spec.correction_high
-                read = again + (steered and spec.steering_low <= sigma <= spec.steering_high)
-                share += (asked * (1 + again) + read) / spec.num_inference_steps
+                read = corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
+                share += (asked * (1 + corrected) + read) / spec.num_inference_steps
             counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
         return counts
 

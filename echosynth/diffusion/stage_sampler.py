@@ -181,9 +181,7 @@ class StageSampler:
         ef = request.scalars[GUIDED]
         if self.guide is None:
             return denoise_told(ef)
-        denoise = corrected_denoiser(
-            denoise_told, self._read_ef, levels, reference, ef, spec.correction, spec.correction_high
-        )
+        denoise = corrected_denoiser(denoise_told, self._read_ef, levels, reference, ef, spec.correction)
         return steered_denoiser(
             denoise,
             self._read_ef,

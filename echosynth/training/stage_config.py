@@ -84,7 +84,6 @@ class StageConfig(StrictModel):
     steering_low: float = 0.0
     steering_high: float = 1e9
     correction: float = 0.0
-    correction_high: float = 1e9
     lowres_sigma: float = 0.0
     noise_share: float = 0.0
     tracked: bool = False
@@ -113,6 +112,8 @@ class StageConfig(StrictModel):
         renewed = self.S_churn or (self.solver == "consistency" and self.num_inference_steps > 1)
         if self.noise_share and renewed:
             raise ValueError("this sampler adds noise of every frame's own on its way: leave out noise_share")
+        if self.correction and self.solver != "consistency":
+            raise ValueError("correction: EF can be read off the answer of a jump alone; leave it out, or jump")
         if self.consistency is not None and (self.init is None or self.image_share):
             raise ValueError("consistency: it tunes what an `init` has learnt of whole clips; leave out image_share")
         if self.consistency is not None and self.consistency.ef_weight and self.kind != "base":

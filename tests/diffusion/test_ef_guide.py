@@ -122,12 +122,12 @@ def test_nobody_is_told_an_ef_that_was_never_trained() -> None:
     assert [told.tolist() for told in low.told[1:]] == [[LEAST_TOLD, LEAST_TOLD]]
 
 
-@pytest.mark.parametrize(("correction", "sigma", "calls"), [(0.0, LEVEL, 1), (1.0, LEVEL, 2), (1.0, 3.0, 1)])
-def test_a_step_is_made_again_only_where_it_is_corrected(correction: float, sigma: float, calls: int) -> None:
+def test_without_correction_nothing_is_asked_twice() -> None:
     drawer = Drawer()
-    ef, level = torch.tensor([30.0, 60.0]), torch.tensor(sigma)
-    corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, ef, correction, high=1.0)(START, level)
-    assert len(drawer.told) == calls
+    corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, torch.tensor([30.0, 60.0]), 0.0)(
+        START, torch.tensor(1.0)
+    )
+    assert len(drawer.told) == 1
 
 
 def test_a_guide_is_shown_a_clip_with_the_noise_that_it_is_told_of() -> None:
@@ -195,19 +195,16 @@ def test_a_steered_cascade_is_saved_counted_and_can_be_left_alone(tmp_path: Path
 def test_a_corrected_cascade_is_counted_and_told_another_ef() -> None:
     plain = make_pipeline()
     stages = [spec.to_dict() for spec in plain.stages]
-    stages[0] |= {"correction": 1.0, "correction_high": 1.0}
+    stages[0] |= {"correction": 1.0}
     parts = {name: part for name, part in plain.components.items() if part is not None}
     corrected = EchoCascadePipeline(**parts, ef_guide=make_guide(), stages=stages)
     corrected.set_progress_bar_config(disable=True)
-    corrected.base_scheduler.set_timesteps(3)
-    levels = corrected.base_scheduler.sigmas
-    again = int((levels[levels > 0] <= 1.0).sum())
-    assert 0 < again < 3
     calls = {"base_unet": 0, "ef_guide": 0}
     for name in calls:
         part = getattr(corrected, name)
         part.register_forward_pre_hook(lambda _, given, name=name: calls.update({name: calls[name] + len(given[0])}))
     with torch.no_grad():
         made = [pipe(FRAME[:1], 30.0, generator=seeds(2)).clips.astype(int) for pipe in (plain, corrected)]
-    assert sum(calls.values()) - 6 == corrected.passes()["base"]
+    assert calls == {"base_unet": 6 + 12, "ef_guide": 3}
+    assert corrected.passes()["base"] == 12 + 3
     assert int(np.abs(made[0] - made[1]).max()) > 0
