@@ -22,7 +22,7 @@ from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = "ef"
 LEAST_TOLD, MOST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
-READ_AT = 0.1  # noise level that is left on a clip for the guide, which has seen no clip without noise
+READ_AT = 0.05  # noise level that is left on a clip for the guide, which has seen no clip without noise
 FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -117,7 +117,7 @@ def corrected_denoiser(
     ef: torch.Tensor,
     correction: float = 1.0,
 ) -> Denoise:
-    """Ask a denoiser a second time, for as much more EF as its first answer fell short.
+    """Ask a denoiser a second time, for as much more EF as its first answer fell short, as it is and in the mirror.
 
     Args:
         told: EF (B,) -> D(x, sigma) of a network that is told it.
@@ -139,8 +139,10 @@ def corrected_denoiser(
             return answer
         level = torch.minimum(sigma, torch.as_tensor(READ_AT).to(sigma))
         left = answer + (x - answer) * (level / sigma)  # a little of the noise that is in x
-        c_noise = preconditioning.c_noise(level).reshape(-1).expand(len(x))
-        read = guide(preconditioning.c_in(level) * left, c_noise, reference)[0].reshape(-1, len(x)).mean(0)
+        # Guides learn of mirrored hearts, too, and go astray with them in other ways.
+        both, still = (torch.cat([clip, clip.flip(-1)]) for clip in (left, reference))
+        c_noise = preconditioning.c_noise(level).reshape(-1).expand(len(both))
+        read = guide(preconditioning.c_in(level) * both, c_noise, still)[0].reshape(-1, len(x)).mean(0)
         return told((ef + correction * (ef - read)).clamp(LEAST_TOLD, MOST_TOLD))(x, sigma)
 
     return corrected

@@ -145,8 +145,8 @@ class EchoCascadePipeline(DiffusionPipeline):
     ) -> dict[str, int]:
         """Network evaluations per clip and stage.
 
-        A guided step counts twice, a corrected one is made twice, each reading of the EF guide or the tissue tracker
-        once.
+        A guided step counts twice, a corrected one is made twice; each reading of the EF guide, two for a correction,
+        and the tissue tracker count once.
         """
         counts = {}
         for spec in self._specs(num_inference_steps, guidance_scale, steering_scale):
@@ -158,7 +158,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             share = 0.0
             for sigma in scheduler.sigmas[:-1].tolist():
                 asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
-                read = corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
+                read = 2 * corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
                 share += (asked * (1 + corrected) + read) / spec.num_inference_steps
             counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
         return counts

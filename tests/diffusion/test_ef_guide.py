@@ -140,9 +140,10 @@ def test_a_guide_is_shown_a_clip_with_the_noise_that_it_is_told_of() -> None:
     ef, level = torch.tensor([30.0, 60.0]), torch.tensor(LEVEL)
     corrected_denoiser(Drawer(), watch, PRE, REFERENCE, ef)(START + 37.0, level)
     (x, c_noise), least = seen[0], torch.tensor(READ_AT)
-    torch.testing.assert_close(c_noise, PRE.c_noise(least).expand(2))
+    torch.testing.assert_close(c_noise, PRE.c_noise(least).expand(4))
     noise = (x / PRE.c_in(least)).std(dim=(1, 2, 3, 4))
-    torch.testing.assert_close(noise, START.std(dim=(1, 2, 3, 4)) * READ_AT / LEVEL)
+    torch.testing.assert_close(noise, START.std(dim=(1, 2, 3, 4)).repeat(2) * READ_AT / LEVEL)
+    torch.testing.assert_close(x[2:], x[:2].flip(-1))
 
 
 def make_guide() -> EFGuide:
@@ -205,6 +206,6 @@ def test_a_corrected_cascade_is_counted_and_told_another_ef() -> None:
         part.register_forward_pre_hook(lambda _, given, name=name: calls.update({name: calls[name] + len(given[0])}))
     with torch.no_grad():
         made = [pipe(FRAME[:1], 30.0, generator=seeds(2)).clips.astype(int) for pipe in (plain, corrected)]
-    assert calls == {"base_unet": 6 + 12, "ef_guide": 3}
-    assert corrected.passes()["base"] == 12 + 3
+    assert calls == {"base_unet": 6 + 12, "ef_guide": 6}
+    assert corrected.passes()["base"] == 12 + 6
     assert int(np.abs(made[0] - made[1]).max()) > 0
