@@ -1,4 +1,4 @@
-"""EFGuide: reads EF off a clip that is still noise, so that sampling can be steered towards the EF that was asked for.
+"""EFGuide: reads EF off a clip that is still noise, so that sampling can be held to the EF that was asked for.
 
     mu, s = guide(x, sigma)                  EF of the clip hidden in x ~ N(mu, s^2), per cent
     score(x | EF) = score(x) + w grad_x log N(EF; mu(x), s(x)^2)              Dhariwal & Nichol 2021, section 4
