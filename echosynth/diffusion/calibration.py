@@ -13,7 +13,7 @@ from scipy import optimize
 
 Calibration = Sequence[Sequence[float]]
 ASKED = (15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
-LOWEST_TOLD, HIGHEST_TOLD = 8.0, 90.0  # just beyond the EFs that networks are trained on, per cent
+LOWEST_TOLD, HIGHEST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
 BANDWIDTH = 12.0  # EF points over which what was read is averaged: an error of a point at 100 patients
 
 
@@ -53,7 +53,7 @@ def measure_calibration(
         true: EF of true clips, (m,).
         read_true: EF that it read from those.
     """
-    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 411)
+    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 436)
     made, wanted = _follow(told, read, grid), _follow(true, read_true, np.array(ASKED))
     # A hair of slope, so that a stretch where nothing changes is crossed and not jumped over.
     answers = np.interp(wanted, made + 1e-3 * (grid - grid[0]), grid)

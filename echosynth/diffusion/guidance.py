@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = "ef"
-LEAST_TOLD, MOST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
 READ_AT = 0.05  # noise level that is left on a clip for the guide, which has seen no clip without noise
 FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -143,6 +143,6 @@ def corrected_denoiser(
         both, still = (torch.cat([clip, clip.flip(-1)]) for clip in (left, reference))
         c_noise = preconditioning.c_noise(level).reshape(-1).expand(len(both))
         read = guide(preconditioning.c_in(level) * both, c_noise, still)[0].reshape(-1, len(x)).mean(0)
-        return told((ef + correction * (ef - read)).clamp(LEAST_TOLD, MOST_TOLD))(x, sigma)
+        return told((ef + correction * (ef - read)).clamp(LOWEST_TOLD, HIGHEST_TOLD))(x, sigma)
 
     return corrected

@@ -6,7 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echosynth.diffusion.calibration import ASKED, calibrate_ef, check_calibration, measure_calibration
+from echosynth.diffusion.calibration import (
+    ASKED,
+    HIGHEST_TOLD,
+    LOWEST_TOLD,
+    calibrate_ef,
+    check_calibration,
+    measure_calibration,
+)
 
 PAIRS = [[10.0, 20.0], [50.0, 50.0], [85.0, 70.0]]
 
@@ -48,6 +55,6 @@ def test_measuring_takes_back_slope_and_bias_and_those_of_the_reader() -> None:
 def test_what_cannot_be_reached_is_asked_for_as_far_as_it_goes() -> None:
     told, true = np.linspace(10, 85, 100), np.linspace(10, 85, 100)
     pairs = measure_calibration(told, 40 + 0.2 * told, true, true)  # clips of EF 42 to 57, whatever is told
-    assert pairs[0][1] == 8.0
-    assert pairs[-1][1] == 90.0
+    assert pairs[0][1] == LOWEST_TOLD == 5.0
+    assert pairs[-1][1] == HIGHEST_TOLD == 92.0
     check_calibration(pairs)

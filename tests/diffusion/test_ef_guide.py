@@ -1,4 +1,4 @@
-"""Steering and correction: exact in closed worlds, silent outside their intervals; the guide's shapes and its place."""
+"""Steering and correction: exact in closed worlds, silent where they are off; the guide's shapes and its place."""
 
 from pathlib import Path
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
 from echosynth.diffusion.ef_guide import LEAST_SPREAD, EFGuide, drawn_ef
 from echosynth.diffusion.guidance import (
     FURTHEST,
-    LEAST_TOLD,
-    MOST_TOLD,
     READ_AT,
     Denoise,
     corrected_denoiser,
@@ -116,10 +115,10 @@ def test_a_full_correction_leaves_what_the_answer_does_not_follow_of_the_error(e
 def test_nobody_is_told_an_ef_that_was_never_trained() -> None:
     drawer, level = Drawer(), torch.tensor(LEVEL)
     corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), 50.0)(START, level)
-    assert [told.tolist() for told in drawer.told[1:]] == [[MOST_TOLD, MOST_TOLD]]
+    assert [told.tolist() for told in drawer.told[1:]] == [[HIGHEST_TOLD, HIGHEST_TOLD]]
     low = Drawer()
     corrected_denoiser(low, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), -50.0)(START, level)
-    assert [told.tolist() for told in low.told[1:]] == [[LEAST_TOLD, LEAST_TOLD]]
+    assert [told.tolist() for told in low.told[1:]] == [[LOWEST_TOLD, LOWEST_TOLD]]
 
 
 def test_without_correction_nothing_is_asked_twice() -> None:
