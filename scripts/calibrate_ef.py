@@ -1,13 +1,16 @@
 """Measure what a cascade makes of each EF it is told, and print the `ef_calibration` that takes its error back.
 
-    python scripts/calibrate_ef.py runs/phantom_fast/pipeline --gate runs/echo_e3net_small/echo_e3net_small/model
+    python scripts/calibrate_ef.py runs/phantom_fast/pipeline --patients 128 --views wide echonet \
+        --readers echo_e3net_small r2plus1d_small coreecho_small mcsdr_small frame_aware_small
 
-Validation patients (seeds 1,000,000 and up), single samples, told EF uniform 10-85. A regressor reads generated clips
-and true clips of the same patients; told and true EF that read alike belong together, so the regressor's own slope and
-bias cancel. The gate reads, never the judge: what scores must not tune.
+Validation patients (seeds 1,000,000 and up), single samples. Regressors read generated clips and true clips of the same
+patients; told and true EF that read alike belong together, so a regressor's own slope and bias cancel. What is left of
+it, how it takes generated clips in particular, is why several read: the curve printed is the mean of theirs. The judge
+is none of them: what scores must not tune.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,41 +18,62 @@ import torch
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.commands.progress import Reporter
-from echosynth.diffusion.calibration import measure_calibration
+from echosynth.diffusion.calibration import ASKED, measure_calibration
 from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed
 
 FIRST_SEED = 1_000_000
+LOWEST, HIGHEST = 7.0, 88.0  # EFs told and shown: a little beyond the ends of the curve
 
 
 def main() -> None:
     """Render, generate, read, fit, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cascade", help="name or folder; its own calibration, if it has one, is left out")
-    parser.add_argument("--gate", default=DEFAULT_GATE, help="name or folder")
-    parser.add_argument("--patients", type=int, default=96)
-    parser.add_argument("--views", default="wide")
+    parser.add_argument("--readers", nargs="+", default=[DEFAULT_GATE], help="names or folders of regressors")
+    parser.add_argument("--patients", type=int, default=128, help="of each family of views")
+    parser.add_argument("--views", nargs="+", default=["wide", "echonet"])
     args = parser.parse_args()
-    pipeline, gate = load_cascade(args.cascade), load_regressor(args.gate)
+    pipeline, readers = load_cascade(args.cascade), {name: load_regressor(name) for name in args.readers}
     pipeline.register_to_config(ef_calibration=None)
-    told, true, read, read_true = [], [], [], []
-    with Reporter(args.patients, "calibrating") as reporter:
-        for seed in range(FIRST_SEED, FIRST_SEED + args.patients):
+    curves = [curve for views in args.views for curve in measure_curves(pipeline, readers, views, args.patients)]
+    mean = np.mean([[told for _, told in curve] for curve in curves], axis=0)
+    print(f"ef_calibration: {[[asked, round(float(told), 1)] for asked, told in zip(ASKED, mean, strict=True)]}")
+
+
+def measure_curves(
+    pipeline: EchoCascadePipeline, readers: dict[str, EFRegressor], views: str, patients: int
+) -> list[list[list[float]]]:
+    """One curve for each reader, see `measure_calibration`; prints what it read."""
+    told, true = [], []
+    read: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
+    with Reporter(patients, f"calibrating on {views}") as reporter:
+        for seed in range(FIRST_SEED, FIRST_SEED + patients):
             draw = np.random.default_rng(derive_seed(seed, "calibration"))
-            own, target, asked = (float(draw.uniform(10.0, 85.0)) for _ in range(3))
-            frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=args.views)
+            own, target, asked = (float(draw.uniform(LOWEST, HIGHEST)) for _ in range(3))
+            frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=views)
             clip = make_clip(pipeline, Start(frame), asked, derive_seed(seed, "calibration sample"), Sampling())
             told.append(asked)
             true.append(target)
-            read.append(gate.predict([clip])[0].ef)
-            read_true.append(gate.predict([truth])[0].ef)
+            for name, reader in readers.items():
+                made, shown = reader.predict([clip, truth])
+                read[name].append((made.ef, shown.ef))
             reporter.step()
-    for name, given, found in (("generated", told, read), ("true", true, read_true)):
-        slope, _ = np.polyfit(given, found, 1)
-        bias = float(np.mean(np.subtract(found, given)))
-        print(f"{name}: slope {slope:.2f}, r {np.corrcoef(given, found)[0, 1]:.3f}, bias {bias:+.1f}")
-    print(f"ef_calibration: {measure_calibration(told, read, true, read_true)}")
+    curves = []
+    for name, pairs in read.items():
+        made, shown = np.transpose(pairs)
+        print(f"{views}, {name}: generated {_describe(told, made)}; true {_describe(true, shown)}")
+        curves.append(measure_calibration(told, made, true, shown))
+    return curves
+
+
+def _describe(given: Sequence[float], found: np.ndarray) -> str:
+    slope, _ = np.polyfit(given, found, 1)
+    bias = float(np.mean(found - given))
+    return f"slope {slope:.2f}, r {np.corrcoef(given, found)[0, 1]:.3f}, bias {bias:+.1f}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """EF asked for -> EF told to the networks: a rising curve through a few measured points.
 
-Guidance makes a network overdo its condition. What it makes of each value it is told is measured on held-out patients
-(scripts/calibrate_ef.py), and the curve is the inverse of that, so that the clip shows what was asked for.
+A network overdoes its condition, or falls short of it. What it makes of each value it is told is measured on held-out
+patients (scripts/calibrate_ef.py), and the curve is the inverse of that, so that the clip shows what was asked for.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from scipy import optimize
 
 Calibration = Sequence[Sequence[float]]
-ASKED = (15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
+ASKED = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
 LOWEST_TOLD, HIGHEST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
 BANDWIDTH = 12.0  # EF points over which what was read is averaged: an error of a point at 100 patients
 
@@ -31,13 +31,14 @@ def check_calibration(pairs: Calibration | None) -> None:
 
 
 def calibrate_ef(ef: torch.Tensor, pairs: Calibration | None) -> torch.Tensor:
-    """Map EFs (B,), per cent: linear between the pairs, constant beyond them; the same without pairs."""
+    """Map EFs (B,), per cent: linear between the pairs, shifted like their ends beyond; unchanged without pairs."""
     if not pairs:
         return ef
     asked, told = torch.tensor([list(pair) for pair in pairs], dtype=ef.dtype, device=ef.device).T.contiguous()
     right = torch.searchsorted(asked, ef.contiguous()).clamp(1, len(asked) - 1)
     share = ((ef - asked[right - 1]) / (asked[right] - asked[right - 1])).clamp(0, 1)
-    return torch.lerp(told[right - 1], told[right], share)
+    beyond = ef - ef.clamp(float(asked[0]), float(asked[-1]))
+    return (torch.lerp(told[right - 1], told[right], share) + beyond).clamp(LOWEST_TOLD, HIGHEST_TOLD)
 
 
 def measure_calibration(

@@ -54,8 +54,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         tissue_tracker: follows the conditioning frame's tissue, for stages that are tracked; None for none.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
-        ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and constant
-            beyond; what networks overdo or miss, the pairs, measured on held-out patients, take back.
+        ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and shifted
+            like the ends beyond; the pairs, measured on held-out patients, take back what networks overdo or miss.
     """
 
     model_cpu_offload_seq = "ef_guide->tissue_tracker->base_unet->sr1_unet->sr2_unet->sr3_unet"

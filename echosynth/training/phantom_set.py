@@ -16,10 +16,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
@@ -27,17 +28,17 @@ from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.motion import Fields
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.phantom.population import sample_patient
+from echosynth.phantom.population import HIGHEST_EF, sample_patient
 from echosynth.phantom.render import Phantom, Truth, stack_fields
 from echosynth.phantom.scanner import sample_view, view_quality
 from echosynth.seeding import derive_seed
 
 Family = Literal["wide", "echonet", "camus", "point-of-care"]
+EF = Annotated[float, Field(ge=1, le=HIGHEST_EF)]
 
 SHARD = 64
 GPU_BATCH = 32  # patients that a GPU renders at once
 LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
-LOW_EF, HIGH_EF = 10.0, 85.0
 
 
 class PhantomSetConfig(StrictModel):
@@ -51,6 +52,7 @@ class PhantomSetConfig(StrictModel):
         fps: Hz.
         size: side of the picture, pixels.
         frames_per_clip: frames at other EFs.
+        efs: lowest and highest EF, per cent; a network that is asked for the ends of a range learns from beyond them.
         views: family of views, see `sample_view`; or several, of which each patient has one.
         workers: processes that render.
     """
@@ -62,6 +64,7 @@ class PhantomSetConfig(StrictModel):
     fps: float = 32.0
     size: int = 112
     frames_per_clip: int = 3
+    efs: tuple[EF, EF] = (10.0, 85.0)
     views: Family | tuple[Family, ...] = "wide"
     workers: int = 2
 
@@ -76,14 +79,16 @@ class PhantomSetConfig(StrictModel):
         what = {
             k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
         }
+        if self.efs == PhantomSetConfig.model_fields["efs"].default:
+            del what["efs"]  # which was no choice once, and sets that users have rendered stay good
         what["layout"] = LAYOUT
         return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _draw_targets(seeds: Sequence[int], frames_per_clip: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw_targets(seeds: Sequence[int], config: PhantomSetConfig) -> tuple[np.ndarray, np.ndarray]:
     """EF of each patient's clip and of its frames, (B, 1 + K) in per cent, and the phase at which all of them begin."""
     draws = [np.random.default_rng(derive_seed(seed, "training clip")) for seed in seeds]
-    targets = np.array([[d.uniform(LOW_EF, HIGH_EF) for _ in range(frames_per_clip + 1)] for d in draws])
+    targets = np.array([[d.uniform(*config.efs) for _ in range(config.frames_per_clip + 1)] for d in draws])
     return targets, np.array([d.uniform(0, 1) for d in draws])
 
 
@@ -93,7 +98,7 @@ def sample_facts(seeds: Sequence[int], config: PhantomSetConfig) -> dict[str, np
     views = [sample_view(seed, p.long_axis, config.family(seed)) for seed, p in zip(seeds, patients, strict=True)]
     facts = {f"patient.{name}": column for name, column in stack_fields(patients).items()}
     facts |= {f"view.{name}": column for name, column in stack_fields(views).items()}
-    targets, phase = _draw_targets(seeds, config.frames_per_clip)
+    targets, phase = _draw_targets(seeds, config)
     return {name: column.double().numpy() for name, column in facts.items()} | {"targets": targets, "phase": phase}
 
 

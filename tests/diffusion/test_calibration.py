@@ -19,9 +19,15 @@ PAIRS = [[10.0, 20.0], [50.0, 50.0], [85.0, 70.0]]
 
 
 @given(st.lists(st.floats(1, 95), min_size=1, max_size=20))
-def test_it_is_numpys_interpolation(efs: list[float]) -> None:
+def test_it_is_numpys_interpolation_and_keeps_the_offset_of_its_ends(efs: list[float]) -> None:
     made = calibrate_ef(torch.tensor(efs, dtype=torch.float64), PAIRS)
-    np.testing.assert_allclose(made, np.interp(efs, *np.array(PAIRS).T), rtol=1e-12)
+    beyond = np.array(efs) - np.clip(efs, 10, 85)
+    np.testing.assert_allclose(made, np.interp(efs, *np.array(PAIRS).T) + beyond, rtol=1e-12)
+
+
+def test_nothing_is_told_that_networks_have_not_seen() -> None:
+    made = calibrate_ef(torch.tensor([1.0, 20.0, 85.0, 95.0]), [[20.0, 8.0], [85.0, 90.0]])
+    assert made.tolist() == [LOWEST_TOLD, 8.0, 90.0, HIGHEST_TOLD]
 
 
 def test_without_pairs_nothing_changes() -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.phantom.render import stack_fields
 from echosynth.phantom.scanner import sample_view, view_quality
-from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
+from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, sample_facts
 from tests.fake_set import write_fake_set
 
 
@@ -18,8 +18,18 @@ def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
     plain = PhantomSetConfig(num_frames=32, fps=16.0)
     assert plain.folder().name == "f7473379871b"  # sets that users have rendered stay good
     assert plain.model_copy(update={"patients": 9, "workers": 1}).folder() == plain.folder()
-    for change in ({"views": "echonet"}, {"views": ("echonet", "camus")}, {"first_seed": 5}):
+    assert plain.model_copy(update={"efs": (10.0, 85.0)}).folder() == plain.folder()
+    for change in ({"views": "echonet"}, {"views": ("echonet", "camus")}, {"first_seed": 5}, {"efs": (7.0, 88.0)}):
         assert plain.model_copy(update=change).folder() != plain.folder()
+
+
+def test_a_set_has_the_efs_that_were_asked_for() -> None:
+    facts = sample_facts(range(40), PhantomSetConfig(efs=(7.0, 88.0)))["targets"]
+    assert facts.shape == (40, 4)
+    assert 7 <= facts.min() < 10
+    assert 85 < facts.max() <= 88
+    with pytest.raises(ValidationError, match="88"):
+        PhantomSetConfig(efs=(7.0, 89.0))
 
 
 def test_what_is_known_of_patients_hangs_together(tmp_path: Path) -> None:
