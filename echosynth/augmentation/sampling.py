@@ -61,7 +61,7 @@ class Sampling:
             if not kind.least <= value <= kind.most:
                 raise ConfigError(f"{kind.title} must be {kind.least:g} to {kind.most:g} {kind.unit}, got {value:g}")
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_S:
-            raise ConfigError(f"a clip must last up to {LONGEST_S:g} seconds, got {self.seconds:g}")
+            raise ConfigError(f"a clip must last more than 0 and up to {LONGEST_S:g} seconds, got {self.seconds:g}")
         if self.fps is not None and not FPS[0] <= self.fps <= FPS[1]:
             raise ConfigError(f"fps must be {FPS[0]:g} to {FPS[1]:g}, got {self.fps:g}")
         if self.size is not None and not SIZE[0] <= self.size <= SIZE[1]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from echosynth.config import collect_provenance, write_atomic
-from echosynth.errors import OutputError
+from echosynth.errors import EchosynthError, OutputError
 from echosynth.video.lock import hold
 
 RUN_FILE = "run.json"
@@ -20,6 +20,8 @@ RUN_FILE = "run.json"
 @contextmanager
 def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path]:
     """Make `out` the folder of this run, or continue it, and hold it until the block ends.
+
+    A run that is refused before it has made anything leaves the folder free for the corrected command.
 
     Args:
         out: the folder; made if missing.
@@ -38,7 +40,12 @@ def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path
             starts = _read(out).get("starts", [])
         record = {"command": command, "settings": settings, "starts": [*starts, collect_provenance()]}
         write_atomic(out / RUN_FILE, json.dumps(record, indent=2) + "\n")
-        yield out
+        try:
+            yield out
+        except EchosynthError:
+            if {entry.name for entry in out.iterdir()} <= {RUN_FILE, ".lock"}:
+                (out / RUN_FILE).unlink(missing_ok=True)
+            raise
 
 
 def _refuse_other_run(out: Path, command: str, settings: Mapping[str, Any]) -> None:
