@@ -23,6 +23,7 @@ from echosynth import __version__
 from echosynth.errors import ConfigError, OutputError
 
 RECORDED_PACKAGES = ("torch", "diffusers", "accelerate", "numpy", "scipy", "av", "imageio", "safetensors")
+RUN_RECORDS = ("config.yaml", "provenance.json")  # what a run was made with, in its folder
 
 
 class StrictModel(BaseModel):
@@ -118,7 +119,7 @@ def save_resolved(config: BaseModel, folder: str | Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot make the run folder {folder}: {error.strerror}") from None
     text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
-    config_file, provenance_file = folder / "config.yaml", folder / "provenance.json"
+    config_file, provenance_file = (folder / name for name in RUN_RECORDS)
     if config_file.exists() and config_file.read_text(encoding="utf-8") != text:
         raise OutputError(f"{folder} holds a run with another configuration (see {config_file}); choose another --out")
     starts = json.loads(provenance_file.read_text(encoding="utf-8")) if provenance_file.exists() else []

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echosynth.config import collect_provenance, write_atomic
+from echosynth.config import RUN_RECORDS, collect_provenance, write_atomic
 from echosynth.errors import EchosynthError, OutputError
 from echosynth.video.lock import hold
 
@@ -43,9 +43,16 @@ def claim(out: Path, command: str, settings: Mapping[str, Any]) -> Iterator[Path
         try:
             yield out
         except EchosynthError:
-            if {entry.name for entry in out.iterdir()} <= {RUN_FILE, ".lock"}:
-                (out / RUN_FILE).unlink(missing_ok=True)
+            release(out)
             raise
+
+
+def release(out: Path) -> None:
+    """Free a folder for another run if it holds nothing of this one but its records."""
+    records = {RUN_FILE, *RUN_RECORDS}
+    if {entry.name for entry in out.iterdir()} <= {*records, ".lock"}:
+        for name in records:
+            (out / name).unlink(missing_ok=True)
 
 
 def _refuse_other_run(out: Path, command: str, settings: Mapping[str, Any]) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from echosynth.commands.run_folder import release
 from echosynth.config import load_config, save_resolved
-from echosynth.errors import ConfigError
+from echosynth.errors import ConfigError, EchosynthError
 
 if TYPE_CHECKING:
     from echosynth.training.cascade_run import CascadeConfig
@@ -86,10 +87,15 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
         # `only` says what to do now, not what the run is: the stages of one cascade may be trained one by one.
         save_resolved(config.model_copy(update={"only": None}) if isinstance(config, CascadeConfig) else config, out)
     model: Path | None
-    if isinstance(config, CascadeConfig):
-        model = train_cascade(config, out, report)
-    else:
-        model = train_regressor(config, out, report)
+    try:
+        if isinstance(config, CascadeConfig):
+            model = train_cascade(config, out, report)
+        else:
+            model = train_regressor(config, out, report)
+    except EchosynthError:
+        if main:
+            release(out)
+        raise
     if not main:
         return 0
     print(f"trained: {model}" if model else f"{out}: some stages are not trained yet")

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
+from echosynth.diffusion.guidance import READ_AT
 from echosynth.edm.consistency import consistency_loss, lower_level
 from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.loop import Batch
 
 LEAST_LEVEL = 0.002  # below this there is no noise to speak of
-READ_AT = 0.1  # noise level of the clips that the guide reads; the bundled base was tuned at this one
 
 
 class DistillationTask:

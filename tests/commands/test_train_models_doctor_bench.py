@@ -111,7 +111,9 @@ def test_training_configs_are_refused_in_one_line(tmp_path: Path, capsys: pytest
     assert "unknown key" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"), "--set", "sede=1")
     (tmp_path / "bare.yaml").write_text("name: x\n")
     assert "'kind' is missing" in refused(capsys, "train", "bare.yaml")
-    assert "no such file or folder" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"))
+    for root in ("nowhere", "elsewhere"):  # a refused run leaves its folder to the mended one
+        words = ["train", str(SMOKE / "cascade_tiny.yaml"), "--out", "run", "--set", f"data.root={root}"]
+        assert f"no such file or folder: {root}" in refused(capsys, *words)
 
 
 @pytest.mark.usefixtures("bundle")
