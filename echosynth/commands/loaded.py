@@ -14,7 +14,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, load_regressor
 
 __all__ = ["DEFAULT_CASCADE", "DEFAULT_GATE", "DEFAULT_JUDGE", "choose_device", "identify", "open_cascade"]
-__all__ += ["open_regressor", "refuse_judge_as_gate"]
+__all__ += ["open_regressor", "quieten", "refuse_judge_as_gate"]
 
 
 def choose_device(asked: str) -> str:
@@ -48,17 +48,17 @@ def refuse_judge_as_gate(gate: str, judge: str) -> None:
 
 def open_cascade(name_or_dir: str, device: str) -> Loaded[EchoCascadePipeline]:
     """Load a cascade; see `load_cascade`."""
-    _quieten()
+    quieten()
     return Loaded(*identify(name_or_dir), load_cascade(name_or_dir, device))
 
 
 def open_regressor(name_or_dir: str, device: str) -> Loaded[EFRegressor]:
     """Load a regressor; see `load_regressor`."""
-    _quieten()
+    quieten()
     return Loaded(*identify(name_or_dir), load_regressor(name_or_dir, device))
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Keep diffusers' own bars and hints off the terminal; its errors stay."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()

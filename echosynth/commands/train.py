@@ -67,10 +67,12 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> "CascadeC
 
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished."""
+    from echosynth.commands.loaded import quieten
     from echosynth.training.cascade_run import CascadeConfig, train_cascade
     from echosynth.training.regression_run import check_fit, train_regressor
     from echosynth.training.run import check_trackers
 
+    quieten()
     config = load_training_config(args.config, args.set)
     if not isinstance(config, CascadeConfig):
         check_fit(config, config.build().contract)  # before the folder is claimed: what is mended may use it

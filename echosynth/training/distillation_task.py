@@ -45,7 +45,8 @@ class DistillationTask:
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over the batch; where it does not say at which step it is, the gap is the narrowest."""
         step = batch.get("step", torch.full_like(batch["sigma"], self.steps))
-        doublings = ((self.config.doublings + 1) * step / self.steps).floor().clamp_max(self.config.doublings)
+        first, last = self.config.first_doublings, self.config.doublings
+        doublings = (first + ((last - first + 1) * step / self.steps).floor()).clamp_max(last)
         t, clean, noise = batch["sigma"], batch["residual"], batch["noise"]
         r = lower_level(t, doublings, self.stage.config.sigma_data)
         high = self.stage.denoise(model, batch, t, clean + _spread(t) * noise)

@@ -43,11 +43,19 @@ class ConsistencyConfig(StrictModel):
     Attributes:
         doublings: how often the gap between two levels that have to agree is halved, in equal parts of the training, of
             which the first still denoises.
+        first_doublings: how often it has been halved at the start, for weights that were tuned before.
         ef_weight: of how far the EF guide reads the stage's clips from true ones; 0 to leave it out.
     """
 
     doublings: int = Field(8, ge=1)
+    first_doublings: int = Field(0, ge=0)
     ef_weight: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _gap_narrows(self) -> "ConsistencyConfig":
+        if self.first_doublings > self.doublings:
+            raise ValueError("first_doublings: the gap narrows; it must not be more than doublings")
+        return self
 
 
 class StageConfig(StrictModel):

@@ -51,8 +51,11 @@ def test_answers_that_agree_cost_nothing_and_others_their_distance(tmp_path: Pat
     assert float(task.compute_loss(model, batch)) == pytest.approx(float((0.1 / gap / 2**4).mean()), rel=0.05)
 
 
-def test_the_gap_narrows_with_the_steps(tmp_path: Path) -> None:
-    task = make_task(tmp_path)
+@pytest.mark.parametrize(
+    ("first", "expected"), [(0, {0: 0, STEPS // 2: 2, STEPS - 1: 4, None: 4}), (4, {0: 4, STEPS // 2: 4, STEPS - 1: 4})]
+)
+def test_the_gap_narrows_with_the_steps(tmp_path: Path, first: int, expected: dict[int | None, int]) -> None:
+    task = make_task(tmp_path, first_doublings=first)
     seen: list[torch.Tensor] = []
     denoise = task.stage.denoise
 
@@ -64,7 +67,7 @@ def test_the_gap_narrows_with_the_steps(tmp_path: Path) -> None:
     model = tune(task, 0)
     batch = task.make_batch(6, make_generator(4))
     sigma_data = task.stage.config.sigma_data
-    for step, doublings in ((0, 0), (STEPS // 2, 2), (STEPS - 1, 4), (None, 4)):
+    for step, doublings in expected.items():
         seen.clear()
         task.compute_loss(model, batch if step is None else batch | {"step": torch.full((6,), step)})
         t, r = seen
@@ -91,6 +94,7 @@ def test_the_guide_pulls_the_network_and_stays_as_it_is(tmp_path: Path) -> None:
         {"consistency": {}},
         {"consistency": {}, "init": "somewhere", "image_share": 0.5},
         {"consistency": {"doublings": 0}, "init": "somewhere"},
+        {"consistency": {"doublings": 4, "first_doublings": 5}, "init": "somewhere"},
         {"solver": "consistency", "noise_share": 0.5},
         {"solver": "heun", "correction": 0.6},
     ],
