@@ -1,7 +1,8 @@
 """Copy finished weights into checkpoints/NAME in half precision, with card.json, a model card and SHA256SUMS.
 
-    python scripts/publish_model.py phantom_fast runs/phantom_fast/pipeline \
-        --config configs/diffusion/phantom_fast.yaml --logs runs/phantom_small runs/phantom_fast \
+    python scripts/publish_model.py phantom_fast runs/phantom_fast_again/pipeline \
+        --config configs/diffusion/phantom_fast.yaml \
+        --logs runs/phantom_small runs/phantom_fast runs/phantom_fast_again \
         --scores runs/evaluation/evaluation.json --hardware "2 CPU cores"
 
 Steps, hours and the loss curve are read from the training logs, never typed. With --continue those that the present
@@ -22,6 +23,7 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import render_model_card
+from echosynth.training.phantom_set import PhantomSetConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {
@@ -88,11 +90,12 @@ def publish(args: argparse.Namespace) -> Path:
     if earlier is not None:
         steps, hours, curve = ", ".join(filter(None, (earlier[0], steps))), earlier[1] + hours, earlier[2] + curve
     data, first = config["data"], config["data"]["first_seed"]
+    low, high = data.get("efs", PhantomSetConfig.model_fields["efs"].default)
     card = render_model_card(
         {
             "name": args.name,
             "what": what,
-            "data": f"{data['patients']:,} phantom patients, EF uniform 10-85, wide views; no patient data",
+            "data": f"{data['patients']:,} phantom patients, EF uniform {low:g}-{high:g}, wide views; no patient data",
             "seeds": f"patients {first}-{first + data['patients'] - 1}, training {config['seed']}",
             "steps": steps,
             "hardware": args.hardware,

@@ -8,6 +8,11 @@ hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
 
 cascade=() tuning=() judge=()
+# The tuned base learns on where EF is decided, at high noise and by more of the guide's word.
+again=(--set stages.base.init=runs/phantom_fast/base/model --set stages.base.optim.steps=1400 --set stages.base.optim.lr=1e-4
+  --set stages.base.P_mean=1.5 --set stages.base.P_std=1.5 --set stages.base.consistency.first_doublings=4
+  --set stages.base.consistency.ef_weight=0.2 --set ef_guide.init=runs/phantom_fast/ef_guide/model
+  --set ef_guide.optim.steps=0)
 if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)
   for part in stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
@@ -27,16 +32,17 @@ for name in $regressors; do
 done
 "$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small "${cascade[@]}"
 "$bin/echosynth" train configs/diffusion/phantom_fast.yaml --out runs/phantom_fast "${tuning[@]}"
+"$bin/echosynth" train configs/diffusion/phantom_fast.yaml --out runs/phantom_fast_again "${tuning[@]}" "${again[@]}"
 
 # The evaluation loads models by name or folder; here they are still in runs/.
 "$bin/echosynth" evaluate configs/evaluation/phantom_test.yaml --out runs/evaluation \
-  --set cascade=runs/phantom_fast/pipeline \
+  --set cascade=runs/phantom_fast_again/pipeline \
   --set gate=runs/echo_e3net_small/echo_e3net_small/model \
   --set judge=runs/judge_frame_transformer/judge_frame_transformer/model
 
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
-publish phantom_fast runs/phantom_fast/pipeline --config configs/diffusion/phantom_fast.yaml \
-  --logs runs/phantom_small runs/phantom_fast --scores runs/evaluation/evaluation.json
+publish phantom_fast runs/phantom_fast_again/pipeline --config configs/diffusion/phantom_fast.yaml \
+  --logs runs/phantom_small runs/phantom_fast runs/phantom_fast_again --scores runs/evaluation/evaluation.json
 for name in $regressors; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"

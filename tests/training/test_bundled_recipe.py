@@ -1,5 +1,9 @@
 """The bundled cascade's two configs: what phantom_fast starts from is what phantom_small makes."""
 
+import re
+import shlex
+from pathlib import Path
+
 from echosynth.config import load_config
 from echosynth.training.cascade_run import CascadeConfig
 
@@ -23,3 +27,16 @@ def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:
     }
     jumps = sum(stage.num_inference_steps * (2 if stage.correction else 1) for stage in tuned.stages.values())
     assert jumps + 3 <= 8  # the guide's readings, the tracker
+
+
+def test_the_base_is_tuned_on_from_what_the_first_tuning_has_made() -> None:
+    script = Path("scripts/train_bundle.sh").read_text()
+    found = re.search(r"^again=\((.*?)\)$", script, re.MULTILINE | re.DOTALL)
+    assert found
+    words = [word for word in shlex.split(found[1]) if word != "--set"]
+    first, again = (load_config("configs/diffusion/phantom_fast.yaml", CascadeConfig, told) for told in ((), words))
+    assert str(again.stages["base"].init) == "runs/phantom_fast/base/model"
+    assert str(again.ef_guide.init) == "runs/phantom_fast/ef_guide/model"  # type: ignore[union-attr]
+    tuned = [name for name in again.networks if (getattr(again, name, None) or again.stages[name]).optim.steps]
+    assert tuned == ["base"]
+    assert first.stages["base"].spec("base") == again.stages["base"].spec("base")
