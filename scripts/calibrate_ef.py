@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cascade", help="name or folder; its own calibration, if it has one, is left out")
     parser.add_argument("--readers", nargs="+", default=READERS, help="names or folders of regressors")
-    parser.add_argument("--patients", type=int, default=128, help="of each family of views")
+    parser.add_argument("--patients", type=int, default=384, help="of each family of views")
     parser.add_argument("--views", nargs="+", default=["echonet"])
     args = parser.parse_args()
     pipeline, readers = load_cascade(args.cascade), {name: load_regressor(name) for name in args.readers}
