@@ -36,12 +36,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cascade", help="name or folder; its own calibration, if it has one, is left out")
     parser.add_argument("--readers", nargs="+", default=READERS, help="names or folders of regressors")
-    parser.add_argument("--patients", type=int, default=384, help="of each family of views")
-    parser.add_argument("--views", nargs="+", default=["echonet"])
+    parser.add_argument("--patients", type=int, default=384)
+    parser.add_argument("--views", default="echonet")
     args = parser.parse_args()
     pipeline, readers = load_cascade(args.cascade), {name: load_regressor(name) for name in args.readers}
     pipeline.register_to_config(ef_calibration=None)
-    curves = [curve for views in args.views for curve in measure_curves(pipeline, readers, views, args.patients)]
+    curves = measure_curves(pipeline, readers, args.views, args.patients)
     mean = np.mean([[told for _, told in curve] for curve in curves], axis=0)
     print(f"ef_calibration: {[[asked, round(float(told), 1)] for asked, told in zip(ASKED, mean, strict=True)]}")
 
@@ -52,7 +52,7 @@ def measure_curves(
     """One curve for each reader, see `measure_calibration`; prints what it read."""
     told, true = [], []
     read: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
-    with Reporter(patients, f"calibrating on {views}") as reporter:
+    with Reporter(patients, "calibrating") as reporter:
         for seed in range(FIRST_SEED, FIRST_SEED + patients):
             draw = np.random.default_rng(derive_seed(seed, "calibration"))
             own, target, asked = (float(draw.uniform(LOWEST, HIGHEST)) for _ in range(3))
@@ -67,7 +67,7 @@ def measure_curves(
     curves = []
     for name, pairs in read.items():
         made, shown = np.transpose(pairs)
-        print(f"{views}, {name}: generated {_describe(told, made)}; true {_describe(true, shown)}")
+        print(f"{name}: generated {_describe(told, made)}; true {_describe(true, shown)}")
         curves.append(measure_calibration(told, made, true, shown))
     return curves
 

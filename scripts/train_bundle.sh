@@ -10,6 +10,7 @@ bin=${BIN:-.venv/bin}
 cascade=() tuning=() judge=()
 # The tuned base learns on where EF is decided, at high noise and by more of the guide's word.
 again=(--set stages.base.init=runs/phantom_fast/base/model --set stages.base.optim.steps=1400 --set stages.base.optim.lr=1e-4
+  --set stages.base.optim.warmup_steps=50 --set stages.base.optim.decay_share=0.7 --set stages.base.optim.ema_decay=0.995
   --set stages.base.P_mean=1.5 --set stages.base.P_std=1.5 --set stages.base.consistency.first_doublings=4
   --set stages.base.consistency.ef_weight=0.2 --set ef_guide.init=runs/phantom_fast/ef_guide/model
   --set ef_guide.optim.steps=0)
