@@ -101,7 +101,7 @@ def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: 
     rows: list[EchoClip] = []
     labels: list[str] = []
     for patient in range(1, patients + 1):
-        frame = imagine_frame(pipeline, 30.0, derive_seed(0, "fictional", patient))
+        frame = imagine_frame(pipeline, derive_seed(0, "fictional", patient))
         for ef in (30.0, 60.0):
             clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"fictional {patient} {ef:g}"), Sampling())
             rows.append(clip.replace(pixels=clip.pixels[:32]))

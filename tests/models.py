@@ -20,9 +20,13 @@ CASCADE, GATE, JUDGE = DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
 
 
 def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:
-    """Base 4 x 28 x 28 -> 16 frames -> 112 x 112, two steps each; the last layers are random, so that seeds matter."""
+    """Base 4 x 28 x 28 -> 16 frames -> 112 x 112, two steps each; the last layers are random, so that seeds matter.
+
+    Before them a stage that draws frames of fictional patients, and listens to their quality.
+    """
     torch.manual_seed(seed)
     specs = [
+        StageSpec("frame", "frame", 1, 8.0, 28, 2),
         StageSpec("base", "base", 4, 8.0, 28, 2),
         StageSpec("sr1", "temporal", 16, 32.0, 28, 2, lowres_sigma=0.02),
         StageSpec("sr2", "spatial", 16, 32.0, 112, 2, lowres_sigma=0.02),
@@ -36,9 +40,9 @@ def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:
             space_attention=[False, False],
             time_attention=[False, True],
             emb_dim=32,
-            scalars=[] if spec.name == "sr2" else ["ef"],
-            frame_patch=8,
-            lowres=spec.name != "base",
+            scalars={"frame": ["quality"], "sr2": []}.get(spec.name, ["ef"]),
+            frame_patch=None if spec.name == "frame" else 8,
+            lowres=spec.name in ("sr1", "sr2"),
         )
         torch.nn.init.normal_(network.last.weight, std=0.05)
         networks[spec.name] = network

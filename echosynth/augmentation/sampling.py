@@ -12,7 +12,7 @@ from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.stage_sampler import KnownFrames
 from echosynth.errors import ConfigError
-from echosynth.video.clip import EchoClip, to_network
+from echosynth.video.clip import EchoClip, from_network, to_network
 from echosynth.video.resample import resample_time, resize
 
 StepHook = Callable[[], None]
@@ -138,12 +138,12 @@ def make_clip(
     return clip if sampling.size is None else clip.replace(pixels=resize(clip.pixels, sampling.size))
 
 
-def imagine_frame(pipeline: EchoCascadePipeline, target_ef: float, seed: int) -> np.ndarray:
-    """A frame of a patient that nobody has seen, uint8 (H, W): the first of a clip that is made from no frame."""
-    pipe: Any = pipeline
-    pipe.set_progress_bar_config(disable=True)
-    clips = pipe(None, target_ef, generator=[torch.Generator().manual_seed(seed)]).clips
-    return np.asarray(clips)[0, 0]
+def imagine_frame(
+    pipeline: EchoCascadePipeline, seed: int, conditions: Mapping[str, float] | None = None
+) -> np.ndarray:
+    """A frame of a patient that nobody has seen, uint8 (H, W), under `CONDITIONS` by name."""
+    drawn = pipeline.draw_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})
+    return np.asarray(from_network(drawn[0, 0]))
 
 
 def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> KnownFrames:

@@ -5,12 +5,14 @@ Without a source, `--fictional N` starts from N patients that nobody has seen.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from echosynth.errors import ConfigError
 
 if TYPE_CHECKING:
+    from echosynth.augmentation.sampling import Sampling
     from echosynth.commands.production import Product, Production
     from echosynth.commands.sources import ConditioningFrame
 
@@ -129,7 +131,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(str(error)) from None
     cascade = args.model or DEFAULT_CASCADE
     if args.source is None:
-        frames = imagine_frames(args.fictional, efs[0], args.seed, cascade, args.device)
+        frames, sampling = imagine_frames(args.fictional, efs[0], sampling, cascade, args.device)
     else:
         frames = read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say, args.keep or 0.0)
     job = Production(
@@ -154,19 +156,31 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return product_json(job, products)
 
 
-def imagine_frames(count: int, ef: float, seed: int, cascade: str, device: str) -> "list[ConditioningFrame]":
-    """A frame each of patients that nobody has seen; who they are depends on the seed, the EF and their number."""
+def imagine_frames(
+    count: int, ef: float, sampling: "Sampling", cascade: str, device: str
+) -> "tuple[list[ConditioningFrame], Sampling]":
+    """A frame each of patients that nobody has seen, and what is still to be said of their clips.
+
+    Who they are depends on the seed, their number and the conditions that frames are drawn by; the EF is one only
+    where no stage of its own draws them.
+    """
     from echosynth.augmentation.sampling import imagine_frame
     from echosynth.commands.loaded import choose_device, open_cascade
     from echosynth.commands.sources import ConditioningFrame
+    from echosynth.diffusion.conditions import CONDITIONS
     from echosynth.seeding import derive_seed
 
     model = open_cascade(cascade, choose_device(device)).model
+    heard = {name: value for name, value in sampling.conditions.items() if name in model.frames_listen_to}
+    spent = {name: value for name, value in heard.items() if name not in model.listens_to}
+    told = ", ".join(f"{CONDITIONS[name].title} {value:g}" for name, value in spent.items())
     made = []
     for k in range(1, count + 1):
-        pixels = imagine_frame(model, ef, derive_seed(seed, "fictional", k))
-        made.append(ConditioningFrame(f"fictional_{k}", f"fictional patient {k}", 0, pixels))
-    return made
+        pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **heard})
+        source = f"fictional patient {k}" + (f" ({told})" if told else "")
+        made.append(ConditioningFrame(f"fictional_{k}", source, 0, pixels))
+    left = {name: value for name, value in sampling.conditions.items() if name not in spent}
+    return made, replace(sampling, conditions=left)
 
 
 def product_json(job: "Production", products: "Sequence[Product]") -> dict[str, Any]:

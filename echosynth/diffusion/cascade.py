@@ -4,6 +4,7 @@
     temporal   reference = the previous clip, linearly interpolated in time
     spatial    reference = the previous clip, bicubic in space
     both       reference = both
+    frame      reference = black: the frame of a patient whom nobody has seen
 
 Where a tissue tracker says how the tissue has moved, a spatial reference also has the conditioning frame's detail,
 carried along (tissue_tracker.py).
@@ -14,13 +15,14 @@ cardiac phase of the conditioning frame.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-KINDS = ("base", "temporal", "spatial", "both")
+KINDS = ("frame", "base", "temporal", "spatial", "both")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class StageSpec:
     """One stage of a cascade.
 
     Attributes:
-        name: "base", "sr1", "sr2", ...
-        kind: "base", "temporal", "spatial" or "both".
+        name: "base", "sr1", "sr2", ...; "frame" for the stage that draws the frames of fictional patients.
+        kind: one of `KINDS`.
         frames: frames of the clip it makes.
         fps: Hz.
         size: side of the picture it makes, pixels.
@@ -83,11 +85,15 @@ class StageSpec:
 
 
 def check_chain(stages: Sequence[StageSpec]) -> None:
-    """Check that every stage continues where the previous one ends.
+    """Check that every stage continues where the previous one ends; a frame stage may go before them all.
 
     Raises:
         ValueError: the chain does not start with a base, or two neighbours do not fit together.
     """
+    if stages and stages[0].kind == "frame":
+        frame, *stages = stages
+        if frame.frames != 1 or not stages or frame.size != stages[0].size:
+            raise ValueError(f"stage {frame.name} makes one picture, of the size that the base makes")
     if not stages or stages[0].kind != "base":
         raise ValueError("a cascade starts with a stage of kind 'base'")
     for before, after in pairwise(stages):
@@ -99,6 +105,39 @@ def check_chain(stages: Sequence[StageSpec]) -> None:
             raise ValueError(f"stage {after.name} must multiply the frames and the size of {before.name}")
         if abs(after.fps / before.fps - after.frames / before.frames) > 1e-6:
             raise ValueError(f"stage {after.name} must last as long as {before.name}: fps and frames disagree")
+
+
+def lengthen(spec: StageSpec, base: StageSpec, base_frames: int) -> StageSpec:
+    """A stage of a cascade whose base makes another number of frames."""
+    return replace(spec, frames=spec.frames // base.frames * base_frames)
+
+
+def adapt_stages(
+    stages: Sequence[StageSpec],
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    steering_scale: float | None = None,
+    num_frames: int | None = None,
+) -> list[StageSpec]:
+    """A chain with a caller's wishes for the base and for the length; None leaves them as they are.
+
+    Raises:
+        ValueError: the stages cannot make so few steps, or so many frames.
+    """
+    base, *rest = stages
+    if num_frames is not None:
+        factor = stages[-1].frames // base.frames
+        if num_frames < factor or num_frames % factor:
+            raise ValueError(f"num_frames must be a multiple of {factor}, got {num_frames}")
+        base, *rest = (lengthen(spec, base, num_frames // factor) for spec in stages)
+    if num_inference_steps is not None and num_inference_steps < 1:
+        raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
+    wishes: dict[str, Any] = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "steering_scale": steering_scale,
+    }
+    return [replace(base, **{name: wish for name, wish in wishes.items() if wish is not None}), *rest]
 
 
 def resize_frame(frame: torch.Tensor, size: int) -> torch.Tensor:

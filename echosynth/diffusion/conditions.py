@@ -5,7 +5,7 @@ seen in training. EF alone is always asked for.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,12 +69,18 @@ def read_condition(name: str, value: Any, count: int, device: torch.device | str
     return given.expand(count)
 
 
-def read_conditions(given: Mapping[str, Any], count: int, device: torch.device | str) -> dict[str, torch.Tensor]:
+def read_conditions(
+    given: Mapping[str, Any], count: int, device: torch.device | str, heard: Collection[str] = tuple(CONDITIONS)
+) -> dict[str, torch.Tensor]:
     """Every condition by name, (count,) each; see `read_condition`.
 
     Raises:
-        ValueError: a value is out of range, or the volumes are not those of a heart with this EF.
+        ValueError: a value is out of range, or the volumes are not those of a heart with this EF, or what is given is
+            not among the conditions that the cascade has `heard` of.
     """
+    deaf = [name for name, value in given.items() if value is not None and name not in heard]
+    if deaf:
+        raise ValueError(f"this cascade does not listen to {', '.join(deaf)}, only to {', '.join(heard)}")
     read = {name: read_condition(name, given.get(name), count, device) for name in CONDITIONS}
     told = 100 * (1 - read["esv"] / read["edv"])
     wrong = ((told - read["ef"]).abs() > EF_SLACK).nonzero().flatten().tolist()

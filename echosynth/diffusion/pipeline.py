@@ -5,7 +5,7 @@ diffusers finds components by their argument name and class, so stages are flat:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,11 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
-from echosynth.diffusion.cascade import StageSpec, check_chain
+from echosynth.diffusion.cascade import StageSpec, adapt_stages, check_chain, lengthen, upsample_space
 from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
-from echosynth.diffusion.guidance import GUIDED
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler, lengthen
+from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.heun import StepCallback
@@ -45,23 +44,27 @@ class EchoCascadeOutput(BaseOutput):
 
 
 class EchoCascadePipeline(DiffusionPipeline):
-    """A cascade of one to four stages.
+    """A cascade of one to four stages, and before them one that draws frames, if there is one.
 
     Args:
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
         ef_guide: reads EF off noisy clips, for stages that it steers or corrects; None for none.
         tissue_tracker: follows the conditioning frame's tissue, for stages that are tracked; None for none.
+        frame_unet: draws the frames of fictional patients; None where the base has to do without a frame.
+        frame_scheduler: its noise ladder and solver.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
         ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and shifted
             like the ends beyond; the pairs, measured on held-out patients, take back what networks overdo or miss.
     """
 
-    model_cpu_offload_seq = "ef_guide->tissue_tracker->base_unet->sr1_unet->sr2_unet->sr3_unet"
+    model_cpu_offload_seq = "frame_unet->ef_guide->tissue_tracker->base_unet->sr1_unet->sr2_unet->sr3_unet"
     _optional_components = [  # noqa: RUF012
         "ef_guide",
         "tissue_tracker",
+        "frame_unet",
+        "frame_scheduler",
         *(f"sr{k}_{part}" for k in range(1, MAX_STAGES) for part in ("unet", "scheduler")),
     ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
@@ -78,6 +81,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         sr3_scheduler: EDMScheduler | None = None,
         ef_guide: EFGuide | None = None,
         tissue_tracker: TissueTracker | None = None,
+        frame_unet: UNet3D | None = None,
+        frame_scheduler: EDMScheduler | None = None,
         stages: list[dict[str, Any]] | None = None,
         ef_calibration: list[list[float]] | None = None,
     ) -> None:
@@ -98,6 +103,8 @@ class EchoCascadePipeline(DiffusionPipeline):
             sr3_scheduler=sr3_scheduler,
             ef_guide=ef_guide,
             tissue_tracker=tissue_tracker,
+            frame_unet=frame_unet,
+            frame_scheduler=frame_scheduler,
         )
         self.register_to_config(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration)
 
@@ -108,22 +115,30 @@ class EchoCascadePipeline(DiffusionPipeline):
         networks: Mapping[str, UNet3D],
         schedulers: Mapping[str, EDMScheduler],
         ef_calibration: list[list[float]] | None = None,
-        ef_guide: EFGuide | None = None,
-        tissue_tracker: TissueTracker | None = None,
+        **helpers: EFGuide | TissueTracker | None,
     ) -> "EchoCascadePipeline":
-        """Build from parts named after the stages."""
+        """Build from parts named after the stages, and helpers by their names."""
         parts: dict[str, Any] = {f"{spec.name}_unet": networks[spec.name] for spec in specs}
-        parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs}
-        parts |= {"ef_guide": ef_guide, "tissue_tracker": tissue_tracker}
+        parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs} | helpers
         return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, **parts)
 
     @property
     def stages(self) -> list[StageSpec]:
-        """The stages whose network is loaded, in order: a caller may leave the last ones out (sr2_unet=None)."""
-        config: Any = self.config
-        specs = [StageSpec(**stage) for stage in config.stages]
+        """The stages that make a clip of a frame, in order: a caller may leave the last ones out (sr2_unet=None)."""
+        specs = [spec for spec in self._declared if spec.kind != "frame"]
         present = [getattr(self, f"{spec.name}_unet") is not None for spec in specs]
         return specs[: present.index(False)] if False in present else specs
+
+    @property
+    def frame_stage(self) -> StageSpec | None:
+        """The stage that draws frames of fictional patients, if there is one."""
+        first = self._declared[0]
+        return first if first.kind == "frame" and self.frame_unet is not None else None
+
+    @property
+    def _declared(self) -> list[StageSpec]:
+        config: Any = self.config
+        return [StageSpec(**stage) for stage in config.stages]
 
     @property
     def frame_side(self) -> int:
@@ -134,7 +149,15 @@ class EchoCascadePipeline(DiffusionPipeline):
     @property
     def listens_to(self) -> list[str]:
         """Names of the `CONDITIONS` that some stage makes use of."""
-        heard = [getattr(self, f"{spec.name}_unet").config.scalars for spec in self.stages]
+        return self._heard_by(self.stages)
+
+    @property
+    def frames_listen_to(self) -> list[str]:
+        """Names of the `CONDITIONS` that frames of fictional patients are drawn by."""
+        return self._heard_by([self.frame_stage or self.stages[0]])
+
+    def _heard_by(self, specs: Sequence[StageSpec]) -> list[str]:
+        heard = [getattr(self, f"{spec.name}_unet").config.scalars for spec in specs]
         return [name for name in CONDITIONS if any(name in names for names in heard)]
 
     def passes(
@@ -142,50 +165,15 @@ class EchoCascadePipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         steering_scale: float | None = None,
+        fictional: bool = False,
     ) -> dict[str, int]:
-        """Network evaluations per clip and stage.
+        """Network evaluations per clip and stage, see `StageSampler.passes`.
 
-        A guided step counts twice, a corrected one is made twice; each reading of the EF guide, two for a correction,
-        and the tissue tracker count once.
+        What draws the frame of a fictional patient counts if asked for.
         """
-        counts = {}
-        for spec in self._specs(num_inference_steps, guidance_scale, steering_scale):
-            scheduler: EDMScheduler = getattr(self, f"{spec.name}_scheduler")
-            scheduler.set_timesteps(spec.num_inference_steps)
-            guided = spec.guidance_scale != 1.0 and GUIDED in getattr(self, f"{spec.name}_unet").config.scalars
-            helped = self.ef_guide is not None
-            corrected, steered = helped and spec.correction != 0, helped and spec.steering_scale != 0
-            share = 0.0
-            for sigma in scheduler.sigmas[:-1].tolist():
-                asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
-                read = 2 * corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
-                share += (asked * (1 + corrected) + read) / spec.num_inference_steps
-            counts[spec.name] = round(scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
-        return counts
-
-    def _specs(
-        self,
-        num_inference_steps: int | None,
-        guidance_scale: float | None,
-        steering_scale: float | None,
-        num_frames: int | None = None,
-    ) -> list[StageSpec]:
-        """The stages, with the caller's wishes for the base and the length."""
-        base, *rest = self.stages
-        if num_frames is not None:
-            factor = self.stages[-1].frames // base.frames
-            if num_frames < factor or num_frames % factor:
-                raise ValueError(f"num_frames must be a multiple of {factor}, got {num_frames}")
-            base, *rest = (lengthen(spec, base, num_frames // factor) for spec in self.stages)
-        if num_inference_steps is not None and num_inference_steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
-        if num_inference_steps is not None:
-            base = replace(base, num_inference_steps=num_inference_steps)
-        if guidance_scale is not None:
-            base = replace(base, guidance_scale=guidance_scale)
-        if steering_scale is not None:
-            base = replace(base, steering_scale=steering_scale)
-        return [base, *rest]
+        specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale)
+        drawing = [self.frame_stage] if fictional and self.frame_stage is not None else []
+        return {spec.name: self._sampler(spec).passes() for spec in (*drawing, *specs)}
 
     @torch.no_grad()
     def __call__(
@@ -207,7 +195,7 @@ class EchoCascadePipeline(DiffusionPipeline):
 
         Args:
             frame: conditioning frames (B, 1, S, S) in [-1, 1]; frame 0 of the clip shows the same moment of the beat.
-                None for patients that nobody has seen, as many as there are EFs.
+                None for patients that nobody has seen, as many as there are EFs, see `draw_frames`.
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
@@ -228,8 +216,12 @@ class EchoCascadePipeline(DiffusionPipeline):
         Raises:
             ValueError: an argument has the wrong shape or range.
         """
-        specs = self._specs(num_inference_steps, guidance_scale, steering_scale, num_frames)
-        request = self._request(frame, ef, named, generator, known, specs[-1])
+        specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale, num_frames)
+        listeners = self.stages
+        if frame is None and self.frame_stage is not None:
+            listeners = [self.frame_stage, *listeners]
+            frame = self.draw_frames(torch.as_tensor(ef).numel(), generator, **named)
+        request = self._request(frame, {"ef": ef, **named}, listeners, generator, known, specs[-1])
         if output_type not in ("np", "pt"):
             raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
         clip: torch.Tensor | None = None
@@ -248,11 +240,29 @@ class EchoCascadePipeline(DiffusionPipeline):
         made = from_network(clip[:, 0]) if output_type == "np" else clip
         return EchoCascadeOutput(clips=made, fps=specs[-1].fps) if return_dict else (made,)
 
+    @torch.no_grad()
+    def draw_frames(self, count: int, generator: Generators | None = None, **named: Numbers | None) -> torch.Tensor:
+        """Frames (B, 1, S, S) in [-1, 1] of `count` patients that nobody has seen; the other arguments as for a clip.
+
+        The frame stage draws a picture, or else the base makes a clip of no frame, of which this is the first one; the
+        later stages bring it to the size of a frame. Conditions not among `frames_listen_to` make no difference.
+
+        Raises:
+            ValueError: a condition is out of range.
+        """
+        base, *later = self.stages
+        heard = {name: value for name, value in named.items() if name in self.frames_listen_to}
+        request = Request(None, read_conditions(heard, count, self._execution_device), generator)
+        clip = self._run_stage(self.frame_stage or base, None, request)[:, :, :1]
+        for spec in later:
+            clip = self._run_stage(lengthen(spec, base, 1), clip, request)
+        return upsample_space(clip[:, :, :1], self.frame_side)[:, :, 0].clamp(-1, 1)
+
     def _request(
         self,
         frame: torch.Tensor | None,
-        ef: Any,
-        named: Mapping[str, Any],
+        told: Mapping[str, Any],
+        listeners: Sequence[StageSpec],
         generator: Generators | None,
         known: KnownFrames | None,
         last: StageSpec,
@@ -261,32 +271,30 @@ class EchoCascadePipeline(DiffusionPipeline):
         device, side = self._execution_device, self.frame_side
         if frame is not None and (frame.ndim != 4 or frame.shape[1:] != (1, side, side)):
             raise ValueError(f"frame must be (B, 1, {side}, {side}), got {tuple(frame.shape)}")
-        count = torch.as_tensor(ef).numel() if frame is None else len(frame)
-        scalars = read_conditions({"ef": ef, **named}, count, device)
-        deaf = [name for name, value in named.items() if value is not None and name not in self.listens_to]
-        if deaf:
-            raise ValueError(f"this cascade does not listen to {', '.join(deaf)}, only to {', '.join(self.listens_to)}")
-        if known is not None:
-            shape = (count, 1, last.frames, last.size, last.size)
-            if known.clip.shape != shape:
-                raise ValueError(f"known frames must be {shape}, got {tuple(known.clip.shape)}")
-            known = known.to(device)
+        count = torch.as_tensor(told["ef"]).numel() if frame is None else len(frame)
+        scalars = read_conditions(told, count, device, self._heard_by(listeners))
         config: Any = self.config
         scalars["ef"] = calibrate_ef(scalars["ef"], config.ef_calibration)
         seen = None if frame is None else frame.to(device, torch.float32)
-        return Request(seen, scalars, generator, known)
+        return Request(seen, scalars, generator, known and known.fit(count, last, device))
 
     def _run_stage(
-        self, spec: StageSpec, previous: torch.Tensor | None, request: Request, on_step: StepCallback
+        self,
+        spec: StageSpec,
+        previous: torch.Tensor | None,
+        request: Request,
+        on_step: StepCallback = lambda *_: None,
     ) -> torch.Tensor:
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""
-        sampler = StageSampler(
+        return self._sampler(spec).sample(previous, request, on_step)
+
+    def _sampler(self, spec: StageSpec) -> StageSampler:
+        return StageSampler(
             spec,
-            next(own.frames for own in self.stages if own.name == spec.name),
+            next(own.frames for own in self._declared if own.name == spec.name),
             getattr(self, f"{spec.name}_unet"),
             getattr(self, f"{spec.name}_scheduler"),
             self.frame_side,
             self.ef_guide,
             self.tissue_tracker if spec.tracked else None,
         )
-        return sampler.sample(previous, request, on_step)

@@ -1,7 +1,7 @@
 """Sampling of one stage: what a caller asks for, and how a stage's networks, sampler and noise answer it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,8 +42,15 @@ class KnownFrames:
                 f"{tuple(self.kept.shape)}"
             )
 
-    def to(self, device: torch.device) -> "KnownFrames":
-        """The same on a device."""
+    def fit(self, count: int, spec: StageSpec, device: torch.device) -> "KnownFrames":
+        """The same on a device.
+
+        Raises:
+            ValueError: they are not frames of so many of the clips that the stage makes.
+        """
+        shape = (count, 1, spec.frames, spec.size, spec.size)
+        if self.clip.shape != shape:
+            raise ValueError(f"known frames must be {shape}, got {tuple(self.clip.shape)}")
         return KnownFrames(self.clip.to(device, torch.float32), self.kept.to(device))
 
     def at(self, frames: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,6 +103,23 @@ class StageSampler:
     frame_side: int
     guide: EFGuide | None = None
     tracker: TissueTracker | None = None
+
+    def passes(self) -> int:
+        """Network evaluations that a clip takes.
+
+        A guided step counts twice, a corrected one is made twice; each reading of the EF guide, two for a correction,
+        and the tissue tracker count once.
+        """
+        spec, listens = self.spec, self.unet.config
+        self.scheduler.set_timesteps(spec.num_inference_steps)
+        guided = spec.guidance_scale != 1.0 and GUIDED in listens.scalars
+        corrected, steered = (self.guide is not None and scale != 0 for scale in (spec.correction, spec.steering_scale))
+        share = 0.0
+        for sigma in self.scheduler.sigmas[:-1].tolist():
+            asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
+            read = 2 * corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
+            share += (asked * (1 + corrected) + read) / spec.num_inference_steps
+        return round(self.scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
 
     def sample(self, previous: torch.Tensor | None, request: Request, on_step: StepCallback) -> torch.Tensor:
         """Make the stage's clip.
@@ -201,11 +225,6 @@ class StageSampler:
         with _fast(x.device):
             read = [self.guide(x[:, :, cut], c_noise, reference[:, :, cut]) for cut in cuts]
         return EFReading(*(torch.stack(part) for part in zip(*read, strict=True)))
-
-
-def lengthen(spec: StageSpec, base: StageSpec, base_frames: int) -> StageSpec:
-    """A stage of a cascade whose base makes another number of frames."""
-    return replace(spec, frames=spec.frames // base.frames * base_frames)
 
 
 def _fast(device: torch.device) -> torch.autocast:

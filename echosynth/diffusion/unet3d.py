@@ -31,7 +31,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         emb_dim: width of the condition vector.
         scalars: names of the scalar conditions it listens to.
         scalar_octaves: of the scalars' Fourier features; 0 for plain numbers.
-        frame_patch: side of a conditioning-frame patch: frame side * p / H.
+        frame_patch: side of a conditioning-frame patch: frame side * p / H; None for a network that sees no frame.
         lowres: whether a low-resolution clip joins the input.
     """
 
@@ -49,7 +49,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         emb_dim: int = 256,
         scalars: Sequence[str] = ("ef",),
         scalar_octaves: int = NUM_OCTAVES,
-        frame_patch: int = 8,
+        frame_patch: int | None = 8,
         lowres: bool = False,
     ) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class UNet3D(ModelMixin, ConfigMixin):
             raise ValueError("widths, blocks, space_attention and time_attention must name the same number of levels")
         self.gradient_checkpointing = False
         self.embed = ConditionEmbedding(tuple(scalars), emb_dim, scalar_octaves)
-        self.frame_encoder = FrameEncoder(frame_patch, tuple(widths))
+        self.frame_encoder = None if frame_patch is None else FrameEncoder(frame_patch, tuple(widths))
         self.first = nn.Conv2d(patch * patch * (2 if lowres else 1), widths[0], 3, padding=1)
 
         def level(k: int) -> nn.ModuleList:
@@ -107,15 +107,17 @@ class UNet3D(ModelMixin, ConfigMixin):
         h = F.pixel_unshuffle(clip.transpose(1, 2).flatten(0, 1), p)  # (B T, patches, h, w)
         h = self.first(h.contiguous(memory_format=torch.channels_last))
         emb = self.embed(c_noise, scalars, lowres_sigma, frame_given)
-        seen = frame_given.to(frame.dtype)[:, None, None, None]
-        features = self.frame_encoder(frame * seen)
+        features = None
+        if self.frame_encoder is not None:
+            features = self.frame_encoder(frame * frame_given.to(frame.dtype)[:, None, None, None])
 
         skips: list[torch.Tensor] = []
         for k in range(len(self.down_blocks)):
             if k:
                 skips.append(h)
                 h = self.down[k - 1](h)
-            h = (h.unflatten(0, (batch, frames)) + features[k].to(h.dtype)[:, None]).flatten(0, 1)
+            if features is not None:
+                h = (h.unflatten(0, (batch, frames)) + features[k].to(h.dtype)[:, None]).flatten(0, 1)
             h = h.contiguous(memory_format=torch.channels_last)
             h = self._run(self.down_blocks, k, h, emb, frames)
         for k in reversed(range(len(self.up_blocks))):

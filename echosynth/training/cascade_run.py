@@ -52,7 +52,7 @@ class CascadeConfig(StrictModel):
         seed: root of all randomness.
         data: training clips.
         validation: held-out clips.
-        stages: name -> stage, in order; the first is called "base", the others "sr1", "sr2", ...
+        stages: name -> stage, in order: "base", "sr1", "sr2", ...; before them "frame", if there is one.
         tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
         ef_guide: reads the EF of stages with a steering_scale or a correction; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
@@ -74,7 +74,8 @@ class CascadeConfig(StrictModel):
 
     @model_validator(mode="after")
     def _chain_is_whole(self) -> "CascadeConfig":
-        names = ["base", *(f"sr{k}" for k in range(1, len(self.stages)))]
+        drawn = ["frame"] if "frame" in self.stages else []
+        names = [*drawn, "base", *(f"sr{k}" for k in range(1, len(self.stages) - len(drawn)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
         if self.ef_guide is None and any(s.steering_scale or s.correction for s in self.stages.values()):
@@ -213,7 +214,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
                 read = _finished_guide(out) if stage.consistency.ef_weight else None
                 tasks = [DistillationTask(t, stage.optim.steps, read) for t in tasks if isinstance(t, DiffusionTask)]
             train(name, stage, stage.network(), tasks)
-        previous = stage
+        previous = None if stage.kind == "frame" else stage
     if not all((out / name / "model").is_dir() for name in config.networks):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -230,8 +231,8 @@ def bundle(config: CascadeConfig, out: Path) -> Path:
         {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages},
         {name: stage.scheduler() for name, stage in config.stages.items()},
         config.ef_calibration,
-        _finished_guide(out) if config.ef_guide else None,
-        _finished_tracker(out) if config.tissue_tracker else None,
+        ef_guide=_finished_guide(out) if config.ef_guide else None,
+        tissue_tracker=_finished_tracker(out) if config.tissue_tracker else None,
     )
     target = out / "pipeline"
     part = out / ".pipeline.tmp"

@@ -53,7 +53,7 @@ class DiffusionTask:
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
         self.jitter, self.traced = jitter, traced
         self.preconditioning = EDMPreconditioning(config.sigma_data)
-        self.frame_scale = config.unet.frame_patch // config.unet.patch  # frame pixels per clip pixel, one side
+        self.frame_scale = (config.unet.frame_patch or 0) // config.unet.patch  # frame pixels per clip pixel, one side
 
     def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
         """A source clip (B, T, S, S) as the stage would make it: (B, 1, stage.frames, size, size) in [-1, 1]."""
@@ -81,7 +81,8 @@ class DiffusionTask:
         window = slice(start * stride, (start + count - 1) * stride + 1, stride)
         target = resize_frame(see(clips[:, window]), config.size)[:, None]
         frame = see(drawn.frames[:, None])
-        frame_given = (torch.rand(size, generator=generator) >= config.frame_dropout).to(device)
+        dropout = 1.0 if config.kind == "frame" else config.frame_dropout
+        frame_given = (torch.rand(size, generator=generator) >= dropout).to(device)
         given = frame_given[:, None, None, None, None]
         batch: Batch = {}
         moved: torch.Tensor | None = None

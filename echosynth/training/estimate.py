@@ -54,7 +54,7 @@ def estimate_cascade(config: CascadeConfig, gpus: int = 1, tflops: float = 100.0
         tflops: what one of them achieves, 1e12 operations a second, 2 operations per multiply-add.
     """
     pipeline = _build(config)
-    passes = pipeline.passes()
+    passes = pipeline.passes(fictional=True)
     made = []
     for name, stage in config.stages.items():
         network, optim = getattr(pipeline, f"{name}_unet"), stage.optim
@@ -93,10 +93,10 @@ def _build(config: CascadeConfig) -> EchoCascadePipeline:
 
 def evaluate_stage(network: UNet3D, stage: StageConfig, frames: int, size: int, device: str = "meta") -> torch.Tensor:
     """One evaluation of one empty clip."""
-    frame_side = size * stage.unet.frame_patch // stage.unet.patch
+    frame_side = size * (stage.unet.frame_patch or stage.unet.patch) // stage.unet.patch
     with torch.device(device):
         x, one = torch.zeros(1, 1, frames, size, size), torch.zeros(1)
-        lowres = {} if stage.kind == "base" else {"lowres": x, "lowres_sigma": one}
+        lowres = {} if stage.kind in ("frame", "base") else {"lowres": x, "lowres_sigma": one}
         scalars = dict.fromkeys(stage.unet.scalars, one)
         frame = torch.zeros(1, 1, frame_side, frame_side)
     # The fused kernels are not counted on every device; plain matrix products, of as much work, are.

@@ -27,7 +27,7 @@ class UNetConfig(StrictModel):
     emb_dim: int = 256
     scalars: list[str] = Field(default_factory=lambda: ["ef"])
     scalar_octaves: int = Field(NUM_OCTAVES, ge=0)
-    frame_patch: int
+    frame_patch: int | None
 
     @field_validator("scalars")
     @classmethod
@@ -66,7 +66,7 @@ class StageConfig(StrictModel):
         P_mean: mean of ln sigma in training.
         P_std: its spread.
         scalar_dropout: per scalar, the share of samples trained without it.
-        frame_dropout: share trained without the conditioning frame.
+        frame_dropout: share trained without the conditioning frame; a frame stage never has one.
         lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
@@ -80,7 +80,7 @@ class StageConfig(StrictModel):
         optim: optimiser.
     """
 
-    kind: Literal["base", "temporal", "spatial", "both"]
+    kind: Literal["frame", "base", "temporal", "spatial", "both"]
     frames: int
     fps: float
     size: int
@@ -117,6 +117,8 @@ class StageConfig(StrictModel):
 
     @model_validator(mode="after")
     def _options_agree(self) -> "StageConfig":
+        if (self.kind == "frame") != (self.unet.frame_patch is None):
+            raise ValueError("unet.frame_patch: null for a frame stage, which sees no frame, and for no other")
         renewed = self.S_churn or (self.solver == "consistency" and self.num_inference_steps > 1)
         if self.noise_share and renewed:
             raise ValueError("this sampler adds noise of every frame's own on its way: leave out noise_share")
@@ -145,7 +147,7 @@ class StageConfig(StrictModel):
         Raises:
             CheckpointError: `init` holds no weights, or weights of another shape.
         """
-        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind != "base")
+        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind not in ("frame", "base"))
         if self.init is not None:
             load_weights(fresh, self.init, may_lack="embed.scalars.")
         return fresh

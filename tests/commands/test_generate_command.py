@@ -232,6 +232,10 @@ def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
     one, two = (pixels(tmp_path / "run", f"fictional_{k}_ef30_s0") for k in (1, 2))
     assert not np.array_equal(one, two)
     assert echosynth(*words, "--json").json == done.json
+    poor = echosynth(*words[:-1], tmp_path / "poor", "--quality", "poor", "--json")
+    assert poor.json["clips"][0]["source"] == "fictional patient 1 (quality 0.15)"
+    deaf = echosynth(*words[:-1], tmp_path / "deaf", "--heart-rate", 60)
+    assert "does not listen to the heart rate; leave --heart-rate out" in deaf.err
     for wrong in (("--keep", 1), ("--frame", 1), (phantom_video,)):
         assert echosynth(*words, *wrong).code == 2
     assert "either a SOURCE or --fictional" in echosynth("generate", "--ef", 30, "--out", tmp_path / "no").err

@@ -82,8 +82,8 @@ def test_bench_estimates_what_a_config_would_take(capsys: pytest.CaptureFixture[
     config = str(SMOKE / "cascade_tiny.yaml")
     one = call(capsys, "bench", "--estimate", config)
     two = call(capsys, "bench", "--estimate", config, "--gpus", "2", "--tflops", "50")
-    assert [stage["name"] for stage in one["stages"]] == ["base", "sr1", "sr2"]
-    assert one["total"]["passes"] == 2 * 2 + 2 + 1 + 1  # both steps of the base steered and guided
+    assert [stage["name"] for stage in one["stages"]] == ["frame", "base", "sr1", "sr2"]
+    assert one["total"]["passes"] == 2 + 2 * 2 + 2 + 1 + 1  # both steps of the base steered and guided
     assert min(stage["memory_gb"] for stage in one["stages"]) > 0
     assert two["total"]["hours"] == pytest.approx(one["total"]["hours"])
     assert "above zero" in refused(capsys, "bench", "--estimate", config, "--gpus", "0")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from echosynth.commands.evaluation_cases import render_pair
-from echosynth.diffusion.cascade import resize_frame
+from echosynth.diffusion.cascade import lengthen, resize_frame
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import Request, StageSampler, lengthen
+from echosynth.diffusion.stage_sampler import Request, StageSampler
 from echosynth.diffusion.windows import window_starts
 from echosynth.seeding import make_generator
 from echosynth.video.clip import from_network, to_network

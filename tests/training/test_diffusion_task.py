@@ -61,6 +61,24 @@ def test_without_a_frame_the_base_starts_from_black() -> None:
     assert bool((batch["reference"][dropped] == -1).all())
 
 
+def test_a_stage_that_draws_frames_sees_none_and_learns_whole_pictures() -> None:
+    stage = make_stage("frame", 1, 8.0, 16, sigma_data=1.04, unet=UNET | {"frame_patch": None, "scalars": []})
+    batch = DiffusionTask(stage, None, Noise()).make_batch(2, make_generator(1))
+    assert not batch["frame_given"].any()
+    assert bool((batch["reference"] == -1).all())
+    truth = torch.nn.functional.avg_pool2d(to_network(Noise().draw(1, make_generator(0)).clips[0][:1]), 2)
+    torch.testing.assert_close(batch["residual"][0, 0], truth + 1)
+    loss = DiffusionTask(stage, None, Noise()).compute_loss(stage.network(), batch)
+    loss.backward()
+    assert loss.item() == pytest.approx(1, abs=0.5)
+
+
+@pytest.mark.parametrize(("kind", "patch"), [("frame", 4), ("base", None)])
+def test_only_a_stage_that_draws_frames_sees_none(kind: str, patch: int | None) -> None:
+    with pytest.raises(ValidationError, match="frame_patch"):
+        make_stage(kind, 1, 8.0, 16, unet=UNET | {"frame_patch": patch})
+
+
 @pytest.mark.parametrize("draw", range(6))
 def test_a_spatial_crop_is_one_place_for_clip_reference_and_frame(draw: int) -> None:
     task = DiffusionTask(SPACE.model_copy(update=QUIET), TIME, Noise())
