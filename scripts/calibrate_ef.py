@@ -1,6 +1,6 @@
 """Measure what a cascade makes of each EF it is told, and print the `ef_calibration` that takes its error back.
 
-    python scripts/calibrate_ef.py runs/phantom_fast_again/pipeline
+    python scripts/calibrate_ef.py runs/phantom_fast_again/pipeline --write
 
 Validation patients (seeds 1,000,000 and up), single samples. Regressors read generated clips and true clips of the same
 patients; told and true EF that read alike belong together, so a regressor's own slope and bias cancel. How it takes
@@ -12,11 +12,13 @@ ones, which are clearer, less.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.checkpoints import write_sums
 from echosynth.commands.evaluation_cases import render_pair
 from echosynth.commands.progress import Reporter
 from echosynth.diffusion.calibration import ASKED, measure_calibration
@@ -38,12 +40,20 @@ def main() -> None:
     parser.add_argument("--readers", nargs="+", default=READERS, help="names or folders of regressors")
     parser.add_argument("--patients", type=int, default=384)
     parser.add_argument("--views", default="echonet")
+    parser.add_argument("--write", action="store_true", help="also save the curve in the cascade's folder")
     args = parser.parse_args()
+    if args.write and not Path(args.cascade).is_dir():
+        parser.error(f"--write: {args.cascade} is not a folder")
     pipeline, readers = load_cascade(args.cascade), {name: load_regressor(name) for name in args.readers}
     pipeline.register_to_config(ef_calibration=None)
     curves = measure_curves(pipeline, readers, args.views, args.patients)
     mean = np.mean([[told for _, told in curve] for curve in curves], axis=0)
-    print(f"ef_calibration: {[[asked, round(float(told), 1)] for asked, told in zip(ASKED, mean, strict=True)]}")
+    curve = [[asked, round(float(told), 1)] for asked, told in zip(ASKED, mean, strict=True)]
+    print(f"ef_calibration: {curve}")
+    if args.write:
+        pipeline.register_to_config(ef_calibration=curve)
+        pipeline.save_config(args.cascade)
+        write_sums(Path(args.cascade))
 
 
 def measure_curves(

@@ -16,7 +16,7 @@ again=(--set stages.base.init=runs/phantom_fast/base/model --set stages.base.opt
   --set ef_guide.optim.steps=0)
 if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)
-  for part in stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
+  for part in stages.frame stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
     cascade+=(--set "$part.optim.batch_size=8" --set "$part.optim.compile=false")
   done
   cascade+=(--set stages.base.optim.steps=16000 --set ef_guide.optim.steps=12000)
@@ -34,6 +34,8 @@ done
 "$bin/echosynth" train configs/diffusion/phantom_small.yaml --out runs/phantom_small "${cascade[@]}"
 "$bin/echosynth" train configs/diffusion/phantom_fast.yaml --out runs/phantom_fast "${tuning[@]}"
 "$bin/echosynth" train configs/diffusion/phantom_fast.yaml --out runs/phantom_fast_again "${tuning[@]}" "${again[@]}"
+"$bin/python" scripts/calibrate_ef.py runs/phantom_fast_again/pipeline --write \
+  --readers runs/echo_e3net_small/echo_e3net_small/model runs/r2plus1d_small/r2plus1d_small/model
 
 # The evaluation loads models by name or folder; here they are still in runs/.
 "$bin/echosynth" evaluate configs/evaluation/phantom_test.yaml --out runs/evaluation \

@@ -5,7 +5,7 @@ diffusers finds components by their argument name and class, so stages are flat:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,8 +137,7 @@ class EchoCascadePipeline(DiffusionPipeline):
 
     @property
     def _declared(self) -> list[StageSpec]:
-        config: Any = self.config
-        return [StageSpec(**stage) for stage in config.stages]
+        return [StageSpec(**stage) for stage in self.config["stages"]]
 
     @property
     def frame_side(self) -> int:
@@ -236,8 +235,7 @@ class EchoCascadePipeline(DiffusionPipeline):
                 clip = self._run_stage(spec, clip, request, on_step)
         assert clip is not None
         self.maybe_free_model_hooks()
-        clip = clip.clamp(-1, 1)
-        made = from_network(clip[:, 0]) if output_type == "np" else clip
+        made = from_network(clip[:, 0].clamp(-1, 1)) if output_type == "np" else clip.clamp(-1, 1)
         return EchoCascadeOutput(clips=made, fps=specs[-1].fps) if return_dict else (made,)
 
     @torch.no_grad()
@@ -245,7 +243,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         """Frames (B, 1, S, S) in [-1, 1] of `count` patients that nobody has seen; the other arguments as for a clip.
 
         The frame stage draws a picture, or else the base makes a clip of no frame, of which this is the first one; the
-        later stages bring it to the size of a frame. Conditions not among `frames_listen_to` make no difference.
+        later stages bring it to a frame's size in as many steps. Conditions not in `frames_listen_to` do nothing.
 
         Raises:
             ValueError: a condition is out of range.
@@ -253,9 +251,11 @@ class EchoCascadePipeline(DiffusionPipeline):
         base, *later = self.stages
         heard = {name: value for name, value in named.items() if name in self.frames_listen_to}
         request = Request(None, read_conditions(heard, count, self._execution_device), generator)
-        clip = self._run_stage(self.frame_stage or base, None, request)[:, :, :1]
-        for spec in later:
-            clip = self._run_stage(lengthen(spec, base, 1), clip, request)
+        first = self.frame_stage or base
+        clip = self._run_stage(first, None, request)[:, :, :1]
+        for spec in later:  # few passes keep a clip from flickering; one picture has no need of that
+            steps = max(spec.num_inference_steps, first.num_inference_steps)
+            clip = self._run_stage(replace(lengthen(spec, base, 1), num_inference_steps=steps), clip, request)
         return upsample_space(clip[:, :, :1], self.frame_side)[:, :, 0].clamp(-1, 1)
 
     def _request(
@@ -273,8 +273,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             raise ValueError(f"frame must be (B, 1, {side}, {side}), got {tuple(frame.shape)}")
         count = torch.as_tensor(told["ef"]).numel() if frame is None else len(frame)
         scalars = read_conditions(told, count, device, self._heard_by(listeners))
-        config: Any = self.config
-        scalars["ef"] = calibrate_ef(scalars["ef"], config.ef_calibration)
+        scalars["ef"] = calibrate_ef(scalars["ef"], self.config["ef_calibration"])
         seen = None if frame is None else frame.to(device, torch.float32)
         return Request(seen, scalars, generator, known and known.fit(count, last, device))
 

@@ -77,6 +77,16 @@ def test_a_fictional_frame_is_the_drawn_picture_enlarged(pipeline: EchoCascadePi
     assert not torch.allclose(drawn[0], drawn[1], atol=0.1)
 
 
+def test_super_resolution_of_one_picture_takes_as_many_steps_as_drawing_it(pipeline: EchoCascadePipeline) -> None:
+    calls: list[int] = []
+    handle = pipeline.sr2_unet.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        pipeline.draw_frames(1, seeds(1))
+    finally:
+        handle.remove()
+    assert len(calls) == FRAME_STAGE.num_inference_steps > pipeline.passes()["sr2"]
+
+
 def test_a_clip_of_nobody_goes_on_from_the_frame_that_was_drawn(pipeline: EchoCascadePipeline) -> None:
     made = pipeline(None, [30.0, 60.0], generator=seeds(1, 2)).clips
     generators = seeds(1, 2)
