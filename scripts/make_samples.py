@@ -7,7 +7,7 @@ phantom_views.png    phantom patients in every family of views: ED, ES at EF 60,
 ef_sweep.png         one phantom patient at EF 15, 25, ... 75 from one frame: a beat, the row of the truth under each
 patients.png         six phantom patients at five EFs: the conditioning frame (ED), and ES of each clip
 long_clip.png        six seconds of one phantom patient, a row a second
-fictional.png        patients who were never simulated: frames from no frame, and their beats at EF 30 and 60
+fictional.png        patients who were never simulated: frames that were drawn, and their beats at EF 30 and 60
 
 Every clip is the first that was made; none was chosen.
 
@@ -97,7 +97,7 @@ def draw_long(pipeline: EchoCascadePipeline) -> np.ndarray:
 
 
 def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: int = 3) -> np.ndarray:
-    """Patients from no frame at all."""
+    """Patients who were drawn, not simulated."""
     rows: list[EchoClip] = []
     labels: list[str] = []
     for patient in range(1, patients + 1):

@@ -172,6 +172,8 @@ def imagine_frames(
 
     model = open_cascade(cascade, choose_device(device)).model
     heard = {name: value for name, value in sampling.conditions.items() if name in model.frames_listen_to}
+    if "phase" in sampling.conditions.keys() - heard:
+        raise ConfigError(f"{cascade} draws frames of any moment of the beat; leave --phase out")
     spent = {name: value for name, value in heard.items() if name not in model.listens_to}
     told = ", ".join(f"{CONDITIONS[name].title} {value:g}" for name, value in spent.items())
     made = []

@@ -166,10 +166,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         steering_scale: float | None = None,
         fictional: bool = False,
     ) -> dict[str, int]:
-        """Network evaluations per clip and stage, see `StageSampler.passes`.
-
-        What draws the frame of a fictional patient counts if asked for.
-        """
+        """Network evaluations per clip and stage, see `StageSampler.passes`; with the drawing of the frame if fictional."""
         specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale)
         drawing = [self.frame_stage] if fictional and self.frame_stage is not None else []
         return {spec.name: self._sampler(spec).passes() for spec in (*drawing, *specs)}
@@ -249,6 +246,8 @@ class EchoCascadePipeline(DiffusionPipeline):
             ValueError: a condition is out of range.
         """
         base, *later = self.stages
+        if named.get("phase") is not None and "phase" not in self.frames_listen_to:
+            raise ValueError("frames are drawn of any moment of the beat, so nothing can be said of their phase")
         heard = {name: value for name, value in named.items() if name in self.frames_listen_to}
         request = Request(None, read_conditions(heard, count, self._execution_device), generator)
         first = self.frame_stage or base

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from echosynth.diffusion.cascade import StageSpec, check_chain, resize_frame
+from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.video.clip import to_network
+from echosynth.regression.loading import load_regressor
+from echosynth.video.clip import EchoClip, to_network
+from tests.models import CASCADE, GATE
 
 FRAME_STAGE = StageSpec("frame", "frame", 1, 8.0, 14, 4)
 CHAIN = [
@@ -109,6 +112,16 @@ def test_a_frame_is_drawn_by_what_its_stage_listens_to(pipeline: EchoCascadePipe
         pipeline.draw_frames(1, seeds(3), quality=2.0)
 
 
+def test_of_a_frame_of_any_moment_no_phase_can_be_told(pipeline: EchoCascadePipeline) -> None:
+    parts = dict(pipeline.components)
+    parts["frame_unet"] = UNet3D(patch=1, widths=[32, 32], blocks=[1, 1], emb_dim=32, scalars=[], frame_patch=None)
+    deaf = EchoCascadePipeline(**parts, stages=[spec.to_dict() for spec in CHAIN])
+    deaf.set_progress_bar_config(disable=True)
+    with pytest.raises(ValueError, match="nothing can be said of their phase"):
+        deaf(None, 50.0, phase=0.0)
+    assert deaf(torch.zeros(1, 1, 56, 56), 50.0, phase=0.0).clips.shape == (1, 8, 56, 56)
+
+
 def test_it_is_saved_and_loaded(pipeline: EchoCascadePipeline, tmp_path: Any) -> None:
     pipeline.save_pretrained(tmp_path)
     loaded = EchoCascadePipeline.from_pretrained(tmp_path)
@@ -140,3 +153,18 @@ def test_a_network_that_sees_no_frame_has_nothing_to_see_it_with() -> None:
     frames = to_network(np.full((1, 1, 16, 16), 200, np.uint8)), torch.zeros(1, 1, 16, 16)
     seen = [network(x, one, {}, resize_frame(torch.as_tensor(f), 16), one.bool()) for f in frames]
     assert torch.equal(*seen)
+
+
+@torch.no_grad()
+def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
+    pipeline, gate = load_cascade(CASCADE), load_regressor(GATE)
+    pipeline.set_progress_bar_config(disable=True)
+    frames = pipeline.draw_frames(4, seeds(1, 2, 3, 4))
+    made = {ef: pipeline(frames, ef, generator=seeds(5, 6, 7, 8)) for ef in (30.0, 60.0)}
+    weak, strong = (
+        np.array([read.ef for read in gate.predict([EchoClip(clip, out.fps) for clip in out.clips])])
+        for out in made.values()
+    )
+    assert (strong > weak + 10).all()
+    assert abs(weak.mean() - 30) < 8
+    assert abs(strong.mean() - 60) < 8
