@@ -166,7 +166,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         steering_scale: float | None = None,
         fictional: bool = False,
     ) -> dict[str, int]:
-        """Network evaluations per clip and stage, see `StageSampler.passes`; with the drawing of the frame if fictional."""
+        """Network evaluations per clip and stage, see `StageSampler.passes`; a fictional frame's too if asked for."""
         specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale)
         drawing = [self.frame_stage] if fictional and self.frame_stage is not None else []
         return {spec.name: self._sampler(spec).passes() for spec in (*drawing, *specs)}
