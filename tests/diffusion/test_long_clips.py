@@ -50,7 +50,7 @@ def test_no_seam_can_be_seen(pipeline: EchoCascadePipeline) -> None:
     excess = steps[0] / steps[1]
     at_seams = np.zeros(FRAMES - 1, bool)
     at_seams[[seam - 1 for seam in seams]] = True
-    # Seams lie on frames that the base makes, of which any two windows differ most, seam or not: compare like with like.
+    # Seams lie on frames that the base makes, where windows differ most, seam or not: compare like with like.
     of_the_base = (np.arange(1, FRAMES) % (FRAMES // 48)) == 0
     assert of_the_base[at_seams].all()
     assert excess[at_seams].mean() == pytest.approx(excess[of_the_base & ~at_seams].mean(), rel=0.1)
