@@ -29,8 +29,8 @@ class StageEstimate:
     Attributes:
         name: of the stage.
         parameters: weights.
-        passes: network evaluations that a generated clip takes, guidance included; those of a stage that draws frames are
-            taken for fictional patients alone.
+        passes: network evaluations that a generated clip takes, guidance included; a stage that draws frames takes
+            its own for fictional patients alone.
         clip_tflop: their work.
         step_tflop: work of one optimiser step, forward and backward.
         memory_gb: on one GPU: weights with what the optimiser keeps of them, and the activations of one piece.
