@@ -171,18 +171,18 @@ def imagine_frames(
     from echosynth.seeding import derive_seed
 
     model = open_cascade(cascade, choose_device(device)).model
-    heard = {name: value for name, value in sampling.conditions.items() if name in model.frames_listen_to}
-    if "phase" in sampling.conditions.keys() - heard:
-        raise ConfigError(f"{cascade} draws frames of any moment of the beat; leave --phase out")
-    spent = {name: value for name, value in heard.items() if name not in model.listens_to}
-    told = ", ".join(f"{CONDITIONS[name].title} {value:g}" for name, value in spent.items())
+    told = sampling.conditions
+    spent = [name for name in told if name in model.frames_listen_to and name not in model.listens_to]
+    remark = ", ".join(f"{CONDITIONS[name].title} {told[name]:g}" for name in spent)
     made = []
     for k in range(1, count + 1):
-        pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **heard})
-        source = f"fictional patient {k}" + (f" ({told})" if told else "")
+        try:
+            pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **told})
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        source = f"fictional patient {k}" + (f" ({remark})" if remark else "")
         made.append(ConditioningFrame(f"fictional_{k}", source, 0, pixels))
-    left = {name: value for name, value in sampling.conditions.items() if name not in spent}
-    return made, replace(sampling, conditions=left)
+    return made, replace(sampling, conditions={name: told[name] for name in told if name not in spent})
 
 
 def product_json(job: "Production", products: "Sequence[Product]") -> dict[str, Any]:

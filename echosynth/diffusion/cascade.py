@@ -22,7 +22,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-KINDS = ("frame", "base", "temporal", "spatial", "both")
+FIRST_KINDS = ("frame", "base")
+"""Kinds of stages that are given no earlier stage's clip."""
+
+KINDS = (*FIRST_KINDS, "temporal", "spatial", "both")
 
 
 @dataclass(frozen=True)

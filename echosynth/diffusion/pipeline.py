@@ -247,7 +247,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         """
         base, *later = self.stages
         if named.get("phase") is not None and "phase" not in self.frames_listen_to:
-            raise ValueError("frames are drawn of any moment of the beat, so nothing can be said of their phase")
+            raise ValueError("frames are drawn of any moment of the beat: leave the phase out")
         heard = {name: value for name, value in named.items() if name in self.frames_listen_to}
         request = Request(None, read_conditions(heard, count, self._execution_device), generator)
         first = self.frame_stage or base

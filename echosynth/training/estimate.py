@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from echosynth.diffusion.blocks import SpaceTimeBlock
+from echosynth.diffusion.cascade import FIRST_KINDS
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.cascade_run import CascadeConfig
@@ -97,7 +98,7 @@ def evaluate_stage(network: UNet3D, stage: StageConfig, frames: int, size: int, 
     frame_side = size * (stage.unet.frame_patch or stage.unet.patch) // stage.unet.patch
     with torch.device(device):
         x, one = torch.zeros(1, 1, frames, size, size), torch.zeros(1)
-        lowres = {} if stage.kind in ("frame", "base") else {"lowres": x, "lowres_sigma": one}
+        lowres = {} if stage.kind in FIRST_KINDS else {"lowres": x, "lowres_sigma": one}
         scalars = dict.fromkeys(stage.unet.scalars, one)
         frame = torch.zeros(1, 1, frame_side, frame_side)
     # The fused kernels are not counted on every device; plain matrix products, of as much work, are.

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from echosynth.config import StrictModel
-from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.cascade import FIRST_KINDS, StageSpec
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
@@ -147,7 +147,7 @@ class StageConfig(StrictModel):
         Raises:
             CheckpointError: `init` holds no weights, or weights of another shape.
         """
-        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind not in ("frame", "base"))
+        fresh = UNet3D(**self.unet.model_dump(), lowres=self.kind not in FIRST_KINDS)
         if self.init is not None:
             load_weights(fresh, self.init, may_lack="embed.scalars.")
         return fresh

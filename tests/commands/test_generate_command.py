@@ -238,7 +238,7 @@ def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
     assert "does not listen to the heart rate; leave --heart-rate out" in deaf.err
     moment = echosynth(*words[:-1], tmp_path / "moment", "--phase", "ed")
     assert (moment.code, (tmp_path / "moment").exists()) == (2, False)
-    assert "draws frames of any moment of the beat; leave --phase out" in moment.err
+    assert "frames are drawn of any moment of the beat: leave the phase out" in moment.err
     for wrong in (("--keep", 1), ("--frame", 1), (phantom_video,)):
         assert echosynth(*words, *wrong).code == 2
     assert "either a SOURCE or --fictional" in echosynth("generate", "--ef", 30, "--out", tmp_path / "no").err

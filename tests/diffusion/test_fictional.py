@@ -117,7 +117,7 @@ def test_of_a_frame_of_any_moment_no_phase_can_be_told(pipeline: EchoCascadePipe
     parts["frame_unet"] = UNet3D(patch=1, widths=[32, 32], blocks=[1, 1], emb_dim=32, scalars=[], frame_patch=None)
     deaf = EchoCascadePipeline(**parts, stages=[spec.to_dict() for spec in CHAIN])
     deaf.set_progress_bar_config(disable=True)
-    with pytest.raises(ValueError, match="nothing can be said of their phase"):
+    with pytest.raises(ValueError, match="any moment of the beat: leave the phase out"):
         deaf(None, 50.0, phase=0.0)
     assert deaf(torch.zeros(1, 1, 56, 56), 50.0, phase=0.0).clips.shape == (1, 8, 56, 56)
 
