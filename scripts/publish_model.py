@@ -23,7 +23,7 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import render_model_card
-from echosynth.training.phantom_set import PhantomSetConfig
+from echosynth.training.phantom_set_config import PhantomSetConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {

@@ -1,17 +1,23 @@
 """What a GPU must agree on with a CPU: phantoms, training batches, networks, and clips. Skipped where there is none."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from echosynth.diffusion.loading import load_cascade
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import make_generator
-from echosynth.training.phantom_set import PhantomSetConfig
+from echosynth.training.diffusion_task import DiffusionTask
+from echosynth.training.optim import OptimConfig
+from echosynth.training.phantom_set_config import PhantomSetConfig
+from echosynth.training.run import Pace, run_training
 from echosynth.training.sources import PhantomSource
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import make_stage
@@ -45,8 +51,6 @@ def test_end_diastole_is_the_same_picture_at_every_ef() -> None:
 
 
 def test_batches_are_made_there_of_the_same_patients(tmp_path: Path) -> None:
-    from echosynth.training.diffusion_task import DiffusionTask
-
     config = write_fake_set(tmp_path)
     stage = make_stage("base", 4, 8.0, 16, frame_dropout=0.0)
     drawn = {}
@@ -82,6 +86,28 @@ def test_a_set_is_rendered_on_the_device(tmp_path: Path) -> None:
     facts = known.facts
     again, _ = phantom.render([float(facts["targets"][7, 0])], 4, 32.0, [float(facts["phase"][7])])
     assert int((known.clip(7).cpu().int() - again[0].int()).abs().max()) <= 1
+
+
+def test_fp16_learns_and_is_continued(tmp_path: Path) -> None:
+    stage = make_stage("base", 4, 8.0, 16, frame_dropout=0.0)
+    task = DiffusionTask(stage, None, PhantomSource(write_fake_set(tmp_path / "set"), "cuda"))
+    optim = OptimConfig(steps=8, batch_size=8, warmup_steps=1, mixed_precision="fp16")
+
+    def train() -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        pace = Pace(log_every=1, validate_every=0, save_every=4)
+        made = run_training("base", task, stage.network(), optim, tmp_path, 0, pace, "one", report=lambda line: None)
+        return load_file(made / "diffusion_pytorch_model.safetensors")
+
+    whole = train()
+    assert all(bool(value.isfinite().all()) for value in whole.values())
+    torch.manual_seed(0)
+    assert any(not torch.equal(value, whole[name]) for name, value in stage.network().state_dict().items())
+    for spent in ("model", "checkpoints/step-00000008"):
+        shutil.rmtree(tmp_path / "base" / spent)
+    assert json.loads((tmp_path / "base" / "checkpoints" / "step-00000004" / "state.json").read_text())["scaler"]
+    for name, value in train().items():
+        torch.testing.assert_close(value, whole[name], atol=1e-3, rtol=1e-2)
 
 
 def test_the_bundled_networks_say_the_same() -> None:

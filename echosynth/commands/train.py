@@ -70,13 +70,15 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     from echosynth.commands.loaded import quieten
     from echosynth.training.cascade_run import CascadeConfig, train_cascade
     from echosynth.training.regression_run import check_fit, train_regressor
-    from echosynth.training.run import check_trackers
+    from echosynth.training.run import check_trackers, choose_precision
 
     quieten()
     config = load_training_config(args.config, args.set)
     if not isinstance(config, CascadeConfig):
         check_fit(config, config.build().contract)  # before the folder is claimed: what is mended may use it
     check_trackers(config.pace)
+    for name, part in (config.parts if isinstance(config, CascadeConfig) else {config.name: config}).items():
+        choose_precision(name, part.optim)  # before clips are rendered or decoded
     out: Path = args.out or Path("runs") / config.name
     main = int(os.environ.get("RANK", "0")) == 0
     began = time.monotonic()

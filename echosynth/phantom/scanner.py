@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from echosynth.phantom.amplitude import decay
-from echosynth.phantom.view_families import HARMFUL, QUALITIES, VIEW_FAMILIES
+from echosynth.phantom.view_families import HARM_SPREAD, HARMFUL, QUALITIES, VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 
 
@@ -110,25 +110,35 @@ class View:
     second_trip_db: float = -40.0
 
 
-def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality: str | None = None) -> View:
+def _harm_range(quality: str | float | None) -> tuple[float, float]:
+    """The part of every harmful field's range that views of this quality have."""
+    if quality is None:
+        return 0.0, 1.0
+    if isinstance(quality, str) and quality in QUALITIES:
+        return QUALITIES[quality]
+    if isinstance(quality, str) or not 0 <= quality <= 1:
+        raise ValueError(f"quality must be one of {', '.join(QUALITIES)}, or from 0 to 1, got {quality!r}")
+    harm = 1 - quality
+    return max(0.0, harm - HARM_SPREAD), min(1.0, harm + HARM_SPREAD)
+
+
+def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality: str | float | None = None) -> View:
     """Draw a view that holds the heart in its sector.
 
     Args:
         seed: of the view.
         long_axis: LV length of the patient to be looked at, cm; a sonographer sets depth and pose to fit the heart.
         family: of `VIEW_FAMILIES`.
-        quality: of `QUALITIES`; None for all that the family has.
+        quality: of `QUALITIES`, or from 0, the worst that the family has in everything, to 1, the best; None for every
+            fault by itself, as bad as it comes.
 
     Raises:
         ValueError: there is no such family or quality.
     """
-    if quality not in (None, *QUALITIES):
-        raise ValueError(f"quality must be one of {', '.join(QUALITIES)}, got {quality!r}")
+    best, worst = _harm_range(quality)
     if family not in VIEW_FAMILIES:
         raise ValueError(f"view family must be one of {', '.join(VIEW_FAMILIES)}, got {family!r}")
     rng, ranges = np.random.default_rng(derive_seed(seed, "view")), VIEW_FAMILIES[family]
-
-    best, worst = QUALITIES[quality] if quality else (0.0, 1.0)
 
     def u(name: str) -> float:
         low, high = ranges[name]
@@ -202,9 +212,10 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality
 
 
 def view_quality(view: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Share of all `wide` views that are worse, 0-1, from how far each harmful field stands in its range there.
+    """From 0, every harmful field at the worst end of its `wide` range, to 1, all at the best end.
 
-    Shadows are left out, which most views do not have; the mean of n uniform shares is as good as normal.
+    Shadows, which most views do not have, are left out. Views whose faults were drawn one by one lie near 0.5, hardly
+    any outside 0.3-0.7.
 
     Args:
         view: fields of `View`, all of one shape.
@@ -212,8 +223,7 @@ def view_quality(view: Mapping[str, torch.Tensor]) -> torch.Tensor:
     wide = VIEW_FAMILIES["wide"]
     names = sorted(HARMFUL - {"shadow_db"})
     shares = [((view[name] - wide[name][0]) / (wide[name][1] - wide[name][0])).clamp(0, 1) for name in names]
-    harm = torch.stack(shares).mean(0)
-    return torch.special.ndtr((0.5 - harm) * math.sqrt(12 * len(names)))
+    return 1 - torch.stack(shares).mean(0)
 
 
 def _pixel_centres(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:

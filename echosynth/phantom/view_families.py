@@ -142,3 +142,4 @@ HARMFUL = frozenset(
     " far_db reverb_db second_trip_db".split()
 )
 QUALITIES: dict[str, Range] = {"excellent": (0.0, 0.2), "good": (0.15, 0.45), "medium": (0.4, 0.75), "poor": (0.7, 1.0)}
+HARM_SPREAD = 0.15  # of a range, to both sides of the place that a quality given as a number has in it

@@ -28,11 +28,9 @@ from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.distillation_task import DistillationTask
 from echosynth.training.guide_task import GuideConfig, GuideTask
 from echosynth.training.loop import Task
-from echosynth.training.phantom_set import render_phantom_set
 from echosynth.training.run import Pace, Report, run_training
 from echosynth.training.sources import (
     DatasetSource,
-    DatasetSourceConfig,
     PhantomSource,
     SourceConfig,
     open_source,
@@ -56,7 +54,7 @@ class CascadeConfig(StrictModel):
         tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
         ef_guide: reads the EF of stages with a steering_scale or a correction; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
-        only: train just these of `networks`; None for all.
+        only: train just these of `parts`; None for all.
         pace: how often to log, validate and save.
     """
 
@@ -85,26 +83,17 @@ class CascadeConfig(StrictModel):
             raise ValueError("a stage is tracked, but there is no tissue_tracker")
         if self.tissue_tracker is not None and not tracked:
             raise ValueError("there is a tissue_tracker, but no stage is tracked")
-        if unknown := set(self.only or []) - set(self.networks):
+        if unknown := set(self.only or []) - set(self.parts):
             raise ValueError(f"only names unknown stages: {', '.join(sorted(unknown))}")
         check_chain([stage.spec(name) for name, stage in self.stages.items()])
         check_calibration(self.ef_calibration)
         return self
 
     @property
-    def networks(self) -> list[str]:
-        """Names of everything that is trained, in order."""
+    def parts(self) -> dict[str, TrackerConfig | GuideConfig | StageConfig]:
+        """Everything that is trained, by name, in order."""
         parts = {"tissue_tracker": self.tissue_tracker, "ef_guide": self.ef_guide, **self.stages}
-        return [name for name, part in parts.items() if part is not None]
-
-
-def prepare_source(config: SourceConfig, report: Report) -> None:
-    """Render a phantom set, or decode a dataset, if that was not done yet."""
-    if isinstance(config, DatasetSourceConfig):
-        DatasetSource(config, report)
-        return
-    for done in render_phantom_set(config):
-        report(f"phantoms: {done * 64} of {config.patients} rendered")
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable[[ModelMixin, int], None]:
@@ -152,9 +141,16 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
 
     Running it again continues where it stopped.
     """
-    prepare_source(config.data, report)
-    prepare_source(config.validation, report)
-    source, held_out = open_source(config.data), open_source(config.validation)
+    opened: dict[str, PhantomSource | DatasetSource] = {}
+
+    def open_both(stage: StageConfig | None = None) -> list[PhantomSource | DatasetSource]:
+        """Training and held-out clips, of a stage's own or the cascade's."""
+        own = (stage.data, stage.validation) if stage else (None, None)
+        both = [mine or ours for mine, ours in zip(own, (config.data, config.validation), strict=True)]
+        for part in both:
+            if (key := part.model_dump_json()) not in opened:
+                opened[key] = open_source(part, report)
+        return [opened[part.model_dump_json()] for part in both]
 
     def said(part: StrictModel) -> str:
         # Options that are left alone are left out, so that a new one does not make old checkpoints strangers.
@@ -176,16 +172,15 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
             out,
             config.seed,
             config.pace,
-            fingerprint=f"{config.seed} {said(config.data)} {said(part)}",
+            fingerprint=f"{config.seed} {said(getattr(part, 'data', None) or config.data)} {said(part)}",
             validation=validation,
             preview=preview,
             report=report,
         )
 
-    wanted = config.networks if config.only is None else config.only
-    both = source, held_out
+    wanted = list(config.parts) if config.only is None else config.only
     if config.tissue_tracker is not None and "tissue_tracker" in wanted:
-        tracker = config.tissue_tracker
+        tracker, both = config.tissue_tracker, open_both()
         if not all(isinstance(clips, PhantomSource) for clips in both):
             if tracker.init is None:
                 raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
@@ -201,21 +196,21 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     if config.ef_guide is not None and "ef_guide" in wanted:
         torch.manual_seed(config.seed)
         guide, base = config.ef_guide, config.stages["base"]
-        views = zip(both, (base.jitter, None), strict=True)
+        views = zip(open_both(), (base.jitter, None), strict=True)
         train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
         if name in wanted:
             torch.manual_seed(config.seed)
             follow = _finished_tracker(out) if stage.tracked else None
-            views = zip(both, (stage.jitter, None), strict=True)
+            views = zip(open_both(stage), (stage.jitter, None), strict=True)
             tasks: list[Task] = [DiffusionTask(stage, previous, c, follow, j) for c, j in views]
             if stage.consistency is not None:
                 read = _finished_guide(out) if stage.consistency.ef_weight else None
                 tasks = [DistillationTask(t, stage.optim.steps, read) for t in tasks if isinstance(t, DiffusionTask)]
             train(name, stage, stage.network(), tasks)
         previous = None if stage.kind == "frame" else stage
-    if not all((out / name / "model").is_dir() for name in config.networks):
+    if not all((out / name / "model").is_dir() for name in config.parts):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
     if processes.is_main_process:

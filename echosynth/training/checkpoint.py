@@ -72,6 +72,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     fingerprint: str,
     write: bool = True,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> Path:
     """Write the state after `step` steps; keep the newest two checkpoints.
 
@@ -85,6 +86,7 @@ def save_checkpoint(
         optimizer: its optimiser.
         fingerprint: hash of the config; `load_checkpoint` refuses another one.
         write: whether this process is the one that writes.
+        scaler: of the loss, in fp16.
     """
     target = folder / f"step-{step:08d}"
     weights, moments = gather(dict(model.state_dict())), gather(optimizer.state_dict())
@@ -99,7 +101,9 @@ def save_checkpoint(
     save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
     save_file(averaged, part / "ema.safetensors")
     torch.save(moments, part / "optimizer.pt")
-    state = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
+    state: dict[str, Any] = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
+    if scaler is not None:
+        state["scaler"] = scaler.state_dict()
     (part / "state.json").write_text(json.dumps(state))
     for path in part.iterdir():
         _sync(path)
@@ -112,7 +116,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer, fingerprint: str
+    folder: Path,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> int:
     """Restore the newest checkpoint in place; returns the steps done, 0 if there is none.
 
@@ -134,6 +143,8 @@ def load_checkpoint(
         model.load_state_dict({k: spread_like(v, own[k]) if k in own else v for k, v in found.items()})
         averaged = load_file(newest / "ema.safetensors")
         optimizer.load_state_dict(_spread_moments(torch.load(newest / "optimizer.pt", weights_only=True), optimizer))
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error

@@ -25,7 +25,8 @@ class OptimConfig(StrictModel):
         weight_decay: of AdamW, on matrices and kernels only.
         grad_clip: largest gradient norm.
         ema_decay: of the exponential moving average of the weights.
-        mixed_precision: "bf16", "no", or "auto": bf16 where the machine multiplies it natively.
+        mixed_precision: "bf16"; "fp16", with a loss scaled so that gradients do not vanish, for GPUs that know no bf16;
+            "no"; or "auto": bf16 where the machine multiplies it natively, no elsewhere.
     """
 
     steps: int
@@ -39,7 +40,7 @@ class OptimConfig(StrictModel):
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     ema_decay: float = 0.998
-    mixed_precision: Literal["auto", "bf16", "no"] = "auto"
+    mixed_precision: Literal["auto", "bf16", "fp16", "no"] = "auto"
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:

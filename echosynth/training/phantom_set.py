@@ -8,81 +8,28 @@ On disk: one folder per 64 patients, written under a temporary name and renamed,
 processes, killed and continued.
 """
 
-import hashlib
-import json
 import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from echosynth.config import StrictModel
 from echosynth.errors import ConfigError
 from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.motion import Fields
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.phantom.population import HIGHEST_EF, sample_patient
+from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth, stack_fields
-from echosynth.phantom.scanner import sample_view, view_quality
+from echosynth.phantom.scanner import view_quality
 from echosynth.seeding import derive_seed
-
-Family = Literal["wide", "echonet", "camus", "point-of-care"]
-EF = Annotated[float, Field(ge=1, le=HIGHEST_EF)]
+from echosynth.training.phantom_set_config import PhantomSetConfig
 
 SHARD = 64
 GPU_BATCH = 32  # patients that a GPU renders at once
-LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
-
-
-class PhantomSetConfig(StrictModel):
-    """Which patients to render and how.
-
-    Attributes:
-        root: folder that holds rendered sets; the set's own folder in it is named by a hash of this config.
-        patients: how many.
-        first_seed: patient seeds are first_seed, first_seed + 1, ...
-        num_frames: frames of a clip.
-        fps: Hz.
-        size: side of the picture, pixels.
-        frames_per_clip: frames at other EFs.
-        efs: lowest and highest EF, per cent; a network that is asked for the ends of a range learns from beyond them.
-        views: family of views, see `sample_view`; or several, of which each patient has one.
-        workers: processes that render.
-    """
-
-    root: Path = Path("runs/phantoms")
-    patients: int = 1024
-    first_seed: int = 0
-    num_frames: int = 64
-    fps: float = 32.0
-    size: int = 112
-    frames_per_clip: int = 3
-    efs: tuple[EF, EF] = (10.0, 85.0)
-    views: Family | tuple[Family, ...] = "wide"
-    workers: int = 2
-
-    def family(self, seed: int) -> Family:
-        """Family of a patient's view."""
-        if isinstance(self.views, str):
-            return self.views
-        return self.views[derive_seed(seed, "family") % len(self.views)]
-
-    def folder(self) -> Path:
-        """Where this set lies: a change of what is rendered changes the name, more patients or workers do not."""
-        what = {
-            k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
-        }
-        if self.efs == PhantomSetConfig.model_fields["efs"].default:
-            del what["efs"]  # which was no choice once, and sets that users have rendered stay good
-        what["layout"] = LAYOUT
-        return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _draw_targets(seeds: Sequence[int], config: PhantomSetConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +42,7 @@ def _draw_targets(seeds: Sequence[int], config: PhantomSetConfig) -> tuple[np.nd
 def sample_facts(seeds: Sequence[int], config: PhantomSetConfig) -> dict[str, np.ndarray]:
     """All that there is to know of some patients, float64, (B,) or (B, 1 + K); pictures and truth follow from it."""
     patients = [sample_patient(seed) for seed in seeds]
-    views = [sample_view(seed, p.long_axis, config.family(seed)) for seed, p in zip(seeds, patients, strict=True)]
+    views = [config.view(seed, p.long_axis) for seed, p in zip(seeds, patients, strict=True)]
     facts = {f"patient.{name}": column for name, column in stack_fields(patients).items()}
     facts |= {f"view.{name}": column for name, column in stack_fields(views).items()}
     targets, phase = _draw_targets(seeds, config)

@@ -18,7 +18,6 @@ from echosynth.evaluation.ef_metrics import compute_ef_scores
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.seeding import make_generator
-from echosynth.training.cascade_run import prepare_source
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.optim import OptimConfig
 from echosynth.training.regression_loss import RegressionLoss
@@ -188,10 +187,8 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
     model = config.build()
     check_fit(config, model.contract)
-    prepare_source(config.data, report)
-    prepare_source(config.validation, report)
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
-    held_out, seen = open_source(config.validation), open_source(config.data)
+    seen, held_out = open_source(config.data, report), open_source(config.validation, report)
     check_size(config, "validation", held_out.size, model.contract.size)  # a dataset's is known once it is read
     check_size(config, "data", seen.size, model.contract.size)
     validation = RegressionTask(held_out, *shape, None, config.loss)

@@ -64,6 +64,20 @@ def check_trackers(pace: Pace) -> None:
             raise MissingDependencyError(f"{name} is not installed; install it with: pip install 'echosynth[trackers]'")
 
 
+def choose_precision(name: str, optim: OptimConfig) -> str:
+    """The precision that Accelerate shall train a network in, on this machine.
+
+    Raises:
+        ConfigError: fp16 without a GPU, where Accelerate would train in float32 without a word.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if optim.mixed_precision == "fp16" and device == "cpu":
+        raise ConfigError(f"{name}: optim.mixed_precision fp16 needs a GPU; 'auto', 'bf16' and 'no' need none")
+    if optim.mixed_precision == "auto":
+        return "bf16" if has_fast_bf16(device) else "no"
+    return optim.mixed_precision
+
+
 def _trim_log(path: Path, step: int) -> None:
     """Drop what an interrupted run logged after its last checkpoint, a torn last line included."""
     if not path.exists():
@@ -143,6 +157,7 @@ def run_training(
 
     Raises:
         CheckpointError: a checkpoint is of another config.
+        ConfigError: the network or this machine cannot be trained like that.
         OutputError: another process trains the same network in the same folder.
     """
     folder = out / name
@@ -150,17 +165,14 @@ def run_training(
     if final.is_dir():
         report(f"{name}: finished, nothing to do")
         return final
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    precision = optim.mixed_precision
-    if precision == "auto":
-        precision = "bf16" if has_fast_bf16(device) else "no"
+    precision = choose_precision(name, optim)
     # A stage uses part of its weights only: the base, for one, has no low-resolution clip whose noise it could embed.
     several = DistributedDataParallelKwargs(find_unused_parameters=True)
     # Accelerate keeps one precision per process; stages and regressors trained after one another choose their own.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision=precision,
-        cpu=device == "cpu",
+        cpu=not torch.cuda.is_available(),
         kwargs_handlers=[several],
         log_with=list(pace.trackers) or None,  # type: ignore[arg-type]
         project_dir=folder,
@@ -183,7 +195,7 @@ def run_training(
         law = {"decay": optim.ema_decay, "use_ema_warmup": True, "power": 0.75}
         ema = EMAModel(bare.parameters(), **law, foreach=not spread)
         fingerprint = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
-        start = load_checkpoint(folder / "checkpoints", bare, ema, optimizer, fingerprint)
+        start = load_checkpoint(folder / "checkpoints", bare, ema, optimizer, fingerprint, accelerator.scaler)
         log = folder / "log.jsonl"
         if main:
             _trim_log(log, start)
@@ -220,7 +232,8 @@ def run_training(
                 left = (optim.steps - step.step) * (time.perf_counter() - began) / max(1, step.step - start)
                 report(f"{name}: " + ", ".join(f"{k} {v:.5g}" for k, v in line.items()) + f", {left / 60:.1f} min left")
             if step.step % pace.save_every == 0 and (main or spread):
-                save_checkpoint(folder / "checkpoints", step.step, bare, ema, optimizer, fingerprint, write=main)
+                state = (step.step, bare, ema, optimizer, fingerprint)
+                save_checkpoint(folder / "checkpoints", *state, write=main, scaler=accelerator.scaler)
             if step.step % pace.save_every == 0:
                 accelerator.wait_for_everyone()
         if main or spread:

@@ -18,7 +18,8 @@ from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.training.draws import ClipDraw, MeasuredDraw
-from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig
+from echosynth.training.phantom_set import SHARD, PhantomSet, render_phantom_set
+from echosynth.training.phantom_set_config import PhantomSetConfig
 from echosynth.video.clip import EchoClip
 from echosynth.video.volumes import BORDERS, ROWS, order_landmarks
 
@@ -243,11 +244,13 @@ class DatasetSource:
 SourceConfig = PhantomSourceConfig | DatasetSourceConfig
 
 
-def open_source(config: SourceConfig) -> PhantomSource | DatasetSource:
-    """Open the source; a phantom set must have been rendered before, a dataset is decoded now if it was not.
+def open_source(config: SourceConfig, report: Callable[[str], None] = print) -> PhantomSource | DatasetSource:
+    """Open the source; a phantom set is rendered, a dataset decoded, if that was not done yet.
 
     Where there is a GPU, a phantom set lies in its memory, and batches are made there.
     """
     if isinstance(config, DatasetSourceConfig):
-        return DatasetSource(config)
+        return DatasetSource(config, report)
+    for done in render_phantom_set(config):
+        report(f"phantoms: {done * SHARD} of {config.patients} rendered")
     return PhantomSource(config, PartialState().device if torch.cuda.is_available() else "cpu")

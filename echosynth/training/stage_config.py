@@ -14,6 +14,7 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.jitter import ViewJitter
 from echosynth.training.optim import OptimConfig
+from echosynth.training.sources import SourceConfig
 
 
 class UNetConfig(StrictModel):
@@ -74,6 +75,8 @@ class StageConfig(StrictModel):
             of single pictures serves clips too (Ho et al. 2022, Video Diffusion Models, section 3.2).
         jitter: views to train on beside those of the clips, None for no others.
         consistency: tune to few passes instead of training to denoise; needs the `init` of a trained stage.
+        data: training clips of this stage, None for those of the whole cascade.
+        validation: its held-out clips, None for the cascade's.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
             Scalars that those weights do not listen to start fresh.
         unet: network.
@@ -111,6 +114,8 @@ class StageConfig(StrictModel):
     image_share: float = Field(0.0, ge=0, le=1)
     jitter: ViewJitter | None = None
     consistency: ConsistencyConfig | None = None
+    data: SourceConfig | None = Field(None, discriminator="source")
+    validation: SourceConfig | None = Field(None, discriminator="source")
     init: Path | None = None
     unet: UNetConfig
     optim: OptimConfig

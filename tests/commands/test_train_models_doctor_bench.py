@@ -111,6 +111,9 @@ def test_training_configs_are_refused_in_one_line(tmp_path: Path, capsys: pytest
     assert "unknown key" in refused(capsys, "train", str(SMOKE / "cascade_tiny.yaml"), "--set", "sede=1")
     (tmp_path / "bare.yaml").write_text("name: x\n")
     assert "'kind' is missing" in refused(capsys, "train", "bare.yaml")
+    if not torch.cuda.is_available():
+        halved = ["train", str(SMOKE / "cascade_tiny.yaml"), "--set", "stages.sr1.optim.mixed_precision=fp16"]
+        assert "sr1: optim.mixed_precision fp16 needs a GPU" in refused(capsys, *halved)
     for root in ("nowhere", "elsewhere"):  # a refused run leaves its folder to the mended one
         words = ["train", str(SMOKE / "cascade_tiny.yaml"), "--out", "run", "--set", f"data.root={root}"]
         assert f"no such file or folder: {root}" in refused(capsys, *words)

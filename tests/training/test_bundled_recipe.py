@@ -23,7 +23,7 @@ def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:
     inits = {name: stage.init for name, stage in tuned.stages.items()}
     inits |= {"ef_guide": tuned.ef_guide.init, "tissue_tracker": tuned.tissue_tracker.init}  # type: ignore[union-attr]
     assert {name: str(folder) for name, folder in inits.items()} == {
-        name: f"runs/phantom_small/{name}/model" for name in before.networks
+        name: f"runs/phantom_small/{name}/model" for name in before.parts
     }
     makers = [stage for stage in tuned.stages.values() if stage.kind != "frame"]
     jumps = sum(stage.num_inference_steps * (2 if stage.correction else 1) for stage in makers)
@@ -38,6 +38,6 @@ def test_the_base_is_tuned_on_from_what_the_first_tuning_has_made() -> None:
     first, again = (load_config("configs/diffusion/phantom_fast.yaml", CascadeConfig, told) for told in ((), words))
     assert str(again.stages["base"].init) == "runs/phantom_fast/base/model"
     assert str(again.ef_guide.init) == "runs/phantom_fast/ef_guide/model"  # type: ignore[union-attr]
-    tuned = [name for name in again.networks if (getattr(again, name, None) or again.stages[name]).optim.steps]
+    tuned = [name for name in again.parts if (getattr(again, name, None) or again.stages[name]).optim.steps]
     assert tuned == ["base"]
     assert first.stages["base"].spec("base") == again.stages["base"].spec("base")

@@ -11,7 +11,8 @@ from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 from echosynth.seeding import make_generator
 from echosynth.training.landmark_loss import LandmarkWeights
-from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, render_shard
+from echosynth.training.phantom_set import PhantomSet, render_shard
+from echosynth.training.phantom_set_config import PhantomSetConfig
 from echosynth.training.regression_loss import RegressionLoss
 from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
 from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.phantom.render import stack_fields
 from echosynth.phantom.scanner import sample_view, view_quality
-from echosynth.training.phantom_set import PhantomSet, PhantomSetConfig, sample_facts
+from echosynth.training.phantom_set import PhantomSet, sample_facts
+from echosynth.training.phantom_set_config import PhantomSetConfig
 from tests.fake_set import write_fake_set
 
 
@@ -18,8 +19,14 @@ def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
     plain = PhantomSetConfig(num_frames=32, fps=16.0)
     assert plain.folder().name == "f7473379871b"  # sets that users have rendered stay good
     assert plain.model_copy(update={"patients": 9, "workers": 1}).folder() == plain.folder()
-    assert plain.model_copy(update={"efs": (10.0, 85.0)}).folder() == plain.folder()
-    for change in ({"views": "echonet"}, {"views": ("echonet", "camus")}, {"first_seed": 5}, {"efs": (7.0, 88.0)}):
+    assert plain.model_copy(update={"efs": (10.0, 85.0), "graded": False}).folder() == plain.folder()
+    for change in (
+        {"views": "echonet"},
+        {"views": ("echonet", "camus")},
+        {"first_seed": 5},
+        {"efs": (7.0, 88.0)},
+        {"graded": True},
+    ):
         assert plain.model_copy(update=change).folder() != plain.folder()
 
 
@@ -41,16 +48,25 @@ def test_what_is_known_of_patients_hangs_together(tmp_path: Path) -> None:
             assert bool(((known[name] >= kind.low) & (known[name] <= kind.high)).all()), name
 
 
-def test_quality_is_the_share_of_views_that_are_worse() -> None:
-    def qualities(**drawn: str) -> torch.Tensor:
-        return view_quality(stack_fields([sample_view(seed, **drawn) for seed in range(300)]))
+def test_a_graded_set_has_pictures_of_every_quality() -> None:
+    def qualities(**kind: bool) -> torch.Tensor:
+        config = PhantomSetConfig(**kind)
+        return view_quality(stack_fields([config.view(seed, 8.5) for seed in range(400)])).sort().values
 
-    found = qualities().sort().values
-    assert float((found - torch.linspace(0, 1, 300)).abs().max()) < 0.12, "uniform"
-    levels = [qualities(quality=quality).mean() for quality in ("poor", "medium", "good", "excellent")]
-    assert levels == sorted(levels)
-    assert levels[0] < 0.05
-    assert levels[-1] > 0.95
+    single, graded = qualities(), qualities(graded=True)
+    assert float((single[360] - single[40]).abs()) < 0.3, "of faults drawn one by one a view has some and not others"
+    assert float((graded - torch.linspace(0.04, 0.96, 400)).abs().max()) < 0.08, "uniform"
+
+
+def test_a_view_has_the_quality_that_it_was_drawn_with() -> None:
+    def mean(quality: str | float) -> float:
+        return float(view_quality(stack_fields([sample_view(seed, quality=quality) for seed in range(200)])).mean())
+
+    assert mean(0.5) == pytest.approx(0.5, abs=0.02)
+    assert mean(0.8) == pytest.approx(0.8, abs=0.02)
+    assert [mean(level) for level in ("poor", "medium", "good", "excellent")] == pytest.approx(
+        [0.15, 0.425, 0.7, 0.9], abs=0.02
+    )
 
 
 def test_several_families_share_the_patients() -> None:

@@ -91,7 +91,7 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypa
         with pytest.raises(Killed):
             train_cascade(config, cut, die_at(step))
     train_cascade(config, cut, lambda line: None)
-    for name in config.networks:
+    for name in config.parts:
         one, two = weights(whole, name), weights(cut, name)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), name
@@ -119,11 +119,33 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     assert train_cascade(second, tmp_path / "run", lambda line: None) == tmp_path / "run" / "pipeline"
 
 
+def test_a_stage_may_learn_from_clips_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = make_config(tmp_path / "sets")
+    own, held_out = [write_fake_set(tmp_path / "own", seed).model_dump(mode="json") for seed in (2000, 3000)]
+    raw["stages"]["base"] |= {"data": own, "validation": held_out, "optim": OPTIM | {"steps": 1}}
+    raw["stages"]["sr1"]["optim"] = raw["ef_guide"]["optim"] = raw["tissue_tracker"]["optim"] = OPTIM | {"steps": 1}
+    drawn: dict[str, set[int]] = {}
+
+    class Watched(cascade_run.DiffusionTask):
+        def make_batch(self, size: int, generator: torch.Generator) -> Any:
+            drawn.setdefault(self.config.kind, set()).add(self.source.set.config.first_seed)
+            return super().make_batch(size, generator)
+
+    monkeypatch.setattr(cascade_run, "DiffusionTask", Watched)
+    said: list[str] = []
+    for lost in ("data", "validation"):  # what no stage of this run learns from is not even looked at
+        alone = raw | {"only": ["base"], lost: raw[lost] | {"root": str(tmp_path / "nowhere")}}
+        train_cascade(CascadeConfig.model_validate(alone), tmp_path / lost, said.append)
+    assert not [line for line in said if "rendered" in line]
+    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+    assert drawn == {"base": {2000, 3000}, "both": {0, 1000}}
+
+
 def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = make_config(tmp_path / "sets") | {"only": ["tissue_tracker"]}
-    monkeypatch.setattr(cascade_run, "open_source", lambda config: SimpleNamespace(fps=32.0))
+    monkeypatch.setattr(cascade_run, "open_source", lambda *_: SimpleNamespace(fps=32.0))
     with pytest.raises(ConfigError, match="give the init"):
         train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
     finished = CascadeConfig.model_validate(raw).tissue_tracker

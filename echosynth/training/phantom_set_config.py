@@ -1,0 +1,72 @@
+"""Which phantom patients a training set holds, and how they are seen."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from echosynth.config import StrictModel
+from echosynth.phantom.population import HIGHEST_EF
+from echosynth.phantom.scanner import View, sample_view
+from echosynth.seeding import derive_seed
+
+Family = Literal["wide", "echonet", "camus", "point-of-care"]
+EF = Annotated[float, Field(ge=1, le=HIGHEST_EF)]
+
+LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
+
+
+class PhantomSetConfig(StrictModel):
+    """Which patients to render and how.
+
+    Attributes:
+        root: folder that holds rendered sets; the set's own folder in it is named by a hash of this config.
+        patients: how many.
+        first_seed: patient seeds are first_seed, first_seed + 1, ...
+        num_frames: frames of a clip.
+        fps: Hz.
+        size: side of the picture, pixels.
+        frames_per_clip: frames at other EFs.
+        efs: lowest and highest EF, per cent; a network that is asked for the ends of a range learns from beyond them.
+        views: family of views, see `sample_view`; or several, of which each patient has one.
+        graded: draw one quality for all that can be wrong with a patient's view, from the worst to the best; otherwise
+            every fault by itself, and hardly a view is good, or bad, in everything.
+        workers: processes that render.
+    """
+
+    root: Path = Path("runs/phantoms")
+    patients: int = 1024
+    first_seed: int = 0
+    num_frames: int = 64
+    fps: float = 32.0
+    size: int = 112
+    frames_per_clip: int = 3
+    efs: tuple[EF, EF] = (10.0, 85.0)
+    views: Family | tuple[Family, ...] = "wide"
+    graded: bool = False
+    workers: int = 2
+
+    def family(self, seed: int) -> Family:
+        """Family of a patient's view."""
+        if isinstance(self.views, str):
+            return self.views
+        return self.views[derive_seed(seed, "family") % len(self.views)]
+
+    def view(self, seed: int, long_axis: float) -> View:
+        """What a patient of this LV length, cm, is seen by."""
+        quality = float(np.random.default_rng(derive_seed(seed, "quality")).uniform()) if self.graded else None
+        return sample_view(seed, long_axis, self.family(seed), quality)
+
+    def folder(self) -> Path:
+        """Where this set lies: a change of what is rendered changes the name, more patients or workers do not."""
+        what = {
+            k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
+        }
+        for late in ("efs", "graded"):  # were no choice once, and sets that users have rendered stay good
+            if getattr(self, late) == PhantomSetConfig.model_fields[late].default:
+                del what[late]
+        what["layout"] = LAYOUT
+        return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
