@@ -53,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="moment of the frame: ed, es, or share of a beat since end-diastole (default: the model looks)",
     )
     parser.add_argument(
-        "--quality", type=parse_quality, metavar="poor|medium|good|SHARE", help="share of all pictures that are worse"
+        "--quality",
+        type=parse_quality,
+        metavar="poor|medium|good|NUMBER",
+        help="of the pictures, by name or from 0 (worst) to 1; the bundled model knows it of fictional patients",
     )
     parser.add_argument("--edv", type=float, metavar="ML", help="end-diastolic volume")
     parser.add_argument("--esv", type=float, metavar="ML", help="end-systolic volume, for a single EF")
@@ -80,14 +83,14 @@ def parse_phase(text: str) -> float:
 
 
 def parse_quality(text: str) -> float:
-    """A quality by name or as a share of all pictures."""
+    """A quality by name or from 0 to 1."""
     from echosynth.diffusion.conditions import QUALITY_WORDS
 
     try:
         return QUALITY_WORDS[text] if text in QUALITY_WORDS else float(text)
     except ValueError:
         words = ", ".join(QUALITY_WORDS)
-        raise argparse.ArgumentTypeError(f"must be {words} or a share of all pictures, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be {words} or a number from 0 to 1, got {text!r}") from None
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -43,8 +43,8 @@ CONDITIONS: dict[str, Condition] = {
 }
 """Every condition that exists.
 
-`phase` is the share of a beat that has passed at the clip's first frame, 0 at end-diastole; `quality` the share of all
-pictures that are worse (of phantom views, see `view_quality`).
+`phase` is the share of a beat that has passed at the clip's first frame, 0 at end-diastole; `quality` goes from 0, a
+picture with every fault that a scanner or a patient can give it, to 1, one with none (of phantoms: `view_quality`).
 """
 
 EF_SLACK = 1.0  # per cent by which volumes, which tables round, may disagree with the EF

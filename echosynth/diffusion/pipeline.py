@@ -18,7 +18,7 @@ from echosynth.diffusion.cascade import StageSpec, adapt_stages, check_chain, le
 from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KnownFrames, Request, StageSampler
+from echosynth.diffusion.stage_sampler import KNOWN_STEPS, KnownFrames, Request, StageSampler
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.heun import StepCallback
@@ -195,7 +195,7 @@ class EchoCascadePipeline(DiffusionPipeline):
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
-            num_inference_steps: solver steps of the base; None for the model's own. The other stages keep theirs.
+            num_inference_steps: solver steps of the base; None for its own, or `KNOWN_STEPS` if frames are known.
             guidance_scale: of the base; None for the model's own, 1 for none.
             steering_scale: of the base by the EF guide; None for the model's own, 0 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
@@ -212,6 +212,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         Raises:
             ValueError: an argument has the wrong shape or range.
         """
+        if num_inference_steps is None and known is not None and bool(known.kept.any()):
+            num_inference_steps = max(self.stages[0].num_inference_steps, KNOWN_STEPS)
         specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale, num_frames)
         listeners = self.stages
         if frame is None and self.frame_stage is not None:

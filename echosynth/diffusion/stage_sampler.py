@@ -19,6 +19,8 @@ from echosynth.edm.noise import Generators, draw_noise
 
 OVERLAP = 0.375  # of a window, shared with the next one; at 0.25 a quiet moment of the beat shows the seam
 
+KNOWN_STEPS = 8  # of a base: in one jump from nearly pure noise it would see next to nothing of frames that are known
+
 
 @dataclass(frozen=True, eq=False)
 class KnownFrames:
