@@ -12,7 +12,7 @@ cascade=() tuning=() judge=()
 again=(--set stages.base.init=runs/phantom_fast/base/model --set stages.base.optim.steps=1400 --set stages.base.optim.lr=1e-4
   --set stages.base.optim.warmup_steps=50 --set stages.base.optim.decay_share=0.7 --set stages.base.optim.ema_decay=0.995
   --set stages.base.P_mean=1.5 --set stages.base.P_std=1.5 --set stages.base.consistency.first_doublings=4
-  --set stages.base.consistency.ef_weight=0.2 --set ef_guide.init=runs/phantom_fast/ef_guide/model
+  --set stages.base.consistency.ef_weight=0.16 --set ef_guide.init=runs/phantom_fast/ef_guide/model
   --set ef_guide.optim.steps=0)
 if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)

@@ -20,6 +20,7 @@ from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.draws import ClipSource, draw_normal
 from echosynth.training.jitter import JitteredViews, ViewJitter
 from echosynth.training.loop import Batch
+from echosynth.training.masks import mean_known
 from echosynth.training.stage_config import StageConfig
 from echosynth.video.clip import to_network
 
@@ -150,14 +151,15 @@ class DiffusionTask:
         return match_frames(lowres, frames)[:, :, :count]
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """EDM loss, mean over all frames that are shown; about 1 for an untrained network."""
+        """EDM loss, mean over the frames of each clip that are shown; about 1 for an untrained network."""
+        count = len(batch["sigma"])
         if "apart" in batch and bool(batch["apart"][0]):
             batch = _take_apart(batch)
         sigma, residual = batch["sigma"], batch["residual"]
         level = sigma[:, None, None, None, None]
         denoised = self.denoise(model, batch, sigma, residual + level * batch["noise"])
         loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
-        return (loss * batch["shown"]).sum() / batch["shown"].sum().clamp_min(1)
+        return mean_known(loss.reshape(count, -1), batch["shown"].reshape(count, -1))
 
     def denoise(self, model: nn.Module, batch: Batch, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """D(x; sigma) under a batch's conditions, (B, 1, T, H, W) with sigma (B,)."""

@@ -16,6 +16,7 @@ from echosynth.diffusion.guidance import READ_AT
 from echosynth.edm.consistency import consistency_loss, lower_level
 from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.loop import Batch
+from echosynth.training.masks import mean_known
 
 LEAST_LEVEL = 0.002  # below this there is no noise to speak of
 
@@ -75,7 +76,7 @@ class DistillationTask:
             true = read(batch["residual"])
         told = ~batch["ef"].isnan() & batch["frame_given"]
         off = (read(clip).ef - true.ef) / true.spread
-        return (((1 + off**2).sqrt() - 1) * told).sum() / told.sum().clamp_min(1)
+        return mean_known((1 + off**2).sqrt() - 1, told)
 
 
 def _spread(level: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from echosynth.training.diffusion_task import DiffusionTask
 from echosynth.training.draws import ClipSource
 from echosynth.training.jitter import ViewJitter
 from echosynth.training.loop import Batch
+from echosynth.training.masks import mean_known
 from echosynth.training.optim import OptimConfig
 from echosynth.training.stage_config import StageConfig
 from echosynth.video.volumes import LEAST_VOLUME, disc_volume, mirror_landmarks
@@ -94,9 +95,8 @@ class GuideTask:
         read = model(levels.c_in(level) * x, levels.c_noise(sigma), batch["reference"])
         likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.spread**2) + read.spread.log()).mean()
         known = ~batch["landmarks"].flatten(2).isnan().any(2)
-        count = known.sum().clamp_min(1)
         truth = batch["landmarks"].nan_to_num()
         miss = 10 * (read.landmarks - truth).abs().flatten(2).mean(2)
         drawn, true = (disc_volume(places).clamp_min(LEAST_VOLUME).log() for places in (read.landmarks, truth))
         ratio = 10 * (drawn - true).abs()
-        return likelihood + ((PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio) * known).sum() / count
+        return likelihood + mean_known(PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio, known)

@@ -1,6 +1,6 @@
 """How a regressor's landmarks are scored: where they are, and whether the heart they draw pumps what it should.
 
-    loss = w_place * 10 |p - p*|                    mean over the points that are traced, shares of the side
+    loss = w_place * 10 |p - p*|                    mean over the points of a clip that are traced, shares of the side
          + w_volume * h(EF_discs - EF*)             h: smooth L1 in units of 10 EF points
          + w_agree * h(EF_discs - EF)
          + w_order * max(0, V_ES / V_ED - 1)
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from echosynth.config import StrictModel
+from echosynth.training.masks import mean_known
 from echosynth.video.volumes import disc_ef
 
 # Share of the side. Clips with a landmark further off learn from places alone: volume is a matter of lengths, so a long
@@ -57,7 +58,7 @@ class LandmarkWeights(StrictModel):
             return (F.smooth_l1_loss(drawn / 10, other / 10, reduction="none") * near).mean()
 
         return (
-            self.place * (miss * known).sum() / known.sum().clamp_min(1)
+            self.place * mean_known(miss, known)
             + self.volume * differ(ef)
             + self.agree * differ(predicted)
             + self.order * (near * F.relu(-drawn / 100)).mean()

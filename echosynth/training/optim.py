@@ -1,9 +1,10 @@
 """Optimiser and learning rate. The rate is a pure function of the step, so a resumed run needs no scheduler state."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from pydantic import field_validator
 from torch import nn
 
 from echosynth.config import StrictModel
@@ -41,6 +42,11 @@ class OptimConfig(StrictModel):
     grad_clip: float = 1.0
     ema_decay: float = 0.998
     mixed_precision: Literal["auto", "bf16", "fp16", "no"] = "auto"
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value  # as YAML reads it without quotes
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:

@@ -20,6 +20,7 @@ from echosynth.regression.base import EF_MIDDLE, EF_UNIT, REDUCED, EFDetails
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.landmark_loss import LandmarkWeights
 from echosynth.training.loop import Batch
+from echosynth.training.masks import mean_known
 
 
 class ContrastConfig(StrictModel):
@@ -84,7 +85,7 @@ class RegressionLoss(StrictModel):
             known = ~batch["curve"].isnan()
             curve = _said(said.curve, "curve")
             miss = F.smooth_l1_loss(10 * curve, 10 * batch["curve"].nan_to_num(), reduction="none")
-            loss = loss + self.curve * (miss * known).sum() / known.sum().clamp_min(1)
+            loss = loss + self.curve * mean_known(miss, known)
         if self.landmarks is not None:
             landmarks = _said(said.landmarks, "landmarks")
             loss = loss + self.landmarks.compute(landmarks, said.ef, batch["landmarks"], batch["ef"])

@@ -45,7 +45,8 @@ class ConsistencyConfig(StrictModel):
         doublings: how often the gap between two levels that have to agree is halved, in equal parts of the training, of
             which the first still denoises.
         first_doublings: how often it has been halved at the start, for weights that were tuned before.
-        ef_weight: of how far the EF guide reads the stage's clips from true ones; 0 to leave it out.
+        ef_weight: of how far the EF guide reads the stage's clips from true ones, where an EF and a frame are given; 0
+            to leave it out.
     """
 
     doublings: int = Field(8, ge=1)

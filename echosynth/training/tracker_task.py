@@ -18,6 +18,7 @@ from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.checkpoint import load_weights
 from echosynth.training.draws import draw_normal
 from echosynth.training.loop import Batch
+from echosynth.training.masks import mean_known
 from echosynth.training.optim import OptimConfig
 from echosynth.training.sources import DatasetSource, PhantomSource
 from echosynth.training.stage_config import StageConfig
@@ -107,4 +108,4 @@ class TrackerTask:
         miss = F.smooth_l1_loss(
             model(batch["clip"], batch["level"], batch["frame"]), truth.nan_to_num(), reduction="none", beta=SOFTEST
         )
-        return (miss * known).sum() / known.sum().clamp_min(1)
+        return mean_known(miss, known)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from diffusers.training_utils import EMAModel
@@ -76,6 +77,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one_scale_included(tmp_path: Pat
     assert second.scale == whole.scale
     for mine, other in zip(second.bare.parameters(), whole.bare.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_no_needs_no_quotes() -> None:
+    assert OptimConfig.model_validate(yaml.safe_load("{steps: 1, mixed_precision: no}")).mixed_precision == "no"
 
 
 def test_fp16_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
