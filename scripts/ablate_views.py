@@ -47,9 +47,8 @@ def follow(pipeline: EchoCascadePipeline, reader: EFRegressor, frames: Sequence[
     for begin in range(0, len(frames), 8):
         some = torch.stack([to_network(frame) for frame in frames[begin : begin + 8]])[:, None]
         generators = [torch.Generator().manual_seed(begin + k) for k in range(len(some))]
-        made = pipeline(some, asked[begin : begin + 8], generator=generators, output_type="pt").clips
-        assert isinstance(made, torch.Tensor)
-        read += reader(made).tolist()
+        made = pipeline(some, asked[begin : begin + 8], generator=generators, output_type="pt", return_dict=False)[0]
+        read += reader(torch.as_tensor(made)).tolist()
     slope, _ = np.polyfit(asked, read, 1)
     return f"{slope:.2f} / {np.corrcoef(asked, read)[0, 1]:.2f}"
 

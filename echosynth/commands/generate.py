@@ -169,6 +169,7 @@ def imagine_frames(
     """
     from echosynth.augmentation.sampling import imagine_frame
     from echosynth.commands.loaded import choose_device, open_cascade
+    from echosynth.commands.progress import Reporter
     from echosynth.commands.sources import ConditioningFrame
     from echosynth.diffusion.conditions import CONDITIONS
     from echosynth.seeding import derive_seed
@@ -178,13 +179,15 @@ def imagine_frames(
     spent = [name for name in told if name in model.frames_listen_to and name not in model.listens_to]
     remark = ", ".join(f"{CONDITIONS[name].title} {told[name]:g}" for name in spent)
     made = []
-    for k in range(1, count + 1):
-        try:
-            pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **told})
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        source = f"fictional patient {k}" + (f" ({remark})" if remark else "")
-        made.append(ConditioningFrame(f"fictional_{k}", source, 0, pixels))
+    with Reporter(count, "drawing frames") as reporter:
+        for k in range(1, count + 1):
+            try:
+                pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **told})
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+            source = f"fictional patient {k}" + (f" ({remark})" if remark else "")
+            made.append(ConditioningFrame(f"fictional_{k}", source, 0, pixels))
+            reporter.step()
     return made, replace(sampling, conditions={name: told[name] for name in told if name not in spent})
 
 
