@@ -39,7 +39,7 @@ class StageSpec:
         fps: Hz.
         size: side of the picture it makes, pixels.
         num_inference_steps: solver steps by default.
-        guidance_scale: of classifier-free guidance on EF by default; 1 means none.
+        guidance_scale: of classifier-free guidance, see `guided_scalar`; 1 means none.
         guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
         guidance_high: guide only at sigma <= this.
         steering_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.

@@ -6,14 +6,15 @@
     correction by an EFGuide   D(x; EF + w (EF - mu(D(x; EF))))                    ask, read the answer, ask again
 
 Both evaluations of the first run as one batch. Only EF is dropped: both see the same frame and the same timing, so
-guidance strengthens EF and leaves the patient alone. It makes a network overdo its condition; steering pulls a clip
-back that is on its way to too high an EF as well as one that is too low. Steering has to read a clip that is still
-noise; where a jump decides the whole clip, correction reads its answer, which shows EF far better, and makes the same
-jump again: what the noise did to EF the first time it does the second time, too, and is then known.
+guidance strengthens EF and leaves the patient alone. A stage that draws frames knows no EF; there it is their quality.
+It makes a network overdo its condition; steering pulls a clip back that is on its way to too high an EF as well as one
+that is too low. Steering has to read a clip that is still noise; where a jump decides the whole clip, correction reads
+its answer, which shows EF far better, and makes the same jump again: what the noise did to EF the first time it does
+the second time, too, and is then known.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -21,10 +22,15 @@ from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.preconditioning import EDMPreconditioning
 
-GUIDED = "ef"
+GUIDED = ("ef", "quality")  # the first of these that a network listens to
 READ_AT = 0.05  # noise level that is left on a clip for the guide, which has seen no clip without noise
 FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def guided_scalar(names: Iterable[str]) -> str | None:
+    """Which of the scalars that a network listens to guidance strengthens; None for none."""
+    return next((name for name in GUIDED if name in names), None)
 
 
 def guided_denoiser(
@@ -50,11 +56,14 @@ def guided_denoiser(
     Returns:
         D(x, sigma) with x (B, 1, T, H, W) and sigma of shape ().
     """
+    guided = guided_scalar(scalars)
+    if guided is not None and bool(scalars[guided].isnan().all()):
+        guided = None  # nobody has asked for anything that could be strengthened
 
     def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        if guidance_scale == 1.0 or GUIDED not in scalars or not low <= float(sigma) <= high:
+        if guidance_scale == 1.0 or guided is None or not low <= float(sigma) <= high:
             return preconditioning.denoise(network, x, sigma, scalars=scalars, **conditions)
-        without = dict(scalars) | {GUIDED: torch.full_like(scalars[GUIDED], math.nan)}
+        without = dict(scalars) | {guided: torch.full_like(scalars[guided], math.nan)}
         both = {name: torch.cat([value, without[name]]) for name, value in scalars.items()}
         twice = {name: torch.cat([value, value]) for name, value in conditions.items()}
         out = preconditioning.denoise(network, torch.cat([x, x]), sigma, scalars=both, **twice)

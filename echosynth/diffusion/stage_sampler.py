@@ -8,7 +8,13 @@ import torch
 
 from echosynth.diffusion.cascade import StageSpec, base_reference, match_frames, resize_frame, superres_reference
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
-from echosynth.diffusion.guidance import GUIDED, Denoise, corrected_denoiser, guided_denoiser, steered_denoiser
+from echosynth.diffusion.guidance import (
+    Denoise,
+    corrected_denoiser,
+    guided_denoiser,
+    guided_scalar,
+    steered_denoiser,
+)
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
@@ -114,7 +120,7 @@ class StageSampler:
         """
         spec, listens = self.spec, self.unet.config
         self.scheduler.set_timesteps(spec.num_inference_steps)
-        guided = spec.guidance_scale != 1.0 and GUIDED in listens.scalars
+        guided = spec.guidance_scale != 1.0 and guided_scalar(listens.scalars) is not None
         corrected, steered = (self.guide is not None and scale != 0 for scale in (spec.correction, spec.steering_scale))
         share = 0.0
         for sigma in self.scheduler.sigmas[:-1].tolist():
@@ -199,12 +205,12 @@ class StageSampler:
                 return blend_windows(run, x.shape[2], window, int(OVERLAP * window))
 
         def denoise_told(ef: torch.Tensor) -> Denoise:
-            scalars = told | {GUIDED: ef} if GUIDED in told else told
+            scalars = told | {"ef": ef} if "ef" in told else told
             return guided_denoiser(
                 network, levels, scalars, given, spec.guidance_scale, spec.guidance_low, spec.guidance_high
             )
 
-        ef = request.scalars[GUIDED]
+        ef = request.scalars["ef"]
         if self.guide is None:
             return denoise_told(ef)
         denoise = corrected_denoiser(denoise_told, self._read_ef, levels, reference, ef, spec.correction)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echosynth.diffusion.guidance import guided_denoiser
+from echosynth.diffusion.guidance import guided_denoiser, guided_scalar
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 PRE = EDMPreconditioning(0.3)
@@ -42,6 +42,29 @@ def test_a_second_pass_is_paid_for_only_where_it_is_used(scale: float, sigma: fl
 
     guided_denoiser(counted, PRE, EF, GIVEN, scale, low=0.2, high=1.0)(X, torch.tensor(sigma))
     assert seen == calls
+
+
+def test_where_no_ef_is_heard_of_quality_is_guided_if_it_is_given() -> None:
+    seen: list[torch.Tensor] = []
+
+    def watched(x: torch.Tensor, c_noise: torch.Tensor, scalars: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(scalars["quality"])
+        return x * scalars["quality"].nan_to_num(0.5)[:, None, None, None, None]
+
+    def denoise(*quality: float, **more: torch.Tensor) -> torch.Tensor:
+        told = {"quality": torch.tensor(quality)} | more
+        return guided_denoiser(watched, PRE, told, {}, 3.0)(X, torch.tensor(0.5))
+
+    assert guided_scalar(["phase"]) is None
+    assert guided_scalar(["phase", "quality"]) == "quality"
+    assert guided_scalar(["quality", "ef"]) == "ef"
+    denoise(0.1, 0.9)
+    assert seen[-1][:2].tolist() == pytest.approx([0.1, 0.9])
+    assert bool(seen[-1][2:].isnan().all())
+    denoise(torch.nan, torch.nan)
+    assert len(seen[-1]) == 2, "nothing to be strengthened"
+    denoise(0.1, 0.9, **EF)
+    assert seen[-1].tolist() == pytest.approx([0.1, 0.9, 0.1, 0.9])
 
 
 def test_timing_is_the_same_with_and_without_ef() -> None:
