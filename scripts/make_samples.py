@@ -7,7 +7,8 @@ phantom_views.png    phantom patients in every family of views: ED, ES at EF 60,
 ef_sweep.png         one phantom patient at EF 15, 25, ... 75 from one frame: a beat, the row of the truth under each
 patients.png         six phantom patients at five EFs: the conditioning frame (ED), and ES of each clip
 long_clip.png        six seconds of one phantom patient, a row a second
-fictional.png        patients who were never simulated: frames that were drawn, and their beats at EF 30 and 60
+fictional.png        patients who were never simulated: frames that were drawn as good ones, their beats at EF 30 and 60
+fictional_quality.png  the frames of eight such patients as poor pictures, as of no given quality, and as good ones
 
 Every clip is the first that was made; none was chosen.
 
@@ -21,6 +22,7 @@ import numpy as np
 from echosynth.augmentation.sampling import Sampling, Start, imagine_frame, make_clip
 from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
 from echosynth.commands.evaluation_cases import render_pair
+from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.phantom.maps import label_pixels
@@ -96,12 +98,22 @@ def draw_long(pipeline: EchoCascadePipeline) -> np.ndarray:
     return contact_sheet(rows, [f"second {k + 1}" for k in range(6)], columns=8, cell=112)
 
 
+def draw_qualities(pipeline: EchoCascadePipeline, patients: int = 8) -> np.ndarray:
+    """Columns of patients who were drawn, rows of the quality that was asked for: poor, none, good."""
+    seeds = [derive_seed(0, "fictional", patient) for patient in range(1, patients + 1)]
+    rows = [
+        [imagine_frame(pipeline, seed, {"quality": quality}) for seed in seeds]
+        for quality in (QUALITY_WORDS["poor"], None, QUALITY_WORDS["good"])
+    ]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+
+
 def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: int = 3) -> np.ndarray:
     """Patients who were drawn, not simulated."""
     rows: list[EchoClip] = []
     labels: list[str] = []
     for patient in range(1, patients + 1):
-        frame = imagine_frame(pipeline, derive_seed(0, "fictional", patient))
+        frame = imagine_frame(pipeline, derive_seed(0, "fictional", patient), {"quality": QUALITY_WORDS["good"]})
         for ef in (30.0, 60.0):
             clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"fictional {patient} {ef:g}"), Sampling())
             rows.append(clip.replace(pixels=clip.pixels[:32]))
@@ -127,6 +139,7 @@ def main() -> None:
     write_png(SAMPLES / "patients.png", draw_patients(pipeline), synthetic=True)
     write_png(SAMPLES / "long_clip.png", draw_long(pipeline), synthetic=True)
     write_png(SAMPLES / "fictional.png", draw_fictional(pipeline, judge), synthetic=True)
+    write_png(SAMPLES / "fictional_quality.png", draw_qualities(pipeline), synthetic=True)
 
 
 if __name__ == "__main__":

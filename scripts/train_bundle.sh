@@ -15,7 +15,8 @@ again=(--set stages.base.init=runs/phantom_fast/base/model --set stages.base.opt
   --set stages.base.consistency.ef_weight=0.16 --set ef_guide.init=runs/phantom_fast/ef_guide/model
   --set ef_guide.optim.steps=0)
 if ! "$bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-  cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2)
+  cascade=(--set data.patients=4608 --set data.workers=2 --set validation.workers=2
+    --set stages.frame.data.workers=2 --set stages.frame.validation.workers=2)
   for part in stages.frame stages.base stages.sr1 stages.sr2 tissue_tracker ef_guide; do
     cascade+=(--set "$part.optim.batch_size=8" --set "$part.optim.compile=false")
   done

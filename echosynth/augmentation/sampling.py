@@ -139,7 +139,7 @@ def make_clip(
 
 
 def imagine_frame(
-    pipeline: EchoCascadePipeline, seed: int, conditions: Mapping[str, float] | None = None
+    pipeline: EchoCascadePipeline, seed: int, conditions: Mapping[str, float | None] | None = None
 ) -> np.ndarray:
     """A frame of a patient that nobody has seen, uint8 (H, W), under `CONDITIONS` by name."""
     drawn = pipeline.draw_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})

@@ -168,3 +168,15 @@ def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
     assert (strong > weak + 10).all()
     assert abs(weak.mean() - 30) < 8
     assert abs(strong.mean() - 60) < 8
+
+
+def test_bundled_frames_are_as_good_as_asked() -> None:
+    pipeline = load_cascade(CASCADE)
+    assert pipeline.frames_listen_to == ["quality"]
+    haze = {}
+    for quality in (0.1, 0.9):
+        middle = pipeline.draw_frames(6, seeds(*range(6)), quality=quality)[:, 0, 28:84, 28:84].flatten(1)
+        dark, bright = (middle.quantile(q, dim=1) + 1 for q in (0.25, 0.98))
+        haze[quality] = dark / bright
+    assert bool((haze[0.1] > haze[0.9]).all()), "cavities are dark where nothing veils them"
+    assert float(haze[0.1].mean()) > 2 * float(haze[0.9].mean())
