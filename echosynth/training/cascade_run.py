@@ -95,6 +95,12 @@ class CascadeConfig(StrictModel):
         parts = {"tissue_tracker": self.tissue_tracker, "ef_guide": self.ef_guide, **self.stages}
         return {name: part for name, part in parts.items() if part is not None}
 
+    def clips(self, name: str) -> tuple[SourceConfig, SourceConfig]:
+        """Training and held-out clips of one of the `parts`: a stage's own, or the cascade's."""
+        stage = self.stages.get(name)
+        own = (stage.data, stage.validation) if stage else (None, None)
+        return own[0] or self.data, own[1] or self.validation
+
 
 def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable[[ModelMixin, int], None]:
     """A sheet of held-out clips: for each, the truth above what the stage makes from the same conditions."""
@@ -143,18 +149,18 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     """
     opened: dict[str, PhantomSource | DatasetSource] = {}
 
-    def open_both(stage: StageConfig | None = None) -> list[PhantomSource | DatasetSource]:
-        """Training and held-out clips, of a stage's own or the cascade's."""
-        own = (stage.data, stage.validation) if stage else (None, None)
-        both = [mine or ours for mine, ours in zip(own, (config.data, config.validation), strict=True)]
-        for part in both:
-            if (key := part.model_dump_json()) not in opened:
-                opened[key] = open_source(part, report)
-        return [opened[part.model_dump_json()] for part in both]
+    def open_once(source: SourceConfig) -> PhantomSource | DatasetSource:
+        key = source.model_dump_json()
+        if key not in opened:
+            opened[key] = open_source(source, report)
+        return opened[key]
+
+    def open_clips(name: str) -> list[PhantomSource | DatasetSource]:
+        return [open_once(source) for source in config.clips(name)]
 
     def said(part: StrictModel) -> str:
         # Options that are left alone are left out, so that a new one does not make old checkpoints strangers.
-        return part.model_dump_json(exclude_defaults=True)
+        return part.model_dump_json(exclude_defaults=True, exclude={"data", "validation"})
 
     def train(
         name: str, part: StageConfig | GuideConfig | TrackerConfig, network: ModelMixin, tasks: list[Task]
@@ -172,7 +178,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
             out,
             config.seed,
             config.pace,
-            fingerprint=f"{config.seed} {said(getattr(part, 'data', None) or config.data)} {said(part)}",
+            fingerprint=f"{config.seed} {said(config.clips(name)[0])} {said(part)}",
             validation=validation,
             preview=preview,
             report=report,
@@ -180,7 +186,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
 
     wanted = list(config.parts) if config.only is None else config.only
     if config.tissue_tracker is not None and "tissue_tracker" in wanted:
-        tracker, both = config.tissue_tracker, open_both()
+        tracker, both = config.tissue_tracker, open_clips("tissue_tracker")
         if not all(isinstance(clips, PhantomSource) for clips in both):
             if tracker.init is None:
                 raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
@@ -196,14 +202,14 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     if config.ef_guide is not None and "ef_guide" in wanted:
         torch.manual_seed(config.seed)
         guide, base = config.ef_guide, config.stages["base"]
-        views = zip(open_both(), (base.jitter, None), strict=True)
+        views = zip(open_clips("ef_guide"), (base.jitter, None), strict=True)
         train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
     previous: StageConfig | None = None
     for name, stage in config.stages.items():
         if name in wanted:
             torch.manual_seed(config.seed)
             follow = _finished_tracker(out) if stage.tracked else None
-            views = zip(open_both(stage), (stage.jitter, None), strict=True)
+            views = zip(open_clips(name), (stage.jitter, None), strict=True)
             tasks: list[Task] = [DiffusionTask(stage, previous, c, follow, j) for c, j in views]
             if stage.consistency is not None:
                 read = _finished_guide(out) if stage.consistency.ef_weight else None
