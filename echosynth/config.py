@@ -1,29 +1,18 @@
-"""Configuration: strict YAML in, a frozen pydantic model out, and a record of what a run was made with.
+"""Configuration: strict YAML in, a frozen pydantic model out.
 
 A key that is unknown, missing or of the wrong type is a `ConfigError` of one line that names the file, the key and the
-nearest valid key. The resolved configuration and the versions are saved before work starts.
+nearest valid key.
 """
 
 import difflib
-import importlib.metadata
-import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Hashable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from echosynth import __version__
-from echosynth.errors import ConfigError, OutputError
-
-RECORDED_PACKAGES = ("torch", "diffusers", "accelerate", "numpy", "scipy", "av", "imageio", "safetensors")
-RUN_RECORDS = ("config.yaml", "provenance.json")  # what a run was made with, in its folder
+from echosynth.errors import ConfigError
 
 
 class StrictModel(BaseModel):
@@ -80,88 +69,6 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
         return model_class.model_validate(data)
     except ValidationError as error:
         raise ConfigError(_describe(error, path, model_class, data, overridden)) from None
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all: temporary name, fsync, rename.
-
-    Raises:
-        OutputError: the disk refused.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_resolved(config: BaseModel, folder: str | Path) -> None:
-    """Write `config.yaml` (every default filled in) and `provenance.json` into a run folder, before work starts.
-
-    `provenance.json` is a list with one entry for each start of the run, so that a resumed run keeps its history.
-
-    Args:
-        config: the checked configuration.
-        folder: the run folder; made if need be.
-
-    Raises:
-        OutputError: the folder holds a run with another configuration, or cannot be written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the run folder {folder}: {error.strerror}") from None
-    text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
-    config_file, provenance_file = (folder / name for name in RUN_RECORDS)
-    if config_file.exists() and config_file.read_text(encoding="utf-8") != text:
-        raise OutputError(f"{folder} holds a run with another configuration (see {config_file}); choose another --out")
-    starts = json.loads(provenance_file.read_text(encoding="utf-8")) if provenance_file.exists() else []
-    write_atomic(config_file, text)
-    write_atomic(provenance_file, json.dumps([*starts, collect_provenance()], indent=2) + "\n")
-
-
-def collect_provenance() -> dict[str, Any]:
-    """Return time (UTC), command line, versions, platform and git commit (None outside a checkout)."""
-    versions: dict[str, str | None] = {}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "echosynth": __version__,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "versions": versions,
-    }
-
-
-def _git_commit() -> str | None:
-    """Return the commit of this checkout, with "+changes" if tracked files differ from it."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None  # installed somewhere inside another project's repository, perhaps: its commit is not ours
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _parse_yaml(text: str, where: str) -> Any:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from echosynth.commands.evaluation_cases import render_pair
 from echosynth.data.clip_files import load_clip_file
 from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.evaluation.cases import render_pair
 from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor

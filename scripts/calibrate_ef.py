@@ -18,15 +18,15 @@ import numpy as np
 import torch
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.checkpoints import write_sums
-from echosynth.commands.evaluation_cases import render_pair
-from echosynth.commands.progress import Reporter
 from echosynth.diffusion.calibration import ASKED, measure_calibration
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.evaluation.cases import render_pair
+from echosynth.progress import Reporter
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed
+from echosynth.storage.model_store import write_sums
 
 FIRST_SEED = 1_000_000
 READERS = (DEFAULT_GATE, "r2plus1d_small")

@@ -10,7 +10,7 @@ import argparse
 import numpy as np
 import torch
 
-from echosynth.evaluation.appearance import measure_appearance, percentiles
+from echosynth.metrics.appearance import measure_appearance, percentiles
 from echosynth.phantom.plan import SimulateConfig, plan_patient
 from echosynth.phantom.population import sample_ef, sample_patient
 from echosynth.phantom.render import Phantom

@@ -20,12 +20,12 @@ import torch.nn.functional as F
 import yaml
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.commands.evaluation_cases import Case, PairedCase, paired_case, phantom_case
-from echosynth.commands.evaluation_pairs import find_cavity
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.evaluation.paired import compare_pair
+from echosynth.evaluation.cases import Case, PairedCase, paired_case, phantom_case
+from echosynth.evaluation.pairs import find_cavity
+from echosynth.metrics.paired import compare_pair
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed

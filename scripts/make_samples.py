@@ -21,10 +21,10 @@ import numpy as np
 
 from echosynth.augmentation.sampling import Sampling, Start, imagine_frame, make_clip
 from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
-from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.evaluation.cases import render_pair
 from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from echosynth.checkpoints import CARD_FILE, write_sums
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import render_model_card
-from echosynth.training.phantom_set_config import PhantomSetConfig
+from echosynth.storage.model_store import CARD_FILE, write_sums
+from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from echosynth.training.optim import OptimConfig
-from echosynth.training.phantom_set import SHARD, sample_facts
-from echosynth.training.regression_run import RegressorConfig
-from echosynth.training.sources import PhantomSourceConfig
+from echosynth.training.clips.phantom_set import SHARD, sample_facts
+from echosynth.training.clips.sources import PhantomSourceConfig
+from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.regressor import RegressorConfig
 
 
 def write_fake_set(root: Path, first_seed: int = 0, frames: int = 16, size: int = 32) -> PhantomSourceConfig:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from pydantic import Field, ValidationError
 
-from echosynth.config import StrictModel, load_config, save_resolved
+from echosynth.config import StrictModel, load_config
 from echosynth.errors import ConfigError, OutputError
+from echosynth.storage.provenance import save_resolved
 
 
 class Optimizer(StrictModel):

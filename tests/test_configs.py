@@ -12,7 +12,7 @@ from echosynth.commands.train import KINDS, load_training_config
 from echosynth.config import load_config
 from echosynth.errors import ConfigError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.training.cascade_run import CascadeConfig
+from echosynth.training.cascade import CascadeConfig
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")

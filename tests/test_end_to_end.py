@@ -12,7 +12,7 @@ import torch
 
 from echosynth.cli import main
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.training.sources import DatasetSource, DatasetSourceConfig
+from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig
 
 SMOKE = Path(__file__).resolve().parents[1] / "configs" / "smoke"
 CASCADE, GATE, JUDGE = (

@@ -14,11 +14,11 @@ from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.optim import OptimConfig
-from echosynth.training.phantom_set_config import PhantomSetConfig
-from echosynth.training.run import Pace, run_training
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.phantom_set_config import PhantomSetConfig
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.engine.run import Pace, run_training
+from echosynth.training.tasks.denoising import DiffusionTask
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import make_stage
 
@@ -76,7 +76,7 @@ def test_tissue_moves_the_same_way(tmp_path: Path) -> None:
 
 
 def test_a_set_is_rendered_on_the_device(tmp_path: Path) -> None:
-    from echosynth.training.phantom_set import SHARD, PhantomSet, render_phantom_set
+    from echosynth.training.clips.phantom_set import SHARD, PhantomSet, render_phantom_set
 
     config = PhantomSetConfig(root=tmp_path, patients=SHARD, num_frames=4, frames_per_clip=1)
     assert list(render_phantom_set(config)) == [1]

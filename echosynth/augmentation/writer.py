@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from echosynth.augmentation.generate import Attempt
-from echosynth.config import write_atomic
 from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.storage.atomic import write_text
 from echosynth.video.files import SYNTHETIC_NOTE
 
 SPLIT = "TRAIN"
@@ -68,8 +68,8 @@ class SyntheticWriter:
         """Write the tables and the card."""
         self._writer.close()
         card = CARD.format(note=SYNTHETIC_NOTE, count=len(self._writer), **self.facts)
-        write_atomic(self.root / "README.md", card)
-        write_atomic(self.root / "SYNTHETIC", SYNTHETIC_NOTE + "\n")
+        write_text(self.root / "README.md", card)
+        write_text(self.root / "SYNTHETIC", SYNTHETIC_NOTE + "\n")
 
     def __enter__(self) -> "SyntheticWriter":
         return self

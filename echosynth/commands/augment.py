@@ -19,8 +19,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Augment and return the object of `--json`."""
     from echosynth.augmentation.augment import DATASET, MANIFEST, AugmentConfig, augment, plan_augmentation
     from echosynth.augmentation.generate import is_finished
-    from echosynth.augmentation.manifest import Manifest, best_entries
-    from echosynth.commands.loaded import (
+    from echosynth.augmentation.loaded import (
         DEFAULT_CASCADE,
         DEFAULT_GATE,
         choose_device,
@@ -28,12 +27,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         open_cascade,
         open_regressor,
     )
-    from echosynth.commands.progress import Reporter
-    from echosynth.commands.run_folder import claim
-    from echosynth.config import load_config, save_resolved
+    from echosynth.augmentation.manifest import Manifest, best_entries
+    from echosynth.config import load_config
     from echosynth.data.echonet_format import EchoNetDataset
+    from echosynth.progress import Reporter
     from echosynth.report.figures import ef_histogram, figure_to_png
-    from echosynth.video.files import atomic_write
+    from echosynth.storage.atomic import atomic_write
+    from echosynth.storage.provenance import save_resolved
+    from echosynth.storage.run_folder import claim
 
     config = load_config(args.config, AugmentConfig, args.set)
     out = args.out or Path("runs") / config.name

@@ -51,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and print a table."""
-    from echosynth.commands.bench_data import measure_data
+    from echosynth.augmentation.loaded import DEFAULT_CASCADE, choose_device
+    from echosynth.benchmark.data import measure_data
+    from echosynth.benchmark.reference import time_reference
+    from echosynth.benchmark.regressors import measure_regressors
     from echosynth.commands.bench_estimate import estimate
-    from echosynth.commands.bench_reference import time_reference
-    from echosynth.commands.bench_regressors import measure_regressors
-    from echosynth.commands.loaded import DEFAULT_CASCADE, choose_device
     from echosynth.diffusion.loading import load_cascade
     from echosynth.errors import ConfigError
 

@@ -11,10 +11,10 @@ def estimate(config_path: Path, gpus: int, tflops: float) -> dict[str, Any]:
     Raises:
         ConfigError: the config is not one of a cascade, or a number is out of range.
     """
+    from echosynth.benchmark.training_cost import estimate_cascade
     from echosynth.config import load_config
     from echosynth.errors import ConfigError
-    from echosynth.training.cascade_run import CascadeConfig
-    from echosynth.training.estimate import estimate_cascade
+    from echosynth.training.cascade import CascadeConfig
 
     if gpus < 1 or tflops <= 0:
         raise ConfigError(f"--gpus and --tflops must be above zero, got {gpus} and {tflops:g}")

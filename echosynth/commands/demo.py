@@ -28,13 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the demo's clips and page; return the object of `--json`, with the keys of `generate`."""
+    from echosynth.augmentation.conditioning import ConditioningFrame
+    from echosynth.augmentation.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.commands.evaluation_cases import render_pair
-    from echosynth.commands.gallery import print_table, product_table, write_gallery
+    from echosynth.augmentation.session import Production, load_clip, produce
+    from echosynth.commands.console import print_table
     from echosynth.commands.generate import product_json
-    from echosynth.commands.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
-    from echosynth.commands.production import Production, load_clip, produce
-    from echosynth.commands.sources import ConditioningFrame
+    from echosynth.evaluation.cases import render_pair
+    from echosynth.report.gallery import product_table, write_gallery
 
     real = read_real_frame()
     phantoms = []
@@ -88,7 +89,7 @@ def read_real_frame() -> Any:
     """
     from pydicom import examples
 
-    from echosynth.commands.sources import ConditioningFrame
+    from echosynth.augmentation.conditioning import ConditioningFrame
     from echosynth.data.clip_files import load_clip_file
     from echosynth.errors import SourceError
 

@@ -52,7 +52,7 @@ def _xformers() -> tuple[bool, str]:
 
 
 def _models() -> tuple[bool, str]:
-    from echosynth.checkpoints import list_models, verify
+    from echosynth.storage.model_store import list_models, verify
 
     entries = list_models()
     for entry in entries:

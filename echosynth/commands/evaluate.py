@@ -10,7 +10,7 @@ Single-sample: attempt 0 of every patient, whatever the gate says. More attempts
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -21,13 +21,7 @@ from pydantic import Field, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.generate import Loaded
-from echosynth.augmentation.manifest import append_record, package_versions, read_records
-from echosynth.augmentation.plan import check_target_ef
-from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.commands.evaluation_cases import Case, DatasetTest, PhantomTest, iter_cases
-from echosynth.commands.evaluation_pairs import measure_pairs
-from echosynth.commands.evaluation_report import print_scores, write_report
-from echosynth.commands.loaded import (
+from echosynth.augmentation.loaded import (
     DEFAULT_CASCADE,
     DEFAULT_GATE,
     DEFAULT_JUDGE,
@@ -37,16 +31,25 @@ from echosynth.commands.loaded import (
     open_regressor,
     refuse_judge_as_gate,
 )
-from echosynth.commands.progress import Reporter
-from echosynth.commands.run_folder import claim
-from echosynth.config import StrictModel, load_config, save_resolved
+from echosynth.augmentation.manifest import append_record, package_versions, read_records
+from echosynth.augmentation.plan import check_target_ef
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.commands.console import print_table
+from echosynth.config import StrictModel, load_config
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.evaluation.evaluate import EvaluatedSample, EvaluationResult, MeasuredTruth, assemble_evaluation
-from echosynth.evaluation.frechet import compare_features
-from echosynth.evaluation.paired import PairedScores, summarise_pairs
-from echosynth.evaluation.similarity import ClipSimilarity, compare_clips
+from echosynth.evaluation.cases import Case, DatasetTest, PhantomTest, iter_cases
+from echosynth.evaluation.pairs import measure_pairs
+from echosynth.evaluation.result import EvaluatedSample, EvaluationResult, MeasuredTruth, assemble_evaluation
+from echosynth.metrics.frechet import compare_features
+from echosynth.metrics.paired import PairedScores, summarise_pairs
+from echosynth.metrics.similarity import ClipSimilarity, compare_clips
+from echosynth.progress import Reporter
 from echosynth.regression.base import EFRegressor
+from echosynth.report.evaluation_page import write_report
+from echosynth.report.tables import evaluation_tables
 from echosynth.seeding import derive_seed
+from echosynth.storage.provenance import save_resolved
+from echosynth.storage.run_folder import claim
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import write_avi, write_png
 
@@ -273,3 +276,10 @@ def _assemble(config: EvaluateConfig, records: list[dict[str, Any]], gate: str, 
         seed=config.seed,
     )
     return result
+
+
+def print_scores(result: Mapping[str, Any]) -> None:
+    """Print the table of EF scores on stdout."""
+    for table in evaluation_tables(result):
+        print(f"\n{table.title}")
+        print_table(table)

@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Draw and return the object of `--json`; the clip's first window is explained."""
-    from echosynth.commands.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
+    from echosynth.augmentation.conditioning import iter_clips, require_video
+    from echosynth.augmentation.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.measure import require_rate, tell_warnings
-    from echosynth.commands.sources import iter_clips, require_video
     from echosynth.report.explanation import animate_heat, draw_explanation
     from echosynth.report.figures import figure_to_png
-    from echosynth.video.atomic import atomic_write
+    from echosynth.storage.atomic import atomic_write
     from echosynth.video.files import write_colour_gif
 
     require_rate(args.fps)

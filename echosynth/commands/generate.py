@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from echosynth.errors import ConfigError
 
 if TYPE_CHECKING:
+    from echosynth.augmentation.conditioning import ConditioningFrame
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.commands.production import Product, Production
-    from echosynth.commands.sources import ConditioningFrame
+    from echosynth.augmentation.session import Product, Production
 
 
 PHASES = {"ed": 0.0, "es": 0.4}  # end-systole at 70 beats a minute
@@ -96,14 +96,15 @@ def parse_quality(text: str) -> float:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Generate and return the object of `--json`."""
     from echosynth.augmentation.acceptance import Tolerance
+    from echosynth.augmentation.conditioning import read_frames
+    from echosynth.augmentation.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
     from echosynth.augmentation.plan import check_target_ef
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.commands.gallery import print_table, product_table, write_gallery
-    from echosynth.commands.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
-    from echosynth.commands.production import Production, produce
-    from echosynth.commands.progress import Reporter
-    from echosynth.commands.sources import read_frames
+    from echosynth.augmentation.session import Production, produce
+    from echosynth.commands.console import print_table
     from echosynth.diffusion.conditions import CONDITIONS, read_conditions
+    from echosynth.progress import Reporter
+    from echosynth.report.gallery import product_table, write_gallery
 
     if (args.source is None) == (args.fictional is None):
         raise ConfigError("give either a SOURCE or --fictional N")
@@ -167,11 +168,11 @@ def imagine_frames(
     Who they are depends on the seed, their number and the conditions that frames are drawn by; the EF is one only
     where no stage of its own draws them.
     """
+    from echosynth.augmentation.conditioning import ConditioningFrame
+    from echosynth.augmentation.loaded import choose_device, open_cascade
     from echosynth.augmentation.sampling import imagine_frame
-    from echosynth.commands.loaded import choose_device, open_cascade
-    from echosynth.commands.progress import Reporter
-    from echosynth.commands.sources import ConditioningFrame
     from echosynth.diffusion.conditions import CONDITIONS
+    from echosynth.progress import Reporter
     from echosynth.seeding import derive_seed
 
     model = open_cascade(cascade, choose_device(device)).model

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Inspect and return the object of `--json`."""
-    from echosynth.commands.progress import Reporter
     from echosynth.data.inspection import inspect_dataset
     from echosynth.data.layouts import open_dataset
+    from echosynth.progress import Reporter
 
     dataset = open_dataset(args.path, args.view, complete=False)
     decode = args.decode or len(dataset.entries) <= SHOWN  # the sheet reads that many anyhow

@@ -73,12 +73,12 @@ def parse_windows(word: str | None) -> "Coverage":
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
-    from echosynth.commands.loaded import DEFAULT_JUDGE, choose_device, open_regressor
-    from echosynth.commands.progress import Reporter
-    from echosynth.commands.sources import iter_clips, require_video
-    from echosynth.config import write_atomic
+    from echosynth.augmentation.conditioning import iter_clips, require_video
+    from echosynth.augmentation.loaded import DEFAULT_JUDGE, choose_device, open_regressor
+    from echosynth.progress import Reporter
     from echosynth.regression.panel import read_as_panel
     from echosynth.regression.phases import find_beats
+    from echosynth.storage.atomic import write_text
     from echosynth.video.files import write_npz
 
     require_rate(args.fps)
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         files = [reading["file"] for reading in readings if reading["regressor"] == regressors[0].name]
         write_npz(args.embeddings, **_stack(files, embeddings))
     if args.csv is not None:
-        write_atomic(args.csv, _to_csv(readings))
+        write_text(args.csv, _to_csv(readings))
     if not args.json:
         _print(result)
     return result
@@ -161,8 +161,8 @@ def _told_by_all(mine: Sequence[Reading], key: str) -> list[float]:
 
 
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
-    from echosynth.evaluation.clinical import auroc, clinical_scores, score_calls
-    from echosynth.evaluation.ef_metrics import compute_ef_scores, none_if_undefined
+    from echosynth.metrics.clinical import auroc, clinical_scores, score_calls
+    from echosynth.metrics.ef_metrics import compute_ef_scores, none_if_undefined
     from echosynth.regression.base import REDUCED
 
     truth, measured = [reading["true_ef"] for reading in mine], [reading["ef"] for reading in mine]
@@ -179,7 +179,7 @@ def _score(mine: Sequence[Reading]) -> dict[str, Any]:
 
 def _draw(folder: Path, readings: Sequence[Reading], embeddings: dict[str, list["np.ndarray"]]) -> None:
     from echosynth.report.figures import bland_altman, ef_residuals, ef_scatter, embedding_map, figure_to_png
-    from echosynth.video.atomic import atomic_write
+    from echosynth.storage.atomic import atomic_write
 
     for reader, mine in _by_reader(readings).items():
         truth, measured, name = [r["true_ef"] for r in mine], [r["ef"] for r in mine], Path(reader).name
@@ -216,7 +216,7 @@ def _known(value: float | None, digits: int = 2) -> str:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from echosynth.commands.gallery import print_table
+    from echosynth.commands.console import print_table
     from echosynth.report.tables import Table
 
     rows = []

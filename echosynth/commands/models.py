@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echosynth.checkpoints import CARD_FILE, ModelEntry, find_model, list_models, user_root, verify, write_sums
 from echosynth.errors import CheckpointError, OutputError
+from echosynth.storage.model_store import CARD_FILE, ModelEntry, find_model, list_models, user_root, verify, write_sums
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -36,11 +36,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Embed, cross-validate, and return the object of `--json`."""
     import numpy as np
 
-    from echosynth.commands.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
-    from echosynth.commands.progress import Reporter
+    from echosynth.augmentation.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.data.layouts import open_dataset
     from echosynth.evaluation.fine_tune import fine_tune
     from echosynth.evaluation.probe import probe
+    from echosynth.progress import Reporter
 
     if args.folds < 2:
         raise ConfigError(f"--folds must be at least 2, got {args.folds}")
@@ -91,7 +91,7 @@ def find_fact(dataset: "ClipDataset", fact: str) -> tuple[list[int], list[bool]]
 
 
 def _print(fact: str, scores: dict[str, dict[str, Any]]) -> None:
-    from echosynth.commands.gallery import print_table
+    from echosynth.commands.console import print_table
     from echosynth.report.tables import Table
 
     columns = ("accuracy", "majority", "recall", "specificity", "precision", "f1", "auroc")

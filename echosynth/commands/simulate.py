@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Simulate, telling progress on stderr."""
     from pydantic import ValidationError
 
-    from echosynth.commands.progress import Reporter
     from echosynth.errors import ConfigError
     from echosynth.phantom.plan import SimulateConfig
     from echosynth.phantom.simulate import simulate
+    from echosynth.progress import Reporter
 
     try:
         config = SimulateConfig(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from echosynth.commands.run_folder import release
-from echosynth.config import load_config, save_resolved
+from echosynth.config import load_config
 from echosynth.errors import ConfigError, EchosynthError
+from echosynth.storage.provenance import save_resolved
+from echosynth.storage.run_folder import release
 
 if TYPE_CHECKING:
-    from echosynth.training.cascade_run import CascadeConfig
-    from echosynth.training.regression_run import RegressorConfig
+    from echosynth.training.cascade import CascadeConfig
+    from echosynth.training.regressor import RegressorConfig
 
 KINDS = ("cascade", "regressor")
 
@@ -54,8 +55,8 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> "CascadeC
     Raises:
         ConfigError: it cannot be read, or a key or value is wrong.
     """
-    from echosynth.training.cascade_run import CascadeConfig
-    from echosynth.training.regression_run import RegressorConfig
+    from echosynth.training.cascade import CascadeConfig
+    from echosynth.training.regressor import RegressorConfig
 
     kind = load_config(path, _Kind, overrides).kind
     if kind == "cascade":
@@ -67,10 +68,10 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> "CascadeC
 
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished."""
-    from echosynth.commands.loaded import quieten
-    from echosynth.training.cascade_run import CascadeConfig, train_cascade
-    from echosynth.training.regression_run import check_fit, train_regressor
-    from echosynth.training.run import check_trackers, choose_precision
+    from echosynth.augmentation.loaded import quieten
+    from echosynth.training.cascade import CascadeConfig, train_cascade
+    from echosynth.training.engine.run import check_trackers, choose_precision
+    from echosynth.training.regressor import check_fit, train_regressor
 
     quieten()
     config = load_training_config(args.config, args.set)

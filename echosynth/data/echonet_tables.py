@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from echosynth.errors import DatasetError
-from echosynth.video.files import atomic_write
+from echosynth.storage.atomic import atomic_write
 
 FILE_LIST_HEADER = ("FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split")
 TRACINGS_HEADER = ("FileName", "X1", "Y1", "X2", "Y2", "Frame")

@@ -19,10 +19,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from echosynth.cardiac.volumes import LEAST_VOLUME, ROWS, disc_volume
 from echosynth.diffusion.attention import Attention
 from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
-from echosynth.video.volumes import LEAST_VOLUME, ROWS, disc_volume
 
 LEAST_SPREAD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
 SHARPNESS = 50.0  # of the fullest and the emptiest frame, per unit of log volume: their neighbours count a little

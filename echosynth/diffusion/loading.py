@@ -4,9 +4,9 @@ import json
 
 import torch
 
-from echosynth.checkpoints import find_model, verify
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
+from echosynth.storage.model_store import find_model, verify
 
 DEFAULT_CASCADE = "phantom_fast"
 

@@ -7,18 +7,18 @@ similarity   pixels of a generated clip against the TRUE counterfactual
 evaluate     puts all of them into the one JSON object that `echosynth evaluate` prints
 """
 
-from echosynth.evaluation.ef_metrics import BestOfK, DecileBias, EFScores, best_of_k, compute_ef_scores
-from echosynth.evaluation.evaluate import EvaluatedSample, EvaluationResult, MeasuredTruth, assemble_evaluation
 from echosynth.evaluation.features import ClipFeatures, JudgeFeatures, extract_features, score_name
-from echosynth.evaluation.frechet import (
+from echosynth.evaluation.result import EvaluatedSample, EvaluationResult, MeasuredTruth, assemble_evaluation
+from echosynth.metrics.ef_metrics import BestOfK, DecileBias, EFScores, best_of_k, compute_ef_scores
+from echosynth.metrics.frechet import (
     FeatureDistance,
     GaussianStats,
     compare_features,
     frechet_distance,
     real_vs_real_baseline,
 )
-from echosynth.evaluation.kernel import kernel_distance
-from echosynth.evaluation.similarity import ClipSimilarity, compare_clips, summarise_similarity
+from echosynth.metrics.kernel import kernel_distance
+from echosynth.metrics.similarity import ClipSimilarity, compare_clips, summarise_similarity
 
 __all__ = [
     "BestOfK",

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from echosynth.evaluation.clinical import auroc, score_calls
-from echosynth.evaluation.ef_metrics import none_if_undefined
+from echosynth.metrics.clinical import auroc, score_calls
+from echosynth.metrics.ef_metrics import none_if_undefined
 from echosynth.seeding import derive_seed
 
 STEPS = 100  # of L-BFGS, which stops by itself long before

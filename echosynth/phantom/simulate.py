@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from echosynth.config import save_resolved, write_atomic
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import Tracing, write_table
 from echosynth.errors import OutputError
@@ -28,6 +27,8 @@ from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.maps import displace_pixels, label_pixels
 from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, make_view, plan_patient
 from echosynth.phantom.render import Phantom, Truth
+from echosynth.storage.atomic import write_text
+from echosynth.storage.provenance import save_resolved
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import write_npz
 
@@ -133,7 +134,7 @@ def simulate(
                     progress(done, len(rows))
     header = [field.name for field in fields(PhantomRow)]
     write_table(out / "Phantom.csv", header, (asdict(row).values() for row in rows))
-    write_atomic(out / "README.md", describe(config, rows))
+    write_text(out / "README.md", describe(config, rows))
     splits = Counter(row.split for row in rows)
     return {
         "run": str(out),

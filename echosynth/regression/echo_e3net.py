@@ -26,8 +26,8 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from echosynth.cardiac.volumes import ROWS, disc_ef
 from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
-from echosynth.video.volumes import ROWS, disc_ef
 
 PHASES = 2  # end-diastole, end-systole
 SANE = (-20.0, 100.0)  # EF by the method of discs that is taken for its word, per cent

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from echosynth.checkpoints import CARD_FILE, find_model, verify
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.coreecho import CoReEcho
@@ -14,6 +13,7 @@ from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.storage.model_store import CARD_FILE, find_model, verify
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}

@@ -11,10 +11,10 @@ from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.training.checkpoint import load_weights
-from echosynth.training.jitter import ViewJitter
-from echosynth.training.optim import OptimConfig
-from echosynth.training.sources import SourceConfig
+from echosynth.training.clips.sources import SourceConfig
+from echosynth.training.clips.transforms import ViewJitter
+from echosynth.training.engine.checkpoint import load_weights
+from echosynth.training.engine.optim import OptimConfig
 
 
 class UNetConfig(StrictModel):

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from echosynth.errors import CorruptVideoError, SourceError
-from echosynth.video.atomic import atomic_write as atomic_write
+from echosynth.storage.atomic import atomic_write
 from echosynth.video.clip import EchoClip
 from echosynth.video.colour import is_colour_doppler as is_colour_doppler
 from echosynth.video.colour import luma, refuse_doppler

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from echosynth.cli import main
-from echosynth.commands.evaluation_cases import render_pair
+from echosynth.evaluation.cases import render_pair
 from echosynth.video.files import write_avi
 from tests.models import make_tiny_bundle
 

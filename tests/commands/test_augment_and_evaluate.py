@@ -7,9 +7,9 @@ import pytest
 
 from echosynth.augmentation.augment import AugmentConfig
 from echosynth.commands.evaluate import EvaluateConfig
-from echosynth.commands.evaluation_cases import phantom_case, render_pair
 from echosynth.config import load_config
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.evaluation.cases import phantom_case, render_pair
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from echosynth.checkpoints import write_sums
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS
+from echosynth.storage.model_store import write_sums
 from tests.regression.test_regressors import SMALL
 
 

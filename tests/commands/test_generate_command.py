@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from echosynth.augmentation import session as production
 from echosynth.augmentation.manifest import Manifest
-from echosynth.commands import production
 from echosynth.data.clip_files import load_clip_file
 from echosynth.regression import phases
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE

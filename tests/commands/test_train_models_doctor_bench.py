@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from echosynth.checkpoints import find_model, user_root
 from echosynth.cli import main
 from echosynth.commands import doctor
+from echosynth.storage.model_store import find_model, user_root
 from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle, make_tiny_cascade
 from tests.regression.test_public_weights import uniformer_state
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echosynth.cardiac.volumes import disc_volume
 from echosynth.data.camus import CamusDataset
 from echosynth.data.echonet_pediatric import PediatricDataset
 from echosynth.data.layouts import open_dataset
@@ -17,7 +18,6 @@ from echosynth.phantom.maps import CAVITY, LEFT_ATRIUM, MYOCARDIUM, label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
-from echosynth.video.volumes import disc_volume
 from tests.data.fake_datasets import write_camus, write_hmc_qu, write_pediatric
 
 

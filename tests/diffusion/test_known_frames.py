@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.stage_sampler import KnownFrames
+from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
 from echosynth.video.clip import to_network
 from tests.models import CASCADE

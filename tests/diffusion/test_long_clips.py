@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.commands.evaluation_cases import render_pair
 from echosynth.diffusion.cascade import lengthen, resize_frame
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.stage_sampler import OVERLAP, Request, StageSampler
 from echosynth.diffusion.windows import window_starts
+from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
 from echosynth.video.clip import from_network, to_network
 from tests.models import CASCADE

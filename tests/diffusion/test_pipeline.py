@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.checkpoints import write_sums
 from echosynth.diffusion import stage_sampler
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.conditions import read_conditions
@@ -18,6 +17,7 @@ from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.stage_sampler import KnownFrames
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.errors import CheckpointError
+from echosynth.storage.model_store import write_sums
 from tests.models import make_tiny_cascade
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "model_index.json"

@@ -10,9 +10,9 @@ from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
-from echosynth.training.regression_loss import ContrastConfig, RegressionLoss
-from echosynth.training.regression_task import AugmentConfig, RegressionTask
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask
+from echosynth.training.tasks.losses import ContrastConfig, RegressionLoss
 from tests.fake_set import write_fake_set
 
 SMALL = {"frames": 8, "size": 32, "channels": 1, "widths": (8, 8, 16, 16), "blocks": (1, 1, 1, 1), "head_dim": 8}

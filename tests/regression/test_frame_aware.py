@@ -10,10 +10,10 @@ from accelerate import PartialState
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.phases import find_phases
 from echosynth.seeding import make_generator
-from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_run import finish
-from echosynth.training.regression_task import RegressionTask
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.regressor import finish
+from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.losses import RegressionLoss
 from echosynth.video.clip import EchoClip
 from tests.fake_set import one_step, write_fake_set
 

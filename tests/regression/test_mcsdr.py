@@ -10,9 +10,9 @@ from echosynth.data.layouts import open_dataset
 from echosynth.regression.mcsdr import MCSDR, AttributeTokens, order_attributes
 from echosynth.regression.score_head import ScoreHead
 from echosynth.seeding import make_generator
-from echosynth.training.regression_loss import RegressionLoss, ScoreConfig
-from echosynth.training.regression_task import RegressionTask
-from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource
+from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource
+from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.losses import RegressionLoss, ScoreConfig
 from tests.data.fake_datasets import write_pediatric
 from tests.fake_set import write_fake_set
 

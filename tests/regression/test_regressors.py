@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from echosynth.checkpoints import write_sums
 from echosynth.errors import CheckpointError
 from echosynth.regression.base import EFRegressor, normalise
 from echosynth.regression.coreecho import CoReEcho
@@ -17,6 +16,7 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.storage.model_store import write_sums
 from echosynth.video.clip import EchoClip
 
 SMALL = {

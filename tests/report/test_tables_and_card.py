@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from echosynth.evaluation.evaluate import EvaluatedSample, MeasuredTruth, assemble_evaluation
-from echosynth.evaluation.frechet import compare_features
+from echosynth.evaluation.result import EvaluatedSample, MeasuredTruth, assemble_evaluation
+from echosynth.metrics.frechet import compare_features
 from echosynth.report.model_card import REQUIRED, render_model_card
 from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_html, to_markdown
 

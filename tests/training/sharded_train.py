@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 
 from echosynth.cli import main
 from echosynth.diffusion.blocks import SpaceTimeBlock
-from echosynth.training import run
+from echosynth.training.engine import run
 
 
 class ShardingAccelerator(Accelerator):

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from echosynth.config import load_config
-from echosynth.training.cascade_run import CascadeConfig
+from echosynth.training.cascade import CascadeConfig
 
 
 def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:

@@ -10,9 +10,9 @@ from diffusers.training_utils import EMAModel
 from safetensors.torch import save_file
 
 from echosynth.errors import CheckpointError
-from echosynth.training import checkpoint
-from echosynth.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from echosynth.training.optim import OptimConfig, learning_rate, make_optimizer
+from echosynth.training.engine import checkpoint
+from echosynth.training.engine.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from echosynth.training.engine.optim import OptimConfig, learning_rate, make_optimizer
 
 State = tuple[torch.nn.Module, EMAModel, torch.optim.Optimizer]
 

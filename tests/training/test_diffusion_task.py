@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.draws import ClipDraw
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.stage_config import StageConfig
+from echosynth.training.tasks.denoising import DiffusionTask
 from echosynth.video.clip import to_network
 from tests.fake_set import write_fake_set
 

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.consistency import lower_level
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.distillation_task import LEAST_LEVEL, DistillationTask
-from echosynth.training.loop import Batch
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.engine.loop import Batch
+from echosynth.training.tasks.consistency import LEAST_LEVEL, DistillationTask
+from echosynth.training.tasks.denoising import DiffusionTask
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import make_stage
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from echosynth.cardiac.volumes import disc_volume
 from echosynth.diffusion.ef_guide import EFReading
 from echosynth.seeding import make_generator
-from echosynth.training.draws import ClipDraw
-from echosynth.training.guide_task import GuideConfig, GuideTask
-from echosynth.training.jitter import ViewJitter
-from echosynth.training.sources import PhantomSource
-from echosynth.video.volumes import disc_volume
+from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.transforms import ViewJitter
+from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import Noise, make_stage
 

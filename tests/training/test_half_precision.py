@@ -12,10 +12,10 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from echosynth.errors import ConfigError
-from echosynth.training.checkpoint import load_checkpoint, save_checkpoint
-from echosynth.training.loop import train
-from echosynth.training.optim import OptimConfig, make_optimizer
-from echosynth.training.run import choose_precision
+from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
+from echosynth.training.engine.loop import train
+from echosynth.training.engine.optim import OptimConfig, make_optimizer
+from echosynth.training.engine.run import choose_precision
 from tests.training.test_loop import Line
 
 STEPS, CUT = 16, 7

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.draws import ClipDraw
-from echosynth.training.jitter import JitteredViews, ViewJitter
+from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.transforms import JitteredViews, ViewJitter
+from echosynth.training.tasks.denoising import DiffusionTask
 from tests.training.test_diffusion_task import make_stage
 
 STILL = ViewJitter(rotate=0, scale=0, shift=0, gamma=0)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from echosynth.cardiac.volumes import disc_ef, disc_volume
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 from echosynth.seeding import make_generator
-from echosynth.training.landmark_loss import LandmarkWeights
-from echosynth.training.phantom_set import PhantomSet, render_shard
-from echosynth.training.phantom_set_config import PhantomSetConfig
-from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment
-from echosynth.training.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
-from echosynth.video.volumes import disc_ef, disc_volume
+from echosynth.training.clips.phantom_set import PhantomSet, render_shard
+from echosynth.training.clips.phantom_set_config import PhantomSetConfig
+from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
+from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask, augment
+from echosynth.training.tasks.landmark_loss import LandmarkWeights
+from echosynth.training.tasks.losses import RegressionLoss
 from tests.data.fake_datasets import write_camus, write_pediatric
 from tests.fake_set import write_fake_set
 
@@ -29,7 +29,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSourceConfig:
         root=tmp_path_factory.mktemp("set"), patients=4, num_frames=32, fps=16, frames_per_clip=1, first_seed=300
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("echosynth.training.phantom_set.SHARD", 4)
+        patch.setattr("echosynth.training.clips.phantom_set.SHARD", 4)
         render_shard(PhantomSetConfig(**config.model_dump(exclude={"source"})), 0)
     return config
 
@@ -81,7 +81,7 @@ def test_landmarks_move_with_the_picture() -> None:
 
 def test_frames_that_a_window_leaves_out_are_not_traced(phantoms: PhantomSourceConfig) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("echosynth.training.phantom_set.SHARD", 4)
+        patch.setattr("echosynth.training.clips.phantom_set.SHARD", 4)
         source = PhantomSource(phantoms)
         task = RegressionTask(source, 16, 12, 56, None, loss=RegressionLoss(landmarks=LandmarkWeights()))
         batch = task.make_batch(16, make_generator(0))

@@ -6,8 +6,8 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from echosynth.training.loop import Batch, Pieces, train
-from echosynth.training.optim import OptimConfig
+from echosynth.training.engine.loop import Batch, Pieces, train
+from echosynth.training.engine.optim import OptimConfig
 
 
 class Line:

@@ -13,16 +13,16 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.regression.echo_e3net import EchoE3Net
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.seeding import make_generator
-from echosynth.training.diffusion_task import DiffusionTask
-from echosynth.training.distillation_task import DistillationTask
-from echosynth.training.guide_task import GuideConfig, GuideTask
-from echosynth.training.landmark_loss import LandmarkWeights
-from echosynth.training.loop import Batch
-from echosynth.training.masks import mean_known
-from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_task import RegressionTask
-from echosynth.training.sources import PhantomSource
-from echosynth.training.tracker_task import TrackerConfig, TrackerTask
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.engine.loop import Batch
+from echosynth.training.tasks.consistency import DistillationTask
+from echosynth.training.tasks.denoising import DiffusionTask
+from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
+from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.landmark_loss import LandmarkWeights
+from echosynth.training.tasks.losses import RegressionLoss
+from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import make_stage
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.phantom.render import stack_fields
 from echosynth.phantom.scanner import sample_view, view_quality
-from echosynth.training.phantom_set import PhantomSet, sample_facts
-from echosynth.training.phantom_set_config import PhantomSetConfig
+from echosynth.training.clips.phantom_set import PhantomSet, sample_facts
+from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from tests.fake_set import write_fake_set
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from echosynth.benchmark.training_cost import estimate_cascade
 from echosynth.config import load_config
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
-from echosynth.training.cascade_run import CascadeConfig, train_cascade
-from echosynth.training.estimate import estimate_cascade
+from echosynth.training.cascade import CascadeConfig, train_cascade
 
 FOLDER = Path("configs/diffusion/reynaud2023")
 PUBLISHED = {"1scm": (18.2, 254, [(112, 16, 8)]), "2scm": (45.9, 380, [(56, 16, 8), (112, 64, 32)])}

@@ -11,10 +11,10 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
-from echosynth.training.regression_loss import RegressionLoss
-from echosynth.training.regression_run import refresh_batch_norm
-from echosynth.training.regression_task import AugmentConfig, RegressionTask, augment, cast_shadows, slow_down
-from echosynth.training.sources import PhantomSource
+from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.regressor import refresh_batch_norm
+from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask, augment, cast_shadows, slow_down
+from echosynth.training.tasks.losses import RegressionLoss
 from tests.fake_set import one_step, write_fake_set
 
 STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)

@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import ConfigError, MissingDependencyError, OutputError
-from echosynth.training import cascade_run, run
-from echosynth.training.cascade_run import CascadeConfig, train_cascade
-from echosynth.training.regression_run import RegressorConfig, train_regressor
-from echosynth.video.lock import hold
+from echosynth.storage.lock import hold
+from echosynth.training import cascade
+from echosynth.training.cascade import CascadeConfig, train_cascade
+from echosynth.training.engine import run
+from echosynth.training.regressor import RegressorConfig, train_regressor
 from tests.data.fake_datasets import write_pediatric
 from tests.fake_set import write_fake_set
 
@@ -97,7 +98,7 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypa
         assert all(torch.equal(one[key], two[key]) for key in one), name
         assert read_log(whole / name / "log.jsonl") == read_log(cut / name / "log.jsonl")
     calls: list[str] = []
-    monkeypatch.setattr(cascade_run, "bundle", lambda config, out: calls.append("bundle"))
+    monkeypatch.setattr(cascade, "bundle", lambda config, out: calls.append("bundle"))
     train_cascade(config, cut, calls.append)
     assert all("finished" in line or line == "bundle" for line in calls)
 
@@ -126,12 +127,12 @@ def test_a_stage_may_learn_from_clips_of_its_own(tmp_path: Path, monkeypatch: py
     raw["stages"]["sr1"]["optim"] = raw["ef_guide"]["optim"] = raw["tissue_tracker"]["optim"] = OPTIM | {"steps": 1}
     drawn: dict[str, set[int]] = {}
 
-    class Watched(cascade_run.DiffusionTask):
+    class Watched(cascade.DiffusionTask):
         def make_batch(self, size: int, generator: torch.Generator) -> Any:
             drawn.setdefault(self.config.kind, set()).add(self.source.set.config.first_seed)
             return super().make_batch(size, generator)
 
-    monkeypatch.setattr(cascade_run, "DiffusionTask", Watched)
+    monkeypatch.setattr(cascade, "DiffusionTask", Watched)
     said: list[str] = []
     for lost in ("data", "validation"):  # what no stage of this run learns from is not even looked at
         alone = raw | {"only": ["base"], lost: raw[lost] | {"root": str(tmp_path / "nowhere")}}
@@ -145,7 +146,7 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = make_config(tmp_path / "sets") | {"only": ["tissue_tracker"]}
-    monkeypatch.setattr(cascade_run, "open_source", lambda *_: SimpleNamespace(fps=32.0))
+    monkeypatch.setattr(cascade, "open_source", lambda *_: SimpleNamespace(fps=32.0))
     with pytest.raises(ConfigError, match="give the init"):
         train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
     finished = CascadeConfig.model_validate(raw).tissue_tracker

@@ -6,9 +6,9 @@ import torch
 from echosynth.diffusion.cascade import resize_frame, superres_reference
 from echosynth.diffusion.tissue_tracker import carry_detail
 from echosynth.seeding import make_generator
-from echosynth.training import phantom_set
-from echosynth.training.sources import PhantomSource, PhantomSourceConfig
-from echosynth.training.tracker_task import TrackerConfig, TrackerTask
+from echosynth.training.clips import phantom_set
+from echosynth.training.clips.sources import PhantomSource, PhantomSourceConfig
+from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from echosynth.video.clip import to_network
 from tests.training.test_diffusion_task import make_stage
 

@@ -16,6 +16,7 @@ from echosynth.errors import CorruptVideoError, OutputError, SourceError
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
+from echosynth.storage.atomic import atomic_write
 from echosynth.video import files
 from echosynth.video.clip import EchoClip
 
@@ -243,7 +244,7 @@ def test_output_under_a_file_is_an_output_error(tmp_path: Path) -> None:
 
 def test_a_failing_writer_keeps_its_own_error(tmp_path: Path) -> None:
     def fail() -> None:
-        with files.atomic_write(tmp_path / "a") as temporary:
+        with atomic_write(tmp_path / "a") as temporary:
             temporary.write_text("half")
             raise KeyError
 

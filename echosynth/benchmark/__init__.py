@@ -1,0 +1,1 @@
+"""Counted work, time and memory of cascades, regressors, data and training."""

@@ -1,0 +1,1 @@
+"""The heart's facts: method of discs, landmarks, EF limits, patient attributes."""

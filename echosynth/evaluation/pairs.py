@@ -1,0 +1,64 @@
+"""The pairs of an evaluation: phantom patients from end-diastole on, with their timing told, beside their truth."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from echosynth.augmentation.plan import check_target_ef
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.data.outlines import fill_polygon
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.evaluation.cases import PhantomTest, paired_case
+from echosynth.metrics.paired import compare_pair
+from echosynth.regression.base import EFRegressor
+from echosynth.seeding import derive_seed
+from echosynth.video.clip import EchoClip
+
+
+def measure_pairs(
+    test: PhantomTest,
+    count: int,
+    cascade: EchoCascadePipeline,
+    segmenter: EFRegressor,
+    sampling: Sampling,
+    have: set[str],
+) -> Iterator[dict[str, Any]]:
+    """Generate and score the first patients of a test, those left out that are done.
+
+    Args:
+        test: the patients.
+        count: how many of them.
+        cascade: generates.
+        segmenter: finds the cavity, if it draws borders.
+        sampling: how to generate; the timing is each patient's own, where the cascade listens to it.
+        have: names of the patients that are done.
+    """
+    last = cascade.stages[-1]
+    for seed in range(test.first_seed, test.first_seed + min(count, test.count)):
+        if f"phantom-{seed}" in have:
+            continue
+        pair = paired_case(seed, last.frames, last.fps, views=test.views)
+        case = pair.case
+        timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
+        heard = {name: value for name, value in timing.items() if name in cascade.listens_to}
+        told = replace(sampling, conditions=heard)
+        seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
+        clip = make_clip(cascade, Start(case.frame), check_target_ef(case.target_ef), seed_of_clip, told)
+        scores = compare_pair(
+            clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda c: find_cavity(segmenter, c)
+        )
+        yield {"type": "pair", "patient": case.patient, "target_ef": case.target_ef, "scores": asdict(scores)}
+
+
+def find_cavity(regressor: EFRegressor, clip: EchoClip) -> np.ndarray | None:
+    """Cavity at end-systole in a clip's first window, bool (H, W), by a regressor that draws borders; else None."""
+    with torch.no_grad():
+        details = regressor(regressor.windows(clip)[:1].to(regressor.device), details=True)  # type: ignore[arg-type]
+    if details.landmarks is None:
+        return None
+    chords = details.landmarks[0, 1, 0, 1:].cpu().numpy().astype(float)
+    corners = np.concatenate([chords[:, 0], chords[::-1, 1]]) * clip.pixels.shape[1] - 0.5
+    return fill_polygon(corners, (clip.pixels.shape[1], clip.pixels.shape[2]))

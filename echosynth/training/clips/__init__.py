@@ -1,0 +1,1 @@
+"""Where training clips come from: rendered phantoms and datasets, drawn as batches."""

@@ -1,0 +1,97 @@
+"""What a source of training clips gives: batches that are still pictures, with what is known of them.
+
+Pictures and landmarks lie where the source keeps its clips, on the CPU or in a GPU's memory; what is a number or two
+per clip lies on the CPU.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from echosynth.cardiac.volumes import BORDERS, ROWS
+from echosynth.regression.mcsdr import ATTRIBUTES
+
+
+def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Unit normal noise; for a GPU it is made there, of a seed that the CPU generator draws."""
+    if device.type == "cpu":
+        return torch.randn(tuple(shape), generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    own = torch.Generator(device).manual_seed(seed)
+    return torch.randn(tuple(shape), generator=own, device=device)
+
+
+@dataclass(frozen=True)
+class ClipDraw:
+    """Clips to train a stage on.
+
+    Attributes:
+        clips: uint8 (count, T, S, S).
+        frames: a conditioning frame for each, uint8 (count, S, S), of the moment that the clip's first frame shows.
+        known: `CONDITIONS` by name, (count,) each, `ef` at least; one that is missing, or NaN, is not known.
+        shown: bool (count, T): frames that the clip really has; the others do not count.
+        landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py; NaN where not known.
+    """
+
+    clips: torch.Tensor
+    frames: torch.Tensor
+    known: dict[str, torch.Tensor]
+    shown: torch.Tensor
+    landmarks: torch.Tensor
+
+    @staticmethod
+    def untraced(
+        clips: torch.Tensor, frames: torch.Tensor, known: dict[str, torch.Tensor], shown: torch.Tensor
+    ) -> "ClipDraw":
+        """Clips whose borders nobody has traced."""
+        return ClipDraw(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
+
+
+class ClipSource(Protocol):
+    """Where training clips come from.
+
+    Attributes:
+        fps: of the clips, Hz.
+        size: of the clips, pixels.
+    """
+
+    fps: float
+    size: int
+
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+        """Draw clips, a conditioning frame for each, what is known of them and, where asked for, their borders."""
+        ...
+
+
+@dataclass(frozen=True)
+class MeasuredDraw:
+    """Clips to train a regressor on.
+
+    Attributes:
+        clips: uint8 (count, T, S, S).
+        ef: (count,), per cent.
+        curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
+        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see video/volumes.py; NaN
+            where not known.
+        traced: int64 (count, 2), the frames that they belong to.
+        attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.
+    """
+
+    clips: torch.Tensor
+    ef: torch.Tensor
+    curve: torch.Tensor
+    landmarks: torch.Tensor
+    traced: torch.Tensor
+    attributes: torch.Tensor
+
+    @staticmethod
+    def untraced(clips: torch.Tensor, ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
+        """Clips whose borders nobody has traced, of patients of whom nothing is known."""
+        count = len(clips)
+        landmarks, traced = (
+            torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),
+            torch.zeros(count, 2, dtype=torch.long),
+        )
+        return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))

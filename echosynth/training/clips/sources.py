@@ -1,0 +1,256 @@
+"""Where training clips come from: a rendered phantom set, or a dataset on disk."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import PartialState
+
+from echosynth.cardiac.volumes import BORDERS, ROWS, order_landmarks
+from echosynth.config import StrictModel
+from echosynth.data.clips import build_store, store_folder
+from echosynth.data.layouts import open_dataset
+from echosynth.data.outlines import Outline, OutlinedDataset
+from echosynth.diffusion.conditions import QUALITY_WORDS
+from echosynth.errors import DatasetError
+from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
+from echosynth.training.clips.batches import ClipDraw, MeasuredDraw
+from echosynth.training.clips.phantom_set import SHARD, PhantomSet, render_phantom_set
+from echosynth.training.clips.phantom_set_config import PhantomSetConfig
+from echosynth.video.clip import EchoClip
+
+
+class PhantomSourceConfig(PhantomSetConfig):
+    """Phantom patients; see `PhantomSetConfig`."""
+
+    source: Literal["phantom"] = "phantom"
+
+
+class DatasetSourceConfig(StrictModel):
+    """Clips of a dataset on disk, in any layout that `open_dataset` reads; they are decoded once, into a cache.
+
+    Attributes:
+        root: the folder.
+        view: "A4C", "A2C" or "PSAX"; None for the dataset's first.
+        split: TRAIN, VAL or TEST.
+        num_frames: frames of a window.
+        fps: Hz of a window.
+        cache: folder of the decoded clips.
+    """
+
+    source: Literal["dataset"] = "dataset"
+    root: Path
+    view: Literal["A4C", "A2C", "PSAX"] | None = None
+    split: Literal["TRAIN", "VAL", "TEST"] = "TRAIN"
+    num_frames: int = 64
+    fps: float = 32.0
+    cache: Path = Path("runs/decoded")
+
+
+class PhantomSource:
+    """Clips and counterfactual frames of a rendered set.
+
+    A quarter of the conditioning frames are the clip's own first frame, the others show the same moment at another EF.
+    """
+
+    OWN_FRAME = 0.25
+
+    def __init__(self, config: PhantomSetConfig, device: torch.device | str = "cpu") -> None:
+        self.set = PhantomSet.open(config, device)
+        self.known = self.set.conditions()
+        self.fps, self.size = config.fps, config.size
+        self.choices = config.frames_per_clip
+
+    def __len__(self) -> int:
+        return len(self.set)
+
+    def _pick(self, count: int, generator: torch.Generator) -> tuple[list[int], list[int | None]]:
+        """Random clips, and for each which of its frames at other EFs; None for its own first one."""
+        indices = torch.randint(len(self.set), (count,), generator=generator).tolist()
+        own = torch.rand(count, generator=generator) < self.OWN_FRAME
+        which = torch.randint(max(1, self.choices), (count,), generator=generator).tolist()
+        return indices, [None if mine or not self.choices else k for mine, k in zip(own.tolist(), which, strict=True)]
+
+    def _show(self, indices: list[int], which: list[int | None]) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = [self.set.frame(i, k) for i, k in zip(indices, which, strict=True)]
+        return torch.stack([self.set.clip(i) for i in indices]), torch.stack(frames)
+
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+        """See `ClipSource.draw`."""
+        indices, which = self._pick(count, generator)
+        clips, frames = self._show(indices, which)
+        known = {name: values[indices] for name, values in self.known.items()}
+        drawn = ClipDraw.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
+        return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
+
+    def clip(self, index: int) -> EchoClip:
+        """See `MeasuredSource.clip`."""
+        return EchoClip(self.set.clip(index).cpu().numpy(), self.fps, float(self.known["ef"][index]))
+
+    def patients(self) -> torch.Tensor:
+        """See `MeasuredSource.patients`; phantoms have no age."""
+        return torch.full((len(self), len(ATTRIBUTES)), torch.nan)
+
+    def draw_tracked(
+        self, count: int, cut: slice, size: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Some frames of random clips, a conditioning frame for each, and where in it their tissue is.
+
+        Args:
+            count: how many clips.
+            cut: which frames of them.
+            size: side of the pictures in whose pixels the displacement is given.
+            generator: of the draw.
+
+        Returns:
+            Clips uint8 (B, T, S, S), frames uint8 (B, S, S), displacement (B, T, 2, size, size), see `displace_pixels`.
+        """
+        indices, which = self._pick(count, generator)
+        clips, frames = self._show(indices, which)
+        return clips[:, cut], frames, self.set.displacement(indices, which, cut, size)
+
+    def draw_measured(
+        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
+    ) -> MeasuredDraw:
+        """See `MeasuredSource.draw_measured`; all windows of a clip are the whole clip."""
+        indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
+        clips = torch.stack([self.set.clip(i) for i in indices])
+        curve = self.set.curve[indices]
+        drawn = MeasuredDraw.untraced(clips, self.known["ef"][indices], curve)
+        if not traced:
+            return drawn
+        fullest_and_emptiest = torch.stack([curve.argmax(1), curve.argmin(1)], dim=1)
+        landmarks = self.set.trace(indices)[torch.arange(len(indices))[:, None], fullest_and_emptiest]
+        return replace(drawn, landmarks=landmarks, traced=fullest_and_emptiest)
+
+
+class DatasetSource:
+    """Random windows of a dataset's clips; the conditioning frame is the window's first.
+
+    Raises:
+        DatasetError: the split has no clip with an EF, or holds patients that are reserved for acceptance.
+    """
+
+    def __init__(self, config: DatasetSourceConfig, report: Callable[[str], None] | None = None) -> None:
+        self.config, self.fps = config, config.fps
+        dataset = open_dataset(config.root, config.view)
+        entries = [entry for entry in dataset.entries if entry.split == config.split]
+        reserved = [e.name for e in entries if int(e.facts.get("patient_seed", 0)) >= RESERVED_PATIENT_SEEDS]
+        if reserved:
+            raise DatasetError(
+                f"{config.root} holds phantoms reserved for acceptance ({reserved[0]}); simulate with a lower --seed"
+            )
+        folder = store_folder(config.cache, dataset, config.split)
+
+        def progress(done: int) -> None:
+            if report is not None and (done % 100 == 0 or done == len(entries)):
+                report(f"{config.root}: {done} of {len(entries)} {config.split} clips decoded")
+
+        self.store = build_store(dataset, folder, config.split, progress=progress)
+        self.size = self.store.size
+        self.dataset = dataset if isinstance(dataset, OutlinedDataset) else None
+        self.numbers = {entry.name: k for k, entry in enumerate(dataset.entries)}
+        self._outlines: dict[str, Sequence[Outline]] = {}
+        self.patient = {entry.name: entry.attributes for entry in entries}
+        quality = {entry.name: QUALITY_WORDS.get(entry.facts.get("quality", "").strip().lower()) for entry in entries}
+        self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
+        if not self.rows:
+            raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
+        told = [(c.ef, c.edv, c.esv, quality[c.name]) for c in self.store.clips]
+        columns = torch.tensor([[math.nan if value is None else value for value in row] for row in told]).unbind(1)
+        self.known = dict(zip(("ef", "edv", "esv", "quality"), columns, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def clip(self, index: int) -> EchoClip:
+        """See `MeasuredSource.clip`."""
+        row = self.rows[index]
+        stored = self.store.clips[row]
+        patient = self.patient[stored.name]
+        return EchoClip(self.store.pixels(row).numpy(), stored.fps, stored.ef, attributes=patient)
+
+    def patients(self) -> torch.Tensor:
+        """See `MeasuredSource.patients`."""
+        return self._attributes(self.rows)
+
+    def _attributes(self, picks: list[int]) -> torch.Tensor:
+        return torch.stack([order_attributes(self.patient[self.store.clips[pick].name]) for pick in picks])
+
+    def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
+        """Random clips, each `windows` times, and for each where its window starts."""
+        rows = torch.randint(len(self.rows), (count,), generator=generator).repeat_interleave(windows)
+        return [self.rows[k] for k in rows.tolist()], torch.rand(len(rows), generator=generator).tolist()
+
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+        """See `ClipSource.draw`; what a clip is too short for is not shown."""
+        picks, starts = self._pick(count, generator)
+        windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
+        clips = windows.clips
+        known = {name: values[picks] for name, values in self.known.items()}
+        drawn = ClipDraw.untraced(clips, clips[:, 0], known, windows.shown)
+        if traced:
+            landmarks, moments = self._trace(picks, windows.firsts.tolist())
+            for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
+                drawn.landmarks[k, moments[k, phase]] = landmarks[k, phase, 0]
+        return drawn
+
+    def draw_measured(
+        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
+    ) -> MeasuredDraw:
+        """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
+
+        The volume between end-diastole and end-systole is not known.
+        """
+        picks, starts = self._pick(count, generator, windows)
+        cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
+        unknown = torch.full(cut.shown.shape, torch.nan)
+        drawn = MeasuredDraw.untraced(cut.clips, self.known["ef"][picks], unknown)
+        drawn.attributes.copy_(self._attributes(picks))
+        if not traced:
+            return drawn
+        landmarks, moments = self._trace(picks, cut.firsts.tolist())
+        return replace(drawn, landmarks=landmarks, traced=moments)
+
+    def _trace(self, picks: list[int], firsts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Landmarks of the windows that begin at `firsts`, and their frames; see `MeasuredDraw`."""
+        landmarks = torch.full((len(picks), 2, len(BORDERS), ROWS, 2, 2), torch.nan)
+        moments = torch.zeros(len(picks), 2, dtype=torch.long)
+        for k, (pick, first) in enumerate(zip(picks, firsts, strict=True)):
+            clip = self.store.clips[pick]
+            outlines = self._outline(clip.name)
+            for phase, outline in enumerate((outlines[0], outlines[-1]) if len(outlines) > 1 else ()):
+                moment = round((outline.frame - first) / clip.fps * self.fps)
+                if not 0 <= moment < self.config.num_frames:
+                    continue
+                moments[k, phase] = moment
+                for border, points in enumerate((outline.endocardium, outline.epicardium)):
+                    if points is not None:
+                        places = (torch.from_numpy(points).float() + 0.5) / self.size
+                        landmarks[k, phase, border] = order_landmarks(places)
+        return landmarks, moments
+
+    def _outline(self, name: str) -> Sequence[Outline]:
+        """The borders of a clip; masks are traced once."""
+        if name not in self._outlines:
+            self._outlines[name] = self.dataset.outlines(self.numbers[name]) if self.dataset is not None else ()
+        return self._outlines[name]
+
+
+SourceConfig = PhantomSourceConfig | DatasetSourceConfig
+
+
+def open_source(config: SourceConfig, report: Callable[[str], None] = print) -> PhantomSource | DatasetSource:
+    """Open the source; a phantom set is rendered, a dataset decoded, if that was not done yet.
+
+    Where there is a GPU, a phantom set lies in its memory, and batches are made there.
+    """
+    if isinstance(config, DatasetSourceConfig):
+        return DatasetSource(config, report)
+    for done in render_phantom_set(config):
+        report(f"phantoms: {done * SHARD} of {config.patients} rendered")
+    return PhantomSource(config, PartialState().device if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,164 @@
+"""Checkpoints that are complete or absent.
+
+A checkpoint is a folder: `model.safetensors`, `ema.safetensors`, `optimizer.pt` (loaded with weights_only),
+`state.json`. It is written under a temporary name, every file synced to disk, and renamed; older ones are removed
+only afterwards. A kill at any moment leaves the last complete one.
+"""
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from echosynth.errors import CheckpointError
+from echosynth.training.engine.sharding import gather, spread_like
+
+KEEP = 2
+LONGEST_REASON = 200  # characters: torch names every weight that is missing
+
+
+def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tuple[str, ...] = ()) -> None:
+    """Give a fresh network the weights of a finished one, e.g. to fine-tune it.
+
+    Args:
+        model: changed in place.
+        folder: as a training run or `save_pretrained` left it.
+        may_lack: parts whose name begins like this stay fresh where the folder does not have them.
+        parts: take only what has a name that begins like one of these; everything else stays fresh.
+
+    Raises:
+        CheckpointError: the folder holds no weights, weights of another shape, or none of one of the parts.
+    """
+    try:
+        found = load_file(folder / "diffusion_pytorch_model.safetensors")
+        own = model.state_dict()
+        if parts:
+            idle = [part for part in parts if not any(k.startswith(part) for k in found)]
+            if idle:
+                raise CheckpointError(f"cannot start from {folder}: no weights there begin with {', '.join(idle)}")
+            fresh = {k: v for k, v in own.items() if not k.startswith(parts)}
+            found = {k: v for k, v in found.items() if k.startswith(parts)}
+        else:
+            fresh = {k: v for k, v in own.items() if may_lack and k.startswith(may_lack) and k not in found}
+        model.load_state_dict(found | fresh)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        # torch's first line only says that there are errors; the first of them follows
+        reason = next((line.strip() for line in str(error).splitlines() if "in loading state_dict" not in line), "")
+        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+        raise CheckpointError(f"cannot start from {folder}: {reason}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+    write: bool = True,
+    scaler: torch.amp.GradScaler | None = None,
+) -> Path:
+    """Write the state after `step` steps; keep the newest two checkpoints.
+
+    Where weights are spread over processes, every process must call it.
+
+    Args:
+        folder: holds all checkpoints of the run.
+        step: steps done.
+        model: the bare network.
+        ema: its moving average.
+        optimizer: its optimiser.
+        fingerprint: hash of the config; `load_checkpoint` refuses another one.
+        write: whether this process is the one that writes.
+        scaler: of the loss, in fp16.
+    """
+    target = folder / f"step-{step:08d}"
+    weights, moments = gather(dict(model.state_dict())), gather(optimizer.state_dict())
+    shadows = gather(list(ema.shadow_params))
+    if not write:
+        return target
+    part = folder / f".{target.name}.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    names = [name for name, _ in model.named_parameters()]
+    averaged = dict(zip(names, (p.contiguous() for p in shadows), strict=True))
+    save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
+    save_file(averaged, part / "ema.safetensors")
+    torch.save(moments, part / "optimizer.pt")
+    state: dict[str, Any] = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
+    if scaler is not None:
+        state["scaler"] = scaler.state_dict()
+    (part / "state.json").write_text(json.dumps(state))
+    for path in part.iterdir():
+        _sync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    _sync(folder)
+    for old in sorted(folder.glob("step-*"))[:-KEEP]:
+        shutil.rmtree(old)
+    return target
+
+
+def load_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+    scaler: torch.amp.GradScaler | None = None,
+) -> int:
+    """Restore the newest checkpoint in place; returns the steps done, 0 if there is none.
+
+    Raises:
+        CheckpointError: it was made with another config, or cannot be read.
+    """
+    folders = sorted(folder.glob("step-*")) if folder.is_dir() else []
+    if not folders:
+        return 0
+    newest = folders[-1]
+    try:
+        state = json.loads((newest / "state.json").read_text())
+        if state["fingerprint"] != fingerprint:
+            raise CheckpointError(
+                f"{newest} was trained with another config; choose another --out, or remove it to start again"
+            )
+        found = load_file(newest / "model.safetensors")
+        own = model.state_dict()
+        model.load_state_dict({k: spread_like(v, own[k]) if k in own else v for k, v in found.items()})
+        averaged = load_file(newest / "ema.safetensors")
+        optimizer.load_state_dict(_spread_moments(torch.load(newest / "optimizer.pt", weights_only=True), optimizer))
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error
+    for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
+        shadow.copy_(spread_like(averaged[name], shadow))
+    ema.optimization_step = state["ema_steps"]
+    return int(state["step"])
+
+
+def _spread_moments(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser's state with its moments in the parts of their weights; counters of steps are not spread."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    kept = {
+        index: {k: spread_like(v, weights[index]) if v.shape == weights[index].shape else v for k, v in one.items()}
+        for index, one in state["state"].items()
+    }
+    return state | {"state": kept}

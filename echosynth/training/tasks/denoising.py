@@ -1,0 +1,183 @@
+"""One cascade stage as a training task: cut the clip to the stage's shape, add noise, score the denoiser.
+
+    loss = weight(sigma) |D(r + sigma n; sigma) - r|^2,  r = clip - reference,  ln sigma ~ N(P_mean, P_std^2)
+                                                                                                 Karras 2022, Eq. 8
+
+A super-resolution stage sees windows in time and crops in space. Both are the same for every frame of a clip, for its
+reference and for its conditioning frame: crops that jump from frame to frame would teach flicker.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from echosynth.diffusion.cascade import base_reference, match_frames, resize_frame, superres_reference
+from echosynth.diffusion.precision import has_fast_bf16
+from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
+from echosynth.edm.noise import draw_sigma
+from echosynth.edm.preconditioning import EDMPreconditioning
+from echosynth.training.clips.batches import ClipSource, draw_normal
+from echosynth.training.clips.transforms import JitteredViews, ViewJitter
+from echosynth.training.engine.loop import Batch
+from echosynth.training.stage_config import StageConfig
+from echosynth.training.tasks.masks import mean_known
+from echosynth.video.clip import to_network
+
+
+class DiffusionTask:
+    """Training of one stage.
+
+    Args:
+        config: the stage.
+        previous: the stage before it, None for the base.
+        source: clips.
+        tracker: follows the tissue; for a tracked stage, and for no other.
+        jitter: None on held-out data.
+        traced: whether batches have landmarks, for networks that learn borders.
+
+    Raises:
+        ValueError: the stage is tracked and has no tracker, or the other way round.
+    """
+
+    def __init__(
+        self,
+        config: StageConfig,
+        previous: StageConfig | None,
+        source: ClipSource,
+        tracker: TissueTracker | None = None,
+        jitter: ViewJitter | None = None,
+        traced: bool = False,
+    ) -> None:
+        if config.tracked != (tracker is not None):
+            raise ValueError("a tracked stage, and no other, is trained with a tracker")
+        self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
+        self.jitter, self.traced = jitter, traced
+        self.preconditioning = EDMPreconditioning(config.sigma_data)
+        self.frame_scale = (config.unet.frame_patch or 0) // config.unet.patch  # frame pixels per clip pixel, one side
+
+    def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
+        """A source clip (B, T, S, S) as the stage would make it: (B, 1, stage.frames, size, size) in [-1, 1]."""
+        stride = round(self.source.fps / stage.fps)
+        return resize_frame(clip[:, ::stride][:, : stage.frames], stage.size)[:, None]
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """See `Task.make_batch`."""
+        config = self.config
+        drawn = self.source.draw(size, generator, self.traced)
+        clips, device = drawn.clips, drawn.clips.device
+        views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator).to(device)
+
+        def see(pictures: torch.Tensor) -> torch.Tensor:
+            seen = to_network(pictures)
+            return seen if views is None else views.show(seen)
+
+        stride = round(self.source.fps / config.fps)
+        start, count = 0, config.frames
+        if config.window and self.previous:
+            # Windows start on a frame that the previous stage has, so that its frames keep their place in the window.
+            step = config.frames // self.previous.frames
+            places = (config.frames - config.window) // step + 1
+            start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
+        window = slice(start * stride, (start + count - 1) * stride + 1, stride)
+        target = resize_frame(see(clips[:, window]), config.size)[:, None]
+        frame = see(drawn.frames[:, None])
+        dropout = 1.0 if config.kind == "frame" else config.frame_dropout
+        frame_given = (torch.rand(size, generator=generator) >= dropout).to(device)
+        given = frame_given[:, None, None, None, None]
+        batch: Batch = {}
+        moved: torch.Tensor | None = None
+        if self.previous is None:  # without a frame there is nothing to hold still: start from black
+            reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
+        else:
+            level = (torch.rand(size, generator=generator) * config.lowres_sigma_max).to(device)
+            earlier = see(clips[:, self._earlier(start, count)])
+            lowres = self._lowres(earlier, count, level, generator)
+            reference = superres_reference(lowres, count, config.size)
+            if self.tracker is not None:
+                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+                    moved = self.tracker.to(device)(lowres, level, frame)
+                reference = reference + given * carry_detail(frame, moved, config.size)
+            batch["lowres_sigma"] = level
+        noise = draw_normal(target.shape, generator, device)
+        if config.noise_share:
+            common = draw_normal((size, 1, config.size, config.size), generator, device)
+            noise = share_noise(noise, common, config.noise_share, moved)
+        if config.crop:
+            unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
+            y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
+            cut = (..., slice(y, y + config.crop), slice(x, x + config.crop))
+            target, reference, noise = target[cut], reference[cut], noise[cut]
+            side, k = config.crop * self.frame_scale, self.frame_scale
+            frame = frame[..., y * k : y * k + side, x * k : x * k + side]
+        for name in config.unet.scalars:
+            hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
+            batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
+        residual = target - reference
+        sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
+        if config.image_share:
+            batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
+        if self.traced:
+            landmarks = drawn.landmarks[:, window]
+            batch["landmarks"] = landmarks if views is None else views.carry(landmarks)
+        return batch | {
+            "residual": residual,
+            "noise": noise,
+            "sigma": sigma,
+            "frame": frame,
+            "frame_given": frame_given,
+            "shown": drawn.shown[:, window],
+            "reference": reference.contiguous(),
+        }
+
+    def _earlier(self, start: int, count: int) -> slice:
+        """Those of the source's frames that the previous stage has, for some frames of this one."""
+        assert self.previous is not None
+        factor = self.config.frames // self.previous.frames
+        stride = round(self.source.fps / self.previous.fps)
+        first, last = start // factor, (start + count - 1) // factor
+        # One frame more than the window needs, where there is one: interpolation looks ahead.
+        stop = min(last + 2, self.previous.frames) if factor > 1 else last + 1
+        return slice(first * stride, (stop - 1) * stride + 1, stride)
+
+    def _lowres(
+        self, earlier: torch.Tensor, count: int, level: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
+        assert self.previous is not None
+        lowres = resize_frame(earlier, self.previous.size)[:, None]
+        lowres = lowres + level[:, None, None, None, None] * draw_normal(lowres.shape, generator, lowres.device)
+        frames = lowres.shape[2] * self.config.frames // self.previous.frames
+        return match_frames(lowres, frames)[:, :, :count]
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """EDM loss, mean over the frames of each clip that are shown; about 1 for an untrained network."""
+        count = len(batch["sigma"])
+        if "apart" in batch and bool(batch["apart"][0]):
+            batch = _take_apart(batch)
+        sigma, residual = batch["sigma"], batch["residual"]
+        level = sigma[:, None, None, None, None]
+        denoised = self.denoise(model, batch, sigma, residual + level * batch["noise"])
+        loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
+        return mean_known(loss.reshape(count, -1), batch["shown"].reshape(count, -1))
+
+    def denoise(self, model: nn.Module, batch: Batch, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """D(x; sigma) under a batch's conditions, (B, 1, T, H, W) with sigma (B,)."""
+        lowres = {}
+        if self.previous is not None:
+            lowres = {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
+        scalars = {name: batch[name] for name in self.config.unet.scalars}
+        given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
+        return self.preconditioning.denoise(model, x, sigma, scalars=scalars, **given, **lowres)
+
+
+def _take_apart(batch: Batch) -> Batch:
+    """Every frame as a clip of its own, under the conditions of the clip that it comes from."""
+    frames = batch["residual"].shape[2]
+
+    def part(name: str, value: torch.Tensor) -> torch.Tensor:
+        if name in ("residual", "noise", "reference"):
+            return value.transpose(1, 2).flatten(0, 1)[:, :, None]
+        return value.flatten()[:, None] if name == "shown" else value.repeat_interleave(frames, 0)
+
+    return {name: part(name, value) for name, value in batch.items()}

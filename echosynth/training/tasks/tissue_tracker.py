@@ -1,0 +1,111 @@
+"""The tissue tracker as a training task: say where every frame's tissue is in the conditioning frame.
+
+    loss = smooth L1 of (predicted - true displacement), pixels of the clip, mean over the sector
+
+The truth comes from simulated hearts; a clip shows what the stage before super-resolution would make of them, with as
+much noise as that stage's training lays on it.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from echosynth.config import StrictModel
+from echosynth.diffusion.cascade import resize_frame
+from echosynth.diffusion.tissue_tracker import TissueTracker
+from echosynth.training.clips.batches import draw_normal
+from echosynth.training.clips.sources import DatasetSource, PhantomSource
+from echosynth.training.engine.checkpoint import load_weights
+from echosynth.training.engine.loop import Batch
+from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.stage_config import StageConfig
+from echosynth.training.tasks.masks import mean_known
+from echosynth.video.clip import to_network
+
+SOFTEST = 0.1  # pixels: errors below count by their square
+MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
+
+
+class TrackerConfig(StrictModel):
+    """The tissue tracker of a cascade; see `TissueTracker`.
+
+    Attributes:
+        reach: how far tissue is looked for, pixels of the clip.
+        patch: side of a patch, pixels of the clip.
+        widths: channels per level.
+        blocks: space-time blocks per level.
+        window: frames seen at once in training.
+        init: folder of finished weights to start from; on clips whose motion nobody knows they stay as they are.
+        optim: optimiser.
+    """
+
+    reach: int = 3
+    patch: int = 2
+    widths: list[int]
+    blocks: list[int]
+    window: int = 16
+    init: Path | None = None
+    optim: OptimConfig
+
+    def network(self) -> TissueTracker:
+        """A tracker with fresh weights, or with those of `init`.
+
+        Raises:
+            CheckpointError: `init` holds no weights, or weights of another shape.
+        """
+        fresh = TissueTracker(self.reach, self.patch, self.widths, self.blocks)
+        if self.init is not None:
+            load_weights(fresh, self.init)
+        return fresh
+
+
+class TrackerTask:
+    """Training of a tracker.
+
+    Args:
+        stage: the tracked stage.
+        previous: the stage before it, whose clips are tracked.
+        source: clips; only those of phantoms can be drawn, nobody knows how others move.
+        window: frames seen at once.
+    """
+
+    def __init__(
+        self, stage: StageConfig, previous: StageConfig, source: PhantomSource | DatasetSource, window: int
+    ) -> None:
+        self.stage, self.size, self.source = stage, previous.size, source
+        self.stride = round(source.fps / stage.fps)
+        self.window = min(window, stage.frames)
+
+    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """See `Task.make_batch`."""
+        assert isinstance(self.source, PhantomSource)
+        start = int(torch.randint(self.stage.frames - self.window + 1, (1,), generator=generator))
+        cut = slice(start * self.stride, (start + self.window - 1) * self.stride + 1, self.stride)
+        clips, frames, displacement = self.source.draw_tracked(size, cut, self.size, generator)
+        device = clips.device
+        clip = resize_frame(to_network(clips), self.size)[:, None]
+        frame = to_network(frames)[:, None]
+        turned = (torch.rand(size, generator=generator) < MIRRORED).to(device)[:, None, None, None]
+        clip = torch.where(turned[..., None], clip.flip(-1), clip)
+        frame = torch.where(turned, frame.flip(-1), frame)
+        mirror = torch.tensor([-1.0, 1.0], device=device)[:, None, None]
+        displacement = torch.where(turned[..., None], displacement.flip(-1) * mirror, displacement)
+        level = (torch.rand(size, generator=generator) * self.stage.lowres_sigma_max).to(device)
+        noise = draw_normal(clip.shape, generator, device)
+        return {
+            "clip": clip + level[:, None, None, None, None] * noise,
+            "level": level,
+            "frame": frame,
+            "displacement": displacement.transpose(1, 2),
+        }
+
+    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Smooth L1 in pixels of the clip; a displacement of nothing loses about what hearts move."""
+        truth = batch["displacement"]
+        known = ~truth.isnan()
+        miss = F.smooth_l1_loss(
+            model(batch["clip"], batch["level"], batch["frame"]), truth.nan_to_num(), reduction="none", beta=SOFTEST
+        )
+        return mean_known(miss, known)

@@ -1,0 +1,130 @@
+"""The model registry: names, cards, and hashes that notice one flipped bit."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from echosynth.errors import CheckpointError
+from echosynth.storage.model_store import find_model, list_models, verify, weights_hash, write_sums
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return folder
+
+
+def make_model(folder: Path, **card: str) -> Path:
+    (folder / "unet").mkdir(parents=True)
+    (folder / "unet" / "model.safetensors").write_bytes(bytes(range(256)))
+    (folder / "unet" / "config.json").write_text("{}")
+    content = {"name": folder.name, "kind": "regressor", "class": "echosynth.a.B", "license": "Apache-2.0", **card}
+    (folder / "card.json").write_text(json.dumps(content))
+    write_sums(folder)
+    return folder
+
+
+def test_a_whole_model_verifies_and_sha256sum_agrees(root: Path) -> None:
+    model = make_model(root / "tiny")
+    verify(model)
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=model, check=True)
+
+
+def test_one_flipped_bit_is_noticed_with_both_hashes(root: Path) -> None:
+    model = make_model(root / "tiny")
+    weights = model / "unet" / "model.safetensors"
+    published = next(line.split()[0] for line in (model / "SHA256SUMS").read_text().splitlines() if "model.s" in line)
+    damaged = bytearray(weights.read_bytes())
+    damaged[100] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match=rf"model.safetensors is damaged.* [0-9a-f]{{64}}, .*{published}"):
+        verify(model)
+
+
+def test_missing_and_unlisted_weights_are_refused(root: Path) -> None:
+    model = make_model(root / "tiny")
+    (model / "extra.bin").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"extra.bin is a weight file"):
+        verify(model)
+    (model / "extra.bin").unlink()
+    (model / "README.md").write_text("a note is no weight")
+    verify(model)
+    (model / "unet" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"config.json is missing"):
+        verify(model)
+
+
+@pytest.mark.parametrize("line", ["", "abc  card.json", f"{'0' * 64}  ../secret", f"{'0' * 64}  /etc/passwd", "\nx"])
+def test_a_malformed_list_is_refused(root: Path, line: str) -> None:
+    model = make_model(root / "tiny")
+    (model / "SHA256SUMS").write_text(line)
+    with pytest.raises(CheckpointError, match="SHA256SUMS"):
+        verify(model)
+
+
+def test_without_a_list_nothing_is_trusted(root: Path) -> None:
+    model = make_model(root / "tiny")
+    (model / "SHA256SUMS").unlink()
+    with pytest.raises(CheckpointError, match="no SHA256SUMS"):
+        verify(model)
+    with pytest.raises(CheckpointError, match="no files to hash"):
+        write_sums(root / "nothing")
+
+
+def test_the_hash_follows_weights_and_configs_but_not_words(root: Path) -> None:
+    model = make_model(root / "tiny")
+    before = weights_hash(model)
+    assert len(before) == 12
+    make_copy = shutil.copytree(model, root / "other")
+    (make_copy / "README.md").write_text("words")
+    (make_copy / "card.json").write_text("{}")
+    assert weights_hash(make_copy) == before
+    (make_copy / "unet" / "config.json").write_text('{"a": 1}')
+    assert weights_hash(make_copy) != before
+    (model / "unet" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no weight file"):
+        weights_hash(model)
+
+
+def test_models_are_found_by_name_and_by_folder(root: Path, tmp_path: Path) -> None:
+    named, elsewhere = make_model(root / "cascade-tiny"), make_model(tmp_path / "mine")
+    assert find_model("cascade-tiny") == named
+    assert find_model(elsewhere) == elsewhere
+    make_model(tmp_path / "data" / "echosynth" / "checkpoints" / "added")
+    assert find_model("added").parent.parent.parent == tmp_path / "data"
+    with pytest.raises(CheckpointError, match=r"'cascade-tny'; did you mean 'cascade-tiny'\? Looked in .*added"):
+        find_model("cascade-tny")
+    with pytest.raises(CheckpointError, match="no model ''"):
+        find_model("")
+
+
+def test_a_root_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(tmp_path / "typo"))
+    with pytest.raises(CheckpointError, match="ECHOSYNTH_CHECKPOINTS"):
+        list_models()
+
+
+def test_cards_are_listed_and_checked(root: Path) -> None:
+    make_model(root / "b", kind="cascade")
+    make_model(root / "a")
+    entries = [entry for entry in list_models() if entry.folder.parent == root]
+    assert [(entry.name, entry.kind, entry.class_name) for entry in entries] == [
+        ("a", "regressor", "echosynth.a.B"),
+        ("b", "cascade", "echosynth.a.B"),
+    ]
+    assert entries[0].size == sum(path.stat().st_size for path in (root / "a").rglob("*") if path.is_file())
+    assert entries[0].license == "Apache-2.0"
+    for card, words in [("[]", "not a JSON object"), ("{", "not a JSON"), ('{"name": "a"}', "'kind' is missing")]:
+        (root / "a" / "card.json").write_text(card)
+        with pytest.raises(CheckpointError, match=words):
+            list_models()
+    (root / "a" / "card.json").write_text('{"name": "a", "kind": "toy", "class": "x", "license": "y"}')
+    with pytest.raises(CheckpointError, match="cascade, regressor"):
+        list_models()
