@@ -70,7 +70,7 @@ def measure(
     """A row of `COLUMNS` up to the last, with its sign in the last; NaN where there is nothing to measure."""
     case = pair.case
     timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
-    told = {name: value for name, value in timing.items() if name in pipeline.listens_to}
+    told = {name: value for name, value in timing.items() if name in pipeline.supported_conditions}
     sampling, name = Sampling(conditions=told), derive_seed(seed, "choice")
     clip = make_clip(pipeline, Start(case.frame), case.target_ef, name, sampling)
     scores = compare_pair(

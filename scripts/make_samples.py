@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.augmentation.sampling import Sampling, Start, imagine_frame, make_clip
+from echosynth.augmentation.sampling import Sampling, Start, make_clip, sample_frame
 from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
 from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.diffusion.loading import load_cascade
@@ -102,7 +102,7 @@ def draw_qualities(pipeline: EchoCascadePipeline, patients: int = 8) -> np.ndarr
     """Columns of patients who were drawn, rows of the quality that was asked for: poor, none, good."""
     seeds = [derive_seed(0, "fictional", patient) for patient in range(1, patients + 1)]
     rows = [
-        [imagine_frame(pipeline, seed, {"quality": quality}) for seed in seeds]
+        [sample_frame(pipeline, seed, {"quality": quality}) for seed in seeds]
         for quality in (QUALITY_WORDS["poor"], None, QUALITY_WORDS["good"])
     ]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
@@ -113,7 +113,7 @@ def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: 
     rows: list[EchoClip] = []
     labels: list[str] = []
     for patient in range(1, patients + 1):
-        frame = imagine_frame(pipeline, derive_seed(0, "fictional", patient), {"quality": QUALITY_WORDS["good"]})
+        frame = sample_frame(pipeline, derive_seed(0, "fictional", patient), {"quality": QUALITY_WORDS["good"]})
         for ef in (30.0, 60.0):
             clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"fictional {patient} {ef:g}"), Sampling())
             rows.append(clip.replace(pixels=clip.pixels[:32]))

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import Attempt, Loaded, generate_samples
+from echosynth.augmentation.generate import Attempt, LoadedModel, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start, StepHook
@@ -96,8 +96,8 @@ def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[Pl
 def augment(
     config: AugmentConfig,
     out: Path,
-    cascade: Loaded[EchoCascadePipeline],
-    gate: Loaded[EFRegressor],
+    cascade: LoadedModel[EchoCascadePipeline],
+    gate: LoadedModel[EFRegressor],
     on_step: StepHook | None = None,
 ) -> Iterator[Attempt]:
     """Make what is missing in `out`, yielding every attempt after it is safe on disk.

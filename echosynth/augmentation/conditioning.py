@@ -80,7 +80,7 @@ def require_video(name: str, clip: EchoClip) -> None:
         raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
 
 
-def read_frames(
+def load_conditioning_frames(
     path: Path, frame: int = 0, limit: int | None = None, say: Say = print, keep_s: float = 0.0
 ) -> list[ConditioningFrame]:
     """Read frame number `frame` of every clip at `path`, of at most `limit` clips, and what is to be kept after it.

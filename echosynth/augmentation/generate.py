@@ -25,7 +25,7 @@ ModelT = TypeVar("ModelT")
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded(Generic[ModelT]):
+class LoadedModel(Generic[ModelT]):
     """A model with the name and the hash that go into the manifest.
 
     Attributes:
@@ -64,9 +64,9 @@ def is_finished(entries: Sequence[ManifestEntry], max_attempts: int) -> bool:
 
 
 def generate_samples(
-    cascade: Loaded[EchoCascadePipeline],
-    gate: Loaded[EFRegressor],
-    judge: Loaded[EFRegressor] | None,
+    cascade: LoadedModel[EchoCascadePipeline],
+    gate: LoadedModel[EFRegressor],
+    judge: LoadedModel[EFRegressor] | None,
     plan: Sequence[PlannedSample],
     starts: Callable[[PlannedSample], Start],
     sampling: Sampling = Sampling(),  # noqa: B008  (frozen)

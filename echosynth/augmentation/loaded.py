@@ -5,7 +5,7 @@ import warnings
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from echosynth.augmentation.generate import Loaded
+from echosynth.augmentation.generate import LoadedModel
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import ConfigError
@@ -14,7 +14,7 @@ from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, load_regre
 from echosynth.storage.model_store import find_model, weights_hash
 
 __all__ = ["DEFAULT_CASCADE", "DEFAULT_GATE", "DEFAULT_JUDGE", "choose_device", "identify", "open_cascade"]
-__all__ += ["open_regressor", "quieten", "refuse_judge_as_gate"]
+__all__ += ["open_regressor", "refuse_judge_as_gate", "silence_diffusers"]
 
 
 def choose_device(asked: str) -> str:
@@ -46,19 +46,19 @@ def refuse_judge_as_gate(gate: str, judge: str) -> None:
         raise ConfigError(f"the judge must not be the gate, and '{gate}' and '{judge}' are the same weights")
 
 
-def open_cascade(name_or_dir: str, device: str) -> Loaded[EchoCascadePipeline]:
+def open_cascade(name_or_dir: str, device: str) -> LoadedModel[EchoCascadePipeline]:
     """Load a cascade; see `load_cascade`."""
-    quieten()
-    return Loaded(*identify(name_or_dir), load_cascade(name_or_dir, device))
+    silence_diffusers()
+    return LoadedModel(*identify(name_or_dir), load_cascade(name_or_dir, device))
 
 
-def open_regressor(name_or_dir: str, device: str) -> Loaded[EFRegressor]:
+def open_regressor(name_or_dir: str, device: str) -> LoadedModel[EFRegressor]:
     """Load a regressor; see `load_regressor`."""
-    quieten()
-    return Loaded(*identify(name_or_dir), load_regressor(name_or_dir, device))
+    silence_diffusers()
+    return LoadedModel(*identify(name_or_dir), load_regressor(name_or_dir, device))
 
 
-def quieten() -> None:
+def silence_diffusers() -> None:
     """Keep diffusers' own bars and hints off the terminal; its errors stay."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()

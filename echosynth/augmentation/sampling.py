@@ -10,7 +10,7 @@ import torch
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import KnownFrames
+from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import ConfigError
 from echosynth.video.clip import EchoClip, from_network, to_network
 from echosynth.video.resample import resample_time, resize
@@ -138,15 +138,15 @@ def make_clip(
     return clip if sampling.size is None else clip.replace(pixels=resize(clip.pixels, sampling.size))
 
 
-def imagine_frame(
+def sample_frame(
     pipeline: EchoCascadePipeline, seed: int, conditions: Mapping[str, float | None] | None = None
 ) -> np.ndarray:
     """A frame of a patient that nobody has seen, uint8 (H, W), under `CONDITIONS` by name."""
-    drawn = pipeline.draw_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})
+    drawn = pipeline.sample_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})
     return np.asarray(from_network(drawn[0, 0]))
 
 
-def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> KnownFrames:
+def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> ObservedFrames:
     """A clip's beginning as the cascade would have made it."""
     last = pipeline.stages[-1]
     pixels = resize(resample_time(beginning.pixels, beginning.fps, last.fps), last.size)
@@ -157,4 +157,4 @@ def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames
         )
     clip = torch.zeros(1, 1, num_frames, last.size, last.size)
     clip[0, 0, : len(pixels)] = to_network(pixels)
-    return KnownFrames(clip, torch.arange(num_frames)[None] < len(pixels))
+    return ObservedFrames(clip, torch.arange(num_frames)[None] < len(pixels))

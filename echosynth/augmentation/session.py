@@ -29,7 +29,7 @@ MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
-class Production:
+class GenerationJob:
     """Everything that decides which clips are made.
 
     Attributes:
@@ -84,7 +84,7 @@ class Production:
 
 
 @dataclass(frozen=True)
-class Product:
+class FinishedSample:
     """One finished sample.
 
     Attributes:
@@ -100,7 +100,7 @@ class Product:
     seconds: float
 
 
-def produce(job: Production) -> list[Product]:
+def run_generation(job: GenerationJob) -> list[FinishedSample]:
     """Make what is missing and return every sample of the plan, in order. Does nothing if nothing is missing.
 
     Raises:
@@ -124,7 +124,9 @@ def produce(job: Production) -> list[Product]:
         best = best_entries(manifest.entries)
         made = {s.sample_id: [e for e in manifest.entries if e.sample_id == s.sample_id] for s in plan}
         return [
-            Product(s, best[s.sample_id], len(made[s.sample_id]), round(sum(e.seconds for e in made[s.sample_id]), 3))
+            FinishedSample(
+                s, best[s.sample_id], len(made[s.sample_id]), round(sum(e.seconds for e in made[s.sample_id]), 3)
+            )
             for s in plan
         ]
 
@@ -134,11 +136,11 @@ def load_clip(out: Path, sample: PlannedSample) -> EchoClip:
     return load_video(out / "clips" / f"{sample.sample_id}.avi").replace(ef=sample.target_ef)
 
 
-def _make(job: Production, out: Path, manifest: Manifest, plan: Sequence[PlannedSample]) -> None:
+def _make(job: GenerationJob, out: Path, manifest: Manifest, plan: Sequence[PlannedSample]) -> None:
     device = choose_device(job.device)
     cascade = open_cascade(job.cascade, device)
     for name in job.sampling.conditions:
-        if name not in cascade.model.listens_to:
+        if name not in cascade.model.supported_conditions:
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{job.cascade} does not listen to the {CONDITIONS[name].title}; leave {option} out")
     gate, judge = open_regressor(job.gate, device), open_regressor(job.judge, device)

@@ -130,7 +130,7 @@ def measure(pipeline: "EchoCascadePipeline", repeat: int = 3, batch: int = 1) ->
         {
             "name": spec.name,
             "parameters": parameters(f"{spec.name}_unet")
-            + (parameters("ef_guide") if spec.steering_scale or spec.correction else 0)
+            + (parameters("ef_guide") if spec.ef_guidance_scale or spec.correction else 0)
             + (parameters("tissue_tracker") if spec.tracked else 0),
             "passes": passes[spec.name],
             "tflop": work[spec.name] / 1e12,

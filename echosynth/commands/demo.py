@@ -31,18 +31,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.augmentation.conditioning import ConditioningFrame
     from echosynth.augmentation.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.augmentation.session import Production, load_clip, produce
+    from echosynth.augmentation.session import GenerationJob, load_clip, run_generation
     from echosynth.commands.console import print_table
     from echosynth.commands.generate import product_json
     from echosynth.evaluation.cases import render_pair
-    from echosynth.report.gallery import product_table, write_gallery
+    from echosynth.report.gallery import sample_table, write_gallery
 
     real = read_real_frame()
     phantoms = []
     for number, (seed, ef) in enumerate(zip(PHANTOM_SEEDS, PHANTOM_EFS, strict=True), start=1):
         picture, _ = render_pair(seed, ef, ef, 1, 32.0, PHANTOM_PHASE)
         phantoms.append(ConditioningFrame(f"phantom_{number}", f"phantom patient {seed}", 0, picture, ef))
-    job = Production(
+    job = GenerationJob(
         command="demo",
         frames=[real, *phantoms],
         efs=EFS,
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         sampling=Sampling(args.seed, args.max_attempts),
         device=args.device,
     )
-    products = produce(job)
+    products = run_generation(job)
     truths = {}
     for product in products:
         if product.sample.source_index > 0:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     intro = "One frame in, the clip that this heart would show at EF 25, 45 and 65 % out. Each was measured twice."
     page = write_gallery(job, products, "echosynth demo", intro, truths, notes)
     if not args.json:
-        print_table(product_table(products))
+        print_table(sample_table(products))
         print(f"\nopen {page.resolve()}")
     return product_json(job, products) | {"page": str(page)}
 

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import Loaded
+from echosynth.augmentation.generate import LoadedModel
 from echosynth.augmentation.loaded import (
     DEFAULT_CASCADE,
     DEFAULT_GATE,
@@ -160,9 +160,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _measure(
     config: EvaluateConfig,
     out: Path,
-    cascade: Loaded[EchoCascadePipeline],
-    gate: Loaded[EFRegressor],
-    judge: Loaded[EFRegressor],
+    cascade: LoadedModel[EchoCascadePipeline],
+    gate: LoadedModel[EFRegressor],
+    judge: LoadedModel[EFRegressor],
     records: list[dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Yield the records that are still missing, patient by patient."""

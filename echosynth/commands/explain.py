@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Draw and return the object of `--json`; the clip's first window is explained."""
     from echosynth.augmentation.conditioning import iter_clips, require_video
     from echosynth.augmentation.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
-    from echosynth.commands.measure import require_rate, tell_warnings
+    from echosynth.commands.measure import format_warnings, require_rate
     from echosynth.report.explanation import animate_heat, draw_explanation
     from echosynth.report.figures import figure_to_png
     from echosynth.storage.atomic import atomic_write
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         with atomic_write(figure) as part:
             part.write_bytes(figure_to_png(draw_explanation(seen), dpi=110))
         write_colour_gif(animation, animate_heat(seen), seen.fps)
-        warnings = regressor.model.shortfalls(clip)
-        for line in tell_warnings([{"file": file, "regressor": regressor.name, "warnings": warnings}]):
+        warnings = regressor.model.contract_violations(clip)
+        for line in format_warnings([{"file": file, "regressor": regressor.name, "warnings": warnings}]):
             print(line, file=sys.stderr)
         told.append(
             {

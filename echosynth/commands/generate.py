@@ -14,7 +14,7 @@ from echosynth.errors import ConfigError
 if TYPE_CHECKING:
     from echosynth.augmentation.conditioning import ConditioningFrame
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.augmentation.session import Product, Production
+    from echosynth.augmentation.session import FinishedSample, GenerationJob
 
 
 PHASES = {"ed": 0.0, "es": 0.4}  # end-systole at 70 beats a minute
@@ -96,15 +96,15 @@ def parse_quality(text: str) -> float:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Generate and return the object of `--json`."""
     from echosynth.augmentation.acceptance import Tolerance
-    from echosynth.augmentation.conditioning import read_frames
+    from echosynth.augmentation.conditioning import load_conditioning_frames
     from echosynth.augmentation.loaded import DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
     from echosynth.augmentation.plan import check_target_ef
     from echosynth.augmentation.sampling import Sampling
-    from echosynth.augmentation.session import Production, produce
+    from echosynth.augmentation.session import GenerationJob, run_generation
     from echosynth.commands.console import print_table
     from echosynth.diffusion.conditions import CONDITIONS, read_conditions
     from echosynth.progress import Reporter
-    from echosynth.report.gallery import product_table, write_gallery
+    from echosynth.report.gallery import sample_table, write_gallery
 
     if (args.source is None) == (args.fictional is None):
         raise ConfigError("give either a SOURCE or --fictional N")
@@ -135,10 +135,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(str(error)) from None
     cascade = args.model or DEFAULT_CASCADE
     if args.source is None:
-        frames, sampling = imagine_frames(args.fictional, efs[0], sampling, cascade, args.device)
+        frames, sampling = sample_fictional_frames(args.fictional, efs[0], sampling, cascade, args.device)
     else:
-        frames = read_frames(args.source, args.frame, args.limit, Reporter(0, "reading").say, args.keep or 0.0)
-    job = Production(
+        frames = load_conditioning_frames(
+            args.source, args.frame, args.limit, Reporter(0, "reading").say, args.keep or 0.0
+        )
+    job = GenerationJob(
         command="generate",
         frames=frames,
         efs=efs,
@@ -150,17 +152,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         sampling=sampling,
         device=args.device,
     )
-    products = produce(job)
+    products = run_generation(job)
     source = args.source.name if args.source else f"{args.fictional} fictional patients"
     intro = f"{len(products)} clips from {source}. Frame 0 of each shows the moment of the conditioning frame."
     page = write_gallery(job, products, "Generated echocardiograms", intro)
     if not args.json:
-        print_table(product_table(products))
+        print_table(sample_table(products))
         print(f"\nclips: {args.out / 'clips'}   page: {page}")
     return product_json(job, products)
 
 
-def imagine_frames(
+def sample_fictional_frames(
     count: int, ef: float, sampling: "Sampling", cascade: str, device: str
 ) -> "tuple[list[ConditioningFrame], Sampling]":
     """A frame each of patients that nobody has seen, and what is still to be said of their clips.
@@ -170,20 +172,20 @@ def imagine_frames(
     """
     from echosynth.augmentation.conditioning import ConditioningFrame
     from echosynth.augmentation.loaded import choose_device, open_cascade
-    from echosynth.augmentation.sampling import imagine_frame
+    from echosynth.augmentation.sampling import sample_frame
     from echosynth.diffusion.conditions import CONDITIONS
     from echosynth.progress import Reporter
     from echosynth.seeding import derive_seed
 
     model = open_cascade(cascade, choose_device(device)).model
     told = sampling.conditions
-    spent = [name for name in told if name in model.frames_listen_to and name not in model.listens_to]
+    spent = [name for name in told if name in model.frame_conditions and name not in model.supported_conditions]
     remark = ", ".join(f"{CONDITIONS[name].title} {told[name]:g}" for name in spent)
     made = []
     with Reporter(count, "drawing frames") as reporter:
         for k in range(1, count + 1):
             try:
-                pixels = imagine_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **told})
+                pixels = sample_frame(model, derive_seed(sampling.seed, "fictional", k), {"ef": ef, **told})
             except ValueError as error:
                 raise ConfigError(str(error)) from None
             source = f"fictional patient {k}" + (f" ({remark})" if remark else "")
@@ -192,7 +194,7 @@ def imagine_frames(
     return made, replace(sampling, conditions={name: told[name] for name in told if name not in spent})
 
 
-def product_json(job: "Production", products: "Sequence[Product]") -> dict[str, Any]:
+def product_json(job: "GenerationJob", products: "Sequence[FinishedSample]") -> dict[str, Any]:
     """Return the object that `--json` prints for finished samples."""
     sources = [frame.source for frame in job.frames]
     return {

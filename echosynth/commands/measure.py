@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     embeddings[regressor.name].append(regressor.model.describe(clip))
             if len(answers) > 1:
                 readings.append(known | {"regressor": PANEL} | asdict(read_as_panel(answers)))
-    for line in tell_warnings(readings):
+    for line in format_warnings(readings):
         reporter.say(line)
     result: dict[str, Any] = {"clips": readings}
     if readings and all(reading["true_ef"] is not None for reading in readings):
@@ -136,9 +136,9 @@ def _by_reader(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     return {reader: [reading for reading in readings if reading["regressor"] == reader] for reader in readers}
 
 
-def tell_warnings(readings: Sequence[Reading]) -> list[str]:
+def format_warnings(readings: Sequence[Reading]) -> list[str]:
     """One line for each thing that regressors wanted to be shown and clips could not give."""
-    from echosynth.data.dataset import tell_names
+    from echosynth.data.dataset import format_names
 
     files: dict[tuple[str, str], list[str]] = {}
     for reading in readings:
@@ -149,7 +149,7 @@ def tell_warnings(readings: Sequence[Reading]) -> list[str]:
         shown.setdefault((warning, tuple(clips)), []).append(regressor)
     return [
         f"warning: {', '.join(regressors)} read {len(clips)} clip{'s' * (len(clips) > 1)} {warning} "
-        f"({tell_names(clips)})"
+        f"({format_names(clips)})"
         for (warning, clips), regressors in shown.items()
     ]
 

@@ -68,12 +68,12 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> "CascadeC
 
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished."""
-    from echosynth.augmentation.loaded import quieten
+    from echosynth.augmentation.loaded import silence_diffusers
     from echosynth.training.cascade import CascadeConfig, train_cascade
     from echosynth.training.engine.run import check_trackers, choose_precision
     from echosynth.training.regressor import check_fit, train_regressor
 
-    quieten()
+    silence_diffusers()
     config = load_training_config(args.config, args.set)
     if not isinstance(config, CascadeConfig):
         check_fit(config, config.build().contract)  # before the folder is claimed: what is mended may use it

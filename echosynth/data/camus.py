@@ -18,7 +18,7 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from echosynth.data.dataset import ClipEntry, tell_names
+from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.echonet_tables import NAME
 from echosynth.data.outlines import Outline, find_axis, trace_region
 from echosynth.errors import CorruptVideoError, DatasetError, SectorNotFoundError, SourceError
@@ -170,23 +170,25 @@ class CamusDataset:
         numbered = list(enumerate(self.entries))
         missing = [entry.name for k, entry in numbered if not self._sequence(k).is_file()]
         if missing:
-            found.append(f"{len(missing)} half sequences are missing: {tell_names(missing)}")
+            found.append(f"{len(missing)} half sequences are missing: {format_names(missing)}")
         if self.without_view:
-            found.append(f"{len(self.without_view)} patients without this view: {tell_names(self.without_view)}")
+            found.append(f"{len(self.without_view)} patients without this view: {format_names(self.without_view)}")
         if self.not_found:
-            found.append(f"{len(self.not_found)} patients of the split are not there: {tell_names(self.not_found)}")
+            found.append(f"{len(self.not_found)} patients of the split are not there: {format_names(self.not_found)}")
         if self.leaking:
-            found.append(f"{len(self.leaking)} patients are listed in more than one split: {tell_names(self.leaking)}")
+            found.append(
+                f"{len(self.leaking)} patients are listed in more than one split: {format_names(self.leaking)}"
+            )
         bare = [entry.name for entry in self.entries if entry.ef is None or entry.fps is None]
         if bare:
-            found.append(f"{len(bare)} clips without EF or frame rate: {tell_names(bare)}")
+            found.append(f"{len(bare)} clips without EF or frame rate: {format_names(bare)}")
         unphased = [
             entry.name
             for k, entry in numbered
             if entry.num_frames and None in (_frame(self.infos[k], key, entry.num_frames) for key in ("ED", "ES"))
         ]
         if unphased:
-            found.append(f"{len(unphased)} clips whose ED or ES is not one of their frames: {tell_names(unphased)}")
+            found.append(f"{len(unphased)} clips whose ED or ES is not one of their frames: {format_names(unphased)}")
         return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.data.dataset import ClipEntry, tell_names
+from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.dicom import load_dicom
 from echosynth.errors import CorruptVideoError, SectorNotFoundError, SourceError
 from echosynth.video.clip import EchoClip
@@ -67,7 +67,7 @@ class ClipFiles:
         if not self.clips:
             inner = sorted(f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
             told = (
-                f"holds no files, only folders ({tell_names(inner)}); name one of them"
+                f"holds no files, only folders ({format_names(inner)}); name one of them"
                 if inner
                 else "is an empty folder"
             )

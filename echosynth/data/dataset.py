@@ -108,6 +108,6 @@ def read_clips(
         yield entry, clip.replace(attributes=entry.attributes)
 
 
-def tell_names(names: Sequence[str], at_most: int = 5) -> str:
+def format_names(names: Sequence[str], at_most: int = 5) -> str:
     """Join a few names for a message: "a, b, c, ..."."""
     return ", ".join(names[:at_most]) + (", ..." if len(names) > at_most else "")

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from echosynth.data.dataset import ClipEntry, tell_names
+from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.echonet_tables import (
     FILE_LIST_HEADER,
     NAME,
@@ -63,7 +63,7 @@ class EchoNetDataset:
         missing = self._missing_videos()
         if complete and missing:
             where = f"{len(missing)} of {len(self.rows)} videos are missing in {self.root / 'Videos'}"
-            raise DatasetError(f"{where}: {tell_names(missing)}")
+            raise DatasetError(f"{where}: {format_names(missing)}")
         self._tracings: dict[str, list[Tracing]] | None = None
 
     @staticmethod
@@ -109,24 +109,24 @@ class EchoNetDataset:
         """See `ClipDataset.problems`: missing videos, EF against volumes, frame sizes, tracings."""
         found = []
         if missing := self._missing_videos():
-            found.append(f"{len(missing)} videos are missing in {self.root / 'Videos'}: {tell_names(missing)}")
+            found.append(f"{len(missing)} videos are missing in {self.root / 'Videos'}: {format_names(missing)}")
         off = [row.file_name for row in self.rows if abs(row.ef - row.ef_of_volumes) > 1]
         if off:
-            found.append(f"{len(off)} clips whose EF is more than a point off their volumes: {tell_names(off)}")
+            found.append(f"{len(off)} clips whose EF is more than a point off their volumes: {format_names(off)}")
         odd = [row.file_name for row in self.rows if (row.height, row.width) != (112, 112)]
         if odd:
-            found.append(f"{len(odd)} clips are not listed as 112 x 112: {tell_names(odd)}")
+            found.append(f"{len(odd)} clips are not listed as 112 x 112: {format_names(odd)}")
         length = {row.file_name: row.num_frames for row in self.rows}
         few = [name for name in length if len(self.tracings(name)) < 2]
         if few:
-            found.append(f"{len(few)} clips without two traced frames: {tell_names(few)}")
+            found.append(f"{len(few)} clips without two traced frames: {format_names(few)}")
         outside = [name for name, count in length.items() if any(not 0 <= t.frame < count for t in self.tracings(name))]
         if outside:
-            found.append(f"{len(outside)} clips traced on a frame that they do not have: {tell_names(outside)}")
+            found.append(f"{len(outside)} clips traced on a frame that they do not have: {format_names(outside)}")
         assert self._tracings is not None or not length
         unknown = [name for name in self._tracings or () if name not in length]
         if unknown:
-            found.append(f"{len(unknown)} traced clips are not in FileList.csv: {tell_names(unknown)}")
+            found.append(f"{len(unknown)} traced clips are not in FileList.csv: {format_names(unknown)}")
         return found
 
     def _missing_videos(self) -> list[str]:

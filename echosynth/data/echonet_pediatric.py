@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echosynth.data.dataset import ClipEntry, tell_names
+from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.echonet_tables import NAME, read_csv, stem
 from echosynth.data.outlines import Outline, fill_polygon, find_axis, trace_region
 from echosynth.errors import DatasetError
@@ -138,10 +138,10 @@ class PediatricDataset:
         found, names = [], [entry.name for entry in self.entries]
         missing = [name for name in names if not (self.folder / "Videos" / f"{name}.avi").is_file()]
         if missing:
-            found.append(f"{len(missing)} videos are missing in {self.folder / 'Videos'}: {tell_names(missing)}")
+            found.append(f"{len(missing)} videos are missing in {self.folder / 'Videos'}: {format_names(missing)}")
         if self.not_traced:
-            found.append(f"{len(self.not_traced)} clips are marked as without a phase: {tell_names(self.not_traced)}")
+            found.append(f"{len(self.not_traced)} clips are marked as without a phase: {format_names(self.not_traced)}")
         few = [name for name in names if len(self.polygons.get(name, [])) < 2 and name not in self.not_traced]
         if few:
-            found.append(f"{len(few)} clips without two traced frames: {tell_names(few)}")
+            found.append(f"{len(few)} clips without two traced frames: {format_names(few)}")
         return found

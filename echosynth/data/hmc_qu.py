@@ -14,7 +14,7 @@ from pathlib import Path
 import openpyxl
 
 from echosynth.data.clip_files import load_clip_file
-from echosynth.data.dataset import ClipEntry, tell_names
+from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.errors import DatasetError
 from echosynth.video.clip import EchoClip
 
@@ -61,9 +61,9 @@ class HmcQuDataset:
         """See `ClipDataset.problems`."""
         found = []
         if self.missing:
-            found.append(f"{len(self.missing)} listed videos are missing: {tell_names(self.missing)}")
+            found.append(f"{len(self.missing)} listed videos are missing: {format_names(self.missing)}")
         if self.not_listed:
-            found.append(f"{len(self.not_listed)} videos are not listed: {tell_names(self.not_listed)}")
+            found.append(f"{len(self.not_listed)} videos are not listed: {format_names(self.not_listed)}")
         return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from echosynth.data.dataset import ClipDataset, read_clips, tell_names
+from echosynth.data.dataset import ClipDataset, format_names, read_clips
 
 EF_BINS = tuple(range(0, 101, 10))
 
@@ -76,7 +76,7 @@ def inspect_dataset(
                 progress(decoded + len(unreadable))
         problems += unreadable
         if otherwise:
-            problems.append(f"{len(otherwise)} videos are not as long as they are listed: {tell_names(otherwise)}")
+            problems.append(f"{len(otherwise)} videos are not as long as they are listed: {format_names(otherwise)}")
     ef = np.array([entry.ef for entry in entries if entry.ef is not None])
     lengths = list(frames.values())
     return Inspection(
@@ -97,7 +97,7 @@ def inspect_dataset(
 
 def _find_doubles(dataset: ClipDataset) -> list[str]:
     twice = [name for name, count in Counter(entry.name for entry in dataset.entries).items() if count > 1]
-    return [f"{len(twice)} names stand there more than once: {tell_names(twice)}"] if twice else []
+    return [f"{len(twice)} names stand there more than once: {format_names(twice)}"] if twice else []
 
 
 def _find_leaks(dataset: ClipDataset) -> list[str]:
@@ -105,7 +105,7 @@ def _find_leaks(dataset: ClipDataset) -> list[str]:
     for entry in dataset.entries:
         splits.setdefault(entry.patient, set()).add(entry.split)
     leaking = [patient for patient, found in splits.items() if len(found) > 1]
-    return [f"{len(leaking)} patients are in more than one split: {tell_names(leaking)}"] if leaking else []
+    return [f"{len(leaking)} patients are in more than one split: {format_names(leaking)}"] if leaking else []
 
 
 def _spread(ef: np.ndarray) -> dict[str, float]:

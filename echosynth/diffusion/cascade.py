@@ -14,7 +14,7 @@ included, is then right by construction, and the network spends itself on what m
 cardiac phase of the conditioning frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -42,13 +42,13 @@ class StageSpec:
         guidance_scale: of classifier-free guidance, see `guided_scalar`; 1 means none.
         guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
         guidance_high: guide only at sigma <= this.
-        steering_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.
-        steering_low: steer only at sigma >= this.
-        steering_high: steer only at sigma <= this.
+        ef_guidance_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.
+        ef_guidance_low: steer only at sigma >= this.
+        ef_guidance_high: steer only at sigma <= this.
         correction: how much of the EF that the guide finds amiss in a jump's answer the jump is told to take back when
             it is made again; 0 means that none is.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
-        noise_share: share of the noise's variance that all frames have in common, see `share_noise`.
+        noise_share: share of the noise's variance that all frames have in common, see `mix_shared_noise`.
         tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
 
     Raises:
@@ -64,9 +64,9 @@ class StageSpec:
     guidance_scale: float = 1.0
     guidance_low: float = 0.0
     guidance_high: float = 1e9
-    steering_scale: float = 0.0
-    steering_low: float = 0.0
-    steering_high: float = 1e9
+    ef_guidance_scale: float = 0.0
+    ef_guidance_low: float = 0.0
+    ef_guidance_high: float = 1e9
     correction: float = 0.0
     lowres_sigma: float = 0.0
     noise_share: float = 0.0
@@ -85,6 +85,11 @@ class StageSpec:
     def to_dict(self) -> dict[str, object]:
         """Plain values, as they are saved in `model_index.json`."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "StageSpec":
+        """The stage of plain values, also of those that were saved when the EF guidance was called steering."""
+        return cls(**{key.replace("steering_", "ef_guidance_"): value for key, value in values.items()})
 
 
 def check_chain(stages: Sequence[StageSpec]) -> None:
@@ -110,16 +115,16 @@ def check_chain(stages: Sequence[StageSpec]) -> None:
             raise ValueError(f"stage {after.name} must last as long as {before.name}: fps and frames disagree")
 
 
-def lengthen(spec: StageSpec, base: StageSpec, base_frames: int) -> StageSpec:
+def with_num_frames(spec: StageSpec, base: StageSpec, base_frames: int) -> StageSpec:
     """A stage of a cascade whose base makes another number of frames."""
     return replace(spec, frames=spec.frames // base.frames * base_frames)
 
 
-def adapt_stages(
+def override_stages(
     stages: Sequence[StageSpec],
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
-    steering_scale: float | None = None,
+    ef_guidance_scale: float | None = None,
     num_frames: int | None = None,
 ) -> list[StageSpec]:
     """A chain with a caller's wishes for the base and for the length; None leaves them as they are.
@@ -132,13 +137,13 @@ def adapt_stages(
         factor = stages[-1].frames // base.frames
         if num_frames < factor or num_frames % factor:
             raise ValueError(f"num_frames must be a multiple of {factor}, got {num_frames}")
-        base, *rest = (lengthen(spec, base, num_frames // factor) for spec in stages)
+        base, *rest = (with_num_frames(spec, base, num_frames // factor) for spec in stages)
     if num_inference_steps is not None and num_inference_steps < 1:
         raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
     wishes: dict[str, Any] = {
         "num_inference_steps": num_inference_steps,
         "guidance_scale": guidance_scale,
-        "steering_scale": steering_scale,
+        "ef_guidance_scale": ef_guidance_scale,
     }
     return [replace(base, **{name: wish for name, wish in wishes.items() if wish is not None}), *rest]
 

@@ -79,7 +79,7 @@ def steered_denoiser(
     preconditioning: EDMPreconditioning,
     reference: torch.Tensor,
     ef: torch.Tensor,
-    steering_scale: float = 1.0,
+    ef_guidance_scale: float = 1.0,
     low: float = 0.0,
     high: float = math.inf,
 ) -> Denoise:
@@ -91,7 +91,7 @@ def steered_denoiser(
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
         ef: wanted, (B,), per cent.
-        steering_scale: w; 0 means no steering.
+        ef_guidance_scale: w; 0 means no steering.
         low: steer at sigma >= low.
         high: steer at sigma <= high.
 
@@ -101,7 +101,7 @@ def steered_denoiser(
 
     def steered(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         plain = denoise(x, sigma)
-        if steering_scale == 0 or not low <= float(sigma) <= high:
+        if ef_guidance_scale == 0 or not low <= float(sigma) <= high:
             return plain
         with torch.enable_grad():
             probe = x.detach().float().requires_grad_()
@@ -113,7 +113,7 @@ def steered_denoiser(
             # Not autograd.grad: the counter of `bench` cannot watch that one.
             (pull * read).sum().backward(inputs=[probe])
         assert probe.grad is not None
-        return plain + steering_scale * sigma**2 * probe.grad
+        return plain + ef_guidance_scale * sigma**2 * probe.grad
 
     return steered
 

@@ -14,11 +14,11 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
-from echosynth.diffusion.cascade import StageSpec, adapt_stages, check_chain, lengthen, upsample_space
+from echosynth.diffusion.cascade import StageSpec, check_chain, override_stages, upsample_space, with_num_frames
 from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KNOWN_STEPS, KnownFrames, Request, StageSampler
+from echosynth.diffusion.stage_sampler import KNOWN_STEPS, ObservedFrames, SamplingRequest, StageSampler
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.heun import StepCallback
@@ -87,7 +87,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         ef_calibration: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
-        specs = [StageSpec(**stage) for stage in stages or []]
+        specs = [StageSpec.from_dict(stage) for stage in stages or []]
         check_chain(specs)
         if tissue_tracker is None and any(spec.tracked for spec in specs):
             raise ValueError("a stage is tracked, but there is no tissue_tracker")
@@ -137,7 +137,7 @@ class EchoCascadePipeline(DiffusionPipeline):
 
     @property
     def _declared(self) -> list[StageSpec]:
-        return [StageSpec(**stage) for stage in self.config["stages"]]
+        return [StageSpec.from_dict(stage) for stage in self.config["stages"]]
 
     @property
     def frame_side(self) -> int:
@@ -146,16 +146,16 @@ class EchoCascadePipeline(DiffusionPipeline):
         return self.stages[0].size * unet.config.frame_patch // unet.config.patch
 
     @property
-    def listens_to(self) -> list[str]:
+    def supported_conditions(self) -> list[str]:
         """Names of the `CONDITIONS` that some stage makes use of."""
-        return self._heard_by(self.stages)
+        return self._supported_by(self.stages)
 
     @property
-    def frames_listen_to(self) -> list[str]:
+    def frame_conditions(self) -> list[str]:
         """Names of the `CONDITIONS` that frames of fictional patients are drawn by."""
-        return self._heard_by([self.frame_stage or self.stages[0]])
+        return self._supported_by([self.frame_stage or self.stages[0]])
 
-    def _heard_by(self, specs: Sequence[StageSpec]) -> list[str]:
+    def _supported_by(self, specs: Sequence[StageSpec]) -> list[str]:
         heard = [getattr(self, f"{spec.name}_unet").config.scalars for spec in specs]
         return [name for name in CONDITIONS if any(name in names for names in heard)]
 
@@ -163,11 +163,11 @@ class EchoCascadePipeline(DiffusionPipeline):
         self,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        steering_scale: float | None = None,
+        ef_guidance_scale: float | None = None,
         fictional: bool = False,
     ) -> dict[str, int]:
         """Network evaluations per clip and stage, see `StageSampler.passes`; a fictional frame's too if asked for."""
-        specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale)
+        specs = override_stages(self.stages, num_inference_steps, guidance_scale, ef_guidance_scale)
         drawing = [self.frame_stage] if fictional and self.frame_stage is not None else []
         return {spec.name: self._sampler(spec).passes() for spec in (*drawing, *specs)}
 
@@ -179,9 +179,9 @@ class EchoCascadePipeline(DiffusionPipeline):
         num_frames: int | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        steering_scale: float | None = None,
+        ef_guidance_scale: float | None = None,
         generator: Generators | None = None,
-        known: KnownFrames | None = None,
+        known: ObservedFrames | None = None,
         output_type: str = "np",
         return_dict: bool = True,
         callback_on_step_end: Callback | None = None,
@@ -191,13 +191,13 @@ class EchoCascadePipeline(DiffusionPipeline):
 
         Args:
             frame: conditioning frames (B, 1, S, S) in [-1, 1]; frame 0 of the clip shows the same moment of the beat.
-                None for patients that nobody has seen, as many as there are EFs, see `draw_frames`.
+                None for patients that nobody has seen, as many as there are EFs, see `sample_frames`.
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
             num_inference_steps: solver steps of the base; None for its own, or `KNOWN_STEPS` if frames are known.
             guidance_scale: of the base; None for the model's own, 1 for none.
-            steering_scale: of the base by the EF guide; None for the model's own, 0 for none.
+            ef_guidance_scale: of the base by the EF guide; None for the model's own, 0 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
             known: frames of the clip to keep instead of generating them: to continue a clip, or to fill gaps in it.
             output_type: "np" for uint8 (B, T, H, W), "pt" for float (B, 1, T, H, W) in [-1, 1].
@@ -214,11 +214,11 @@ class EchoCascadePipeline(DiffusionPipeline):
         """
         if num_inference_steps is None and known is not None and bool(known.kept.any()):
             num_inference_steps = max(self.stages[0].num_inference_steps, KNOWN_STEPS)
-        specs = adapt_stages(self.stages, num_inference_steps, guidance_scale, steering_scale, num_frames)
+        specs = override_stages(self.stages, num_inference_steps, guidance_scale, ef_guidance_scale, num_frames)
         listeners = self.stages
         if frame is None and self.frame_stage is not None:
             listeners = [self.frame_stage, *listeners]
-            frame = self.draw_frames(torch.as_tensor(ef).numel(), generator, **named)
+            frame = self.sample_frames(torch.as_tensor(ef).numel(), generator, **named)
         request = self._request(frame, {"ef": ef, **named}, listeners, generator, known, specs[-1])
         if output_type not in ("np", "pt"):
             raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
@@ -238,25 +238,25 @@ class EchoCascadePipeline(DiffusionPipeline):
         return EchoCascadeOutput(clips=made, fps=specs[-1].fps) if return_dict else (made,)
 
     @torch.no_grad()
-    def draw_frames(self, count: int, generator: Generators | None = None, **named: Numbers | None) -> torch.Tensor:
+    def sample_frames(self, count: int, generator: Generators | None = None, **named: Numbers | None) -> torch.Tensor:
         """Frames (B, 1, S, S) in [-1, 1] of `count` patients that nobody has seen; the other arguments as for a clip.
 
         The frame stage draws a picture, or else the base makes a clip of no frame, of which this is the first one; the
-        later stages bring it to a frame's size in as many steps. Conditions not in `frames_listen_to` do nothing.
+        later stages bring it to a frame's size in as many steps. Conditions not in `frame_conditions` do nothing.
 
         Raises:
             ValueError: a condition is out of range.
         """
         base, *later = self.stages
-        if named.get("phase") is not None and "phase" not in self.frames_listen_to:
+        if named.get("phase") is not None and "phase" not in self.frame_conditions:
             raise ValueError("frames are drawn of any moment of the beat: leave the phase out")
-        heard = {name: value for name, value in named.items() if name in self.frames_listen_to}
-        request = Request(None, read_conditions(heard, count, self._execution_device), generator)
+        heard = {name: value for name, value in named.items() if name in self.frame_conditions}
+        request = SamplingRequest(None, read_conditions(heard, count, self._execution_device), generator)
         first = self.frame_stage or base
         clip = self._run_stage(first, None, request)[:, :, :1]
         for spec in later:  # few passes keep a clip from flickering; one picture has no need of that
             steps = max(spec.num_inference_steps, first.num_inference_steps)
-            clip = self._run_stage(replace(lengthen(spec, base, 1), num_inference_steps=steps), clip, request)
+            clip = self._run_stage(replace(with_num_frames(spec, base, 1), num_inference_steps=steps), clip, request)
         return upsample_space(clip[:, :, :1], self.frame_side)[:, :, 0].clamp(-1, 1)
 
     def _request(
@@ -265,24 +265,24 @@ class EchoCascadePipeline(DiffusionPipeline):
         told: Mapping[str, Any],
         listeners: Sequence[StageSpec],
         generator: Generators | None,
-        known: KnownFrames | None,
+        known: ObservedFrames | None,
         last: StageSpec,
-    ) -> Request:
+    ) -> SamplingRequest:
         """What a caller wants, checked and brought to the pipeline's device."""
         device, side = self._execution_device, self.frame_side
         if frame is not None and (frame.ndim != 4 or frame.shape[1:] != (1, side, side)):
             raise ValueError(f"frame must be (B, 1, {side}, {side}), got {tuple(frame.shape)}")
         count = torch.as_tensor(told["ef"]).numel() if frame is None else len(frame)
-        scalars = read_conditions(told, count, device, self._heard_by(listeners))
+        scalars = read_conditions(told, count, device, self._supported_by(listeners))
         scalars["ef"] = calibrate_ef(scalars["ef"], self.config["ef_calibration"])
         seen = None if frame is None else frame.to(device, torch.float32)
-        return Request(seen, scalars, generator, known and known.fit(count, last, device))
+        return SamplingRequest(seen, scalars, generator, known and known.fit(count, last, device))
 
     def _run_stage(
         self,
         spec: StageSpec,
         previous: torch.Tensor | None,
-        request: Request,
+        request: SamplingRequest,
         on_step: StepCallback = lambda *_: None,
     ) -> torch.Tensor:
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""

@@ -17,7 +17,7 @@ from echosynth.diffusion.guidance import (
 )
 from echosynth.diffusion.precision import has_fast_bf16
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
+from echosynth.diffusion.tissue_tracker import TissueTracker, mix_shared_noise, warp_high_frequencies
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.diffusion.windows import blend_windows, window_starts
 from echosynth.edm.heun import StepCallback
@@ -29,7 +29,7 @@ KNOWN_STEPS = 8  # of a base: in one jump from nearly pure noise it would see ne
 
 
 @dataclass(frozen=True, eq=False)
-class KnownFrames:
+class ObservedFrames:
     """Frames of the clip that are not to be generated but kept.
 
     Attributes:
@@ -50,7 +50,7 @@ class KnownFrames:
                 f"{tuple(self.kept.shape)}"
             )
 
-    def fit(self, count: int, spec: StageSpec, device: torch.device) -> "KnownFrames":
+    def fit(self, count: int, spec: StageSpec, device: torch.device) -> "ObservedFrames":
         """The same on a device.
 
         Raises:
@@ -59,7 +59,7 @@ class KnownFrames:
         shape = (count, 1, spec.frames, spec.size, spec.size)
         if self.clip.shape != shape:
             raise ValueError(f"known frames must be {shape}, got {tuple(self.clip.shape)}")
-        return KnownFrames(self.clip.to(device, torch.float32), self.kept.to(device))
+        return ObservedFrames(self.clip.to(device, torch.float32), self.kept.to(device))
 
     def at(self, frames: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """As a stage would see them: (B, 1, frames, size, size), and which are kept, bool (B, 1, frames, 1, 1)."""
@@ -68,7 +68,7 @@ class KnownFrames:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class SamplingRequest:
     """What every stage of a cascade is asked for.
 
     Attributes:
@@ -81,7 +81,7 @@ class Request:
     frame: torch.Tensor | None
     scalars: Mapping[str, torch.Tensor]
     generator: Generators | None = None
-    known: KnownFrames | None = None
+    known: ObservedFrames | None = None
 
     @property
     def count(self) -> int:
@@ -121,15 +121,17 @@ class StageSampler:
         spec, listens = self.spec, self.unet.config
         self.scheduler.set_timesteps(spec.num_inference_steps)
         guided = spec.guidance_scale != 1.0 and guided_scalar(listens.scalars) is not None
-        corrected, steered = (self.guide is not None and scale != 0 for scale in (spec.correction, spec.steering_scale))
+        corrected, steered = (
+            self.guide is not None and scale != 0 for scale in (spec.correction, spec.ef_guidance_scale)
+        )
         share = 0.0
         for sigma in self.scheduler.sigmas[:-1].tolist():
             asked = 1 + (guided and spec.guidance_low <= sigma <= spec.guidance_high)
-            read = 2 * corrected + (steered and spec.steering_low <= sigma <= spec.steering_high)
+            read = 2 * corrected + (steered and spec.ef_guidance_low <= sigma <= spec.ef_guidance_high)
             share += (asked * (1 + corrected) + read) / spec.num_inference_steps
         return round(self.scheduler.passes(spec.num_inference_steps) * share) + spec.tracked
 
-    def sample(self, previous: torch.Tensor | None, request: Request, on_step: StepCallback) -> torch.Tensor:
+    def sample(self, previous: torch.Tensor | None, request: SamplingRequest, on_step: StepCallback) -> torch.Tensor:
         """Make the stage's clip.
 
         Args:
@@ -152,18 +154,18 @@ class StageSampler:
             if self.tracker is not None:
                 moved = self._track(match_frames(previous, spec.frames), level, request.frame)
                 if request.frame is not None:
-                    reference = reference + carry_detail(request.frame, moved, spec.size)
+                    reference = reference + warp_high_frequencies(request.frame, moved, spec.size)
         denoise = self._denoiser(request, reference, None if previous is None else level)
         scheduler.set_timesteps(spec.num_inference_steps, device=device)
         noise = draw_noise(reference, generator)
         if spec.noise_share:
-            noise = share_noise(noise, draw_noise(reference[:, :, 0], generator), spec.noise_share, moved)
+            noise = mix_shared_noise(noise, draw_noise(reference[:, :, 0], generator), spec.noise_share, moved)
         x = noise * scheduler.init_noise_sigma
         if request.known is not None:
             denoise, x = _keep(denoise, x, request.known, reference)
         return reference + scheduler.sample(denoise, x, generator, on_step)
 
-    def _still(self, request: Request, device: torch.device) -> torch.Tensor:
+    def _still(self, request: SamplingRequest, device: torch.device) -> torch.Tensor:
         """What a base differs from: the conditioning frame, or black where there is none, as in training."""
         if request.frame is not None:
             return base_reference(request.frame, self.spec.frames, self.spec.size)
@@ -181,7 +183,7 @@ class StageSampler:
         with _fast(clip.device):
             return blend_windows(run, clip.shape[2], self.window, int(OVERLAP * self.window))
 
-    def _denoiser(self, request: Request, reference: torch.Tensor, level: torch.Tensor | None) -> Denoise:
+    def _denoiser(self, request: SamplingRequest, reference: torch.Tensor, level: torch.Tensor | None) -> Denoise:
         """D(x, sigma): the network in windows, guided, corrected and steered."""
         spec, device, levels = self.spec, reference.device, self.scheduler.preconditioning
         listens: Any = self.unet.config
@@ -220,9 +222,9 @@ class StageSampler:
             levels,
             reference,
             ef,
-            spec.steering_scale,
-            spec.steering_low,
-            spec.steering_high,
+            spec.ef_guidance_scale,
+            spec.ef_guidance_low,
+            spec.ef_guidance_high,
         )
 
     def _read_ef(self, x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
@@ -240,7 +242,7 @@ def _fast(device: torch.device) -> torch.autocast:
 
 
 def _keep(
-    denoise: Denoise, x: torch.Tensor, known: KnownFrames, reference: torch.Tensor
+    denoise: Denoise, x: torch.Tensor, known: ObservedFrames, reference: torch.Tensor
 ) -> tuple[Denoise, torch.Tensor]:
     """Let a sampler know the answer for some frames: it starts and ends there, and the network sees them on its way."""
     clip, kept = known.at(reference.shape[2], reference.shape[-1])

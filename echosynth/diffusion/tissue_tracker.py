@@ -2,8 +2,8 @@
 
     d = tracker(clip, frame)        tissue at (x, y) of a clip's frame is at (x, y) + d in the conditioning frame
 
-It lets super-resolution carry the patient's own speckle along with the wall (`carry_detail`) instead of inventing new
-speckle in every frame. It learns from simulated hearts, whose motion is known (phantom/maps.py).
+Super-resolution moves the patient's own speckle with the wall (`warp_high_frequencies`) instead of inventing new
+speckle in every frame. The tracker learns from simulated hearts, whose motion is known (phantom/maps.py).
 """
 
 import math
@@ -24,7 +24,7 @@ NEIGHBOURHOOD = 5  # pixels: side of the squares that are compared
 CONTRAST = 0.02  # of a square, standard deviation in [-1, 1] units, below which its likeness means little
 
 
-def compare_squares(clip: torch.Tensor, still: torch.Tensor, reach: int) -> torch.Tensor:
+def local_correlation(clip: torch.Tensor, still: torch.Tensor, reach: int) -> torch.Tensor:
     """How alike the surroundings of each pixel are to those of a still picture's pixels nearby: their correlation.
 
     Args:
@@ -106,7 +106,7 @@ class TissueTracker(ModelMixin, ConfigMixin):
         """
         batch, _, frames, _, _ = clip.shape
         still = resize_frame(frame, clip.shape[-1])
-        alike = compare_squares(clip, still, self.config.reach)
+        alike = local_correlation(clip, still, self.config.reach)
         seen = torch.cat([clip, still[:, :, None].expand_as(clip), alike], dim=1)
         h = F.pixel_unshuffle(seen.transpose(1, 2).flatten(0, 1), self.config.patch)
         h = self.first(h.contiguous(memory_format=torch.channels_last))
@@ -158,7 +158,7 @@ def carry(
     return fetched.unflatten(2, (frames, size))
 
 
-def carry_detail(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> torch.Tensor:
+def warp_high_frequencies(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> torch.Tensor:
     """What a low-resolution clip lacks, fetched from the conditioning frame to where its tissue has gone.
 
     Args:
@@ -174,7 +174,7 @@ def carry_detail(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> 
     return carry(detail, displacement)
 
 
-def share_noise(own: torch.Tensor, common: torch.Tensor, share: float, moved: torch.Tensor | None) -> torch.Tensor:
+def mix_shared_noise(own: torch.Tensor, common: torch.Tensor, share: float, moved: torch.Tensor | None) -> torch.Tensor:
     """Noise of which all frames have a share in common, so that what is made of it does not flicker.
 
     The share sits on the tissue and goes where that goes. Any Gaussian noise will do for a sampler that was trained on

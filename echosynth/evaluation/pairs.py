@@ -43,7 +43,7 @@ def measure_pairs(
         pair = paired_case(seed, last.frames, last.fps, views=test.views)
         case = pair.case
         timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
-        heard = {name: value for name, value in timing.items() if name in cascade.listens_to}
+        heard = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
         told = replace(sampling, conditions=heard)
         seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
         clip = make_clip(cascade, Start(case.frame), check_target_ef(case.target_ef), seed_of_clip, told)

@@ -35,7 +35,7 @@ class EFPrediction:
         windows: EF of each window.
         deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
         reduced: chance of an EF of at most 40 % by a classifier of its own, 0-1; None where it has none.
-        warnings: what the regressor wants to be shown and the clip cannot give, see `EFRegressor.shortfalls`.
+        warnings: what the regressor wants to be shown and the clip cannot give, see `EFRegressor.contract_violations`.
     """
 
     ef: float
@@ -112,7 +112,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return normalise(x, self.contract.get("statistics"))
 
     @property
-    def sight(self) -> nn.Module:
+    def gradcam_layer(self) -> nn.Module:
         """The layer whose maps show where it looks, (B, C, T, H, W) or one frame after the other (B T, C, H, W)."""
         raise NotImplementedError
 
@@ -176,14 +176,14 @@ class EFRegressor(ModelMixin, ConfigMixin):
         self.head.bias.sub_(error / EF_UNIT)
 
     @property
-    def wants_patients(self) -> int:
+    def num_second_stage_patients(self) -> int:
         """How many training patients' features `finish` wants; 0 for a regressor that is finished by its training."""
         return 0
 
     def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
-    def shortfalls(self, clip: EchoClip) -> list[str]:
+    def contract_violations(self, clip: EchoClip) -> list[str]:
         """What it wants to be shown and a clip cannot give, each with what is done about it; [] if all is well."""
         c = self.contract
         return find_shortfalls(clip, c.fps, c.frames, c.size)
@@ -261,6 +261,6 @@ class EFRegressor(ModelMixin, ConfigMixin):
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             known = {name: float(np.mean(told)) for name, told in more.items() if told}
             low, high = (max(0.0, ef - margin), min(100.0, ef + margin)) if margin else (0.0, 100.0)
-            warnings = tuple(self.shortfalls(clip))
+            warnings = tuple(self.contract_violations(clip))
             answers.append(EFPrediction(ef, low, high, tuple(values), **known, warnings=warnings))
         return answers

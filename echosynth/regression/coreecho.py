@@ -88,9 +88,9 @@ class CoReEcho(EFRegressor):
         return last
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
-        return self.encoder.sight
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
+        return self.encoder.gradcam_layer
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""

@@ -214,8 +214,8 @@ class EchoE3Net(EFRegressor):
         self.head = nn.Linear(hidden, 1)
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
         level = self.levels[-2]
         assert isinstance(level, nn.ModuleList)
         return level[-1]

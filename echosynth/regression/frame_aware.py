@@ -83,8 +83,8 @@ class FrameAware(EFRegressor):
         self.register_buffer("offset", torch.zeros(()))
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
         return self.encoder.get_submodule("layer2")
 
     def look(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -146,8 +146,8 @@ class FrameAware(EFRegressor):
         self.offset -= error
 
     @property
-    def wants_patients(self) -> int:
-        """See `EFRegressor.wants_patients`."""
+    def num_second_stage_patients(self) -> int:
+        """See `EFRegressor.num_second_stage_patients`."""
         return int(self.contract.patients)
 
     def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:

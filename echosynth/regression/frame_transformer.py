@@ -81,8 +81,8 @@ class FrameTransformer(EFRegressor):
         self.curve = nn.Linear(dim, 1)
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
         return self.encoder
 
     def positions(self, frames: int, device: torch.device) -> torch.Tensor:

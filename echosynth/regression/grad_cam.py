@@ -1,6 +1,6 @@
 """Where a regressor looks: Grad-CAM over space and time.
 
-    w_c(t) = mean over places of dEF / dA_c(t)        A: maps of the layer `EFRegressor.sight`
+    w_c(t) = mean over places of dEF / dA_c(t)        A: maps of the layer `EFRegressor.gradcam_layer`
     heat(t) = |sum_c w_c(t) A_c(t)|                   blown up to the clip; its hottest 2 % are shown as 1
 
 For a number there is no class to be for or against, so evidence of either sign counts; weights are taken for each
@@ -29,7 +29,7 @@ def grad_cam(model: EFRegressor, x: torch.Tensor, size: int) -> torch.Tensor:
         Float32 (B, T, size, size) in [0, 1].
     """
     kept: list[torch.Tensor] = []
-    hook = model.sight.register_forward_hook(lambda module, inputs, output: kept.append(output))
+    hook = model.gradcam_layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
     try:
         with torch.enable_grad():
             ef = model(x.detach().requires_grad_())

@@ -119,9 +119,9 @@ class MCSDR(EFRegressor):
         self.register_buffer("offset", torch.zeros(()))
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
-        return self.encoder.sight
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
+        return self.encoder.gradcam_layer
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`."""
@@ -170,11 +170,11 @@ class MCSDR(EFRegressor):
         tokens, missing = self.condition(x, attributes)
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
 
-    def shortfalls(self, clip: EchoClip) -> list[str]:
-        """See `EFRegressor.shortfalls`; attributes that it learnt from and that are not known count too."""
+    def contract_violations(self, clip: EchoClip) -> list[str]:
+        """See `EFRegressor.contract_violations`; attributes that it learnt from and that are not known count too."""
         unknown = [name for name in self.attributes.learnt() if name not in clip.attributes]
         told = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
-        return super().shortfalls(clip) + told
+        return super().contract_violations(clip) + told
 
     def meet(self, attributes: torch.Tensor) -> None:
         """See `EFRegressor.meet`."""

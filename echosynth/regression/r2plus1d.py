@@ -97,8 +97,8 @@ class R2Plus1D(EFRegressor):
         return self.fc
 
     @property
-    def sight(self) -> nn.Module:
-        """See `EFRegressor.sight`."""
+    def gradcam_layer(self) -> nn.Module:
+        """See `EFRegressor.gradcam_layer`."""
         return self.layer2
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:

@@ -161,7 +161,7 @@ class UniFormer(nn.Module):
         self.norm = nn.BatchNorm3d(inside)
 
     @property
-    def sight(self) -> nn.Module:
+    def gradcam_layer(self) -> nn.Module:
         """The last layer that still tells places well apart."""
         level = self.blocks2
         assert isinstance(level, nn.ModuleList)

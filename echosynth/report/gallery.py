@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from echosynth.augmentation.session import MANIFEST, Product, Production, load_clip
+from echosynth.augmentation.session import MANIFEST, FinishedSample, GenerationJob, load_clip
 from echosynth.report.page import ClipTile, PageSection, render_page
 from echosynth.report.sheet import contact_sheet
 from echosynth.report.tables import Table
@@ -14,7 +14,7 @@ from echosynth.video.files import write_png
 MOST_CLIPS = 48  # a page with more than this many moving pictures is slow to open
 
 
-def product_table(products: Sequence[Product], title: str = "Asked and measured EF (%)") -> Table:
+def sample_table(products: Sequence[FinishedSample], title: str = "Asked and measured EF (%)") -> Table:
     """Return asked, gate's and judge's EF of every sample."""
     rows = [
         [
@@ -33,8 +33,8 @@ def product_table(products: Sequence[Product], title: str = "Asked and measured 
 
 
 def write_gallery(
-    job: Production,
-    products: Sequence[Product],
+    job: GenerationJob,
+    products: Sequence[FinishedSample],
     title: str,
     intro: str,
     truths: Mapping[str, EchoClip] | None = None,
@@ -88,7 +88,7 @@ def write_gallery(
         )
     left_out = len(products) - min(shown, MOST_CLIPS)
     text = f"{left_out} more clips are in the folder clips/." if left_out > 0 else ""
-    sections.insert(0, PageSection("Results", text, tables=[product_table(products)]))
+    sections.insert(0, PageSection("Results", text, tables=[sample_table(products)]))
     first = products[0].entry
     footer = (
         f"echosynth {first.versions['echosynth']} · cascade {first.model} {first.model_hash} · gate {first.gate} "

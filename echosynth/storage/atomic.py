@@ -49,8 +49,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the system refused.
     """
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -56,7 +56,7 @@ def search_roots() -> list[Path]:
     chosen = os.environ.get("ECHOSYNTH_CHECKPOINTS")
     if chosen and not Path(chosen).is_dir():
         raise CheckpointError(f"ECHOSYNTH_CHECKPOINTS names {chosen}, which is not a folder; mend or unset it")
-    roots = [Path(__file__).resolve().parents[1] / "checkpoints", user_root()]
+    roots = [Path(__file__).resolve().parents[2] / "checkpoints", user_root()]
     return ([Path(chosen)] if chosen else []) + [root for root in roots if root.is_dir()]
 
 

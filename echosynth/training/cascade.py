@@ -31,7 +31,7 @@ from echosynth.training.clips.sources import (
     open_source,
 )
 from echosynth.training.engine.loop import Task
-from echosynth.training.engine.run import Pace, Report, run_training
+from echosynth.training.engine.run import LogSchedule, Report, run_training
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.consistency import DistillationTask
 from echosynth.training.tasks.denoising import DiffusionTask
@@ -52,7 +52,7 @@ class CascadeConfig(StrictModel):
         validation: held-out clips.
         stages: name -> stage, in order: "base", "sr1", "sr2", ...; before them "frame", if there is one.
         tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
-        ef_guide: reads the EF of stages with a steering_scale or a correction; None for none.
+        ef_guide: reads the EF of stages with a ef_guidance_scale or a correction; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
         only: train just these of `parts`; None for all.
         pace: how often to log, validate and save.
@@ -68,7 +68,7 @@ class CascadeConfig(StrictModel):
     ef_guide: GuideConfig | None = None
     ef_calibration: list[list[float]] | None = None
     only: list[str] | None = None
-    pace: Pace = Pace()
+    pace: LogSchedule = LogSchedule()
 
     @model_validator(mode="after")
     def _chain_is_whole(self) -> "CascadeConfig":
@@ -76,8 +76,8 @@ class CascadeConfig(StrictModel):
         names = [*drawn, "base", *(f"sr{k}" for k in range(1, len(self.stages) - len(drawn)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
-        if self.ef_guide is None and any(s.steering_scale or s.correction for s in self.stages.values()):
-            raise ValueError("a stage has a steering_scale or a correction, but there is no ef_guide to read its EF")
+        if self.ef_guide is None and any(s.ef_guidance_scale or s.correction for s in self.stages.values()):
+            raise ValueError("a stage has a ef_guidance_scale or a correction, but there is no ef_guide to read its EF")
         tracked = any(stage.tracked for stage in self.stages.values())
         if tracked and self.tissue_tracker is None:
             raise ValueError("a stage is tracked, but there is no tissue_tracker")

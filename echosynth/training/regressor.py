@@ -22,7 +22,7 @@ from echosynth.storage.atomic import write_text
 from echosynth.training.clips.sources import PhantomSourceConfig, SourceConfig, open_source
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.optim import OptimConfig
-from echosynth.training.engine.run import Pace, Report, export, run_training
+from echosynth.training.engine.run import LogSchedule, Report, export, run_training
 from echosynth.training.tasks.ef_regression import AugmentConfig, MeasuredSource, RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 
@@ -60,7 +60,7 @@ class RegressorConfig(StrictModel):
     augmentation: AugmentConfig = AugmentConfig()
     loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
-    pace: Pace = Pace()
+    pace: LogSchedule = LogSchedule()
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
@@ -147,7 +147,7 @@ def copy_to_all(model: EFRegressor) -> None:
 def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig, processes: PartialState) -> None:
     """Fit what no gradient trains, on clips as they are augmented in training; processes share them."""
     model.eval()
-    count, size = model.wants_patients, config.optim.batch_size
+    count, size = model.num_second_stage_patients, config.optim.batch_size
     parts: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for k in range(processes.process_index, -(-count // size), processes.num_processes):
         batch = task.make_batch(size, make_generator(config.seed, "finish", k))
@@ -218,7 +218,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     if processes.is_main_process:
         refresh_batch_norm(finished, training, config)
     copy_to_all(finished)
-    if finished.wants_patients:
+    if finished.num_second_stage_patients:
         finish(finished, training, config, processes)
     truth, predicted = measure_held_out(finished, held_out, processes)
     if processes.is_main_process:

@@ -92,9 +92,9 @@ class StageConfig(StrictModel):
     guidance_scale: float = 1.0
     guidance_low: float = 0.0
     guidance_high: float = 1e9
-    steering_scale: float = 0.0
-    steering_low: float = 0.0
-    steering_high: float = 1e9
+    ef_guidance_scale: float = 0.0
+    ef_guidance_low: float = 0.0
+    ef_guidance_high: float = 1e9
     correction: float = 0.0
     lowres_sigma: float = 0.0
     noise_share: float = 0.0

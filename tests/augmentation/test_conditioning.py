@@ -6,7 +6,7 @@ import pydicom
 import pydicom.examples
 import pytest
 
-from echosynth.augmentation.conditioning import iter_clips, read_frames
+from echosynth.augmentation.conditioning import iter_clips, load_conditioning_frames
 from echosynth.errors import SourceError
 
 
@@ -17,6 +17,6 @@ def test_a_frame_of_a_cine_that_names_no_frame_rate(tmp_path: Path) -> None:
     cine.save_as(tmp_path / "cine.dcm")
     with pytest.raises(SourceError, match="--fps of measure"):
         list(iter_clips(tmp_path / "cine.dcm"))
-    (frame,) = read_frames(tmp_path / "cine.dcm", frame=3)
+    (frame,) = load_conditioning_frames(tmp_path / "cine.dcm", frame=3)
     assert frame.pixels.shape == (112, 112)
     assert frame.frame == 3

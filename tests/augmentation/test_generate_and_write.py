@@ -6,7 +6,7 @@ import torch
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.augment import AugmentConfig, augment
-from echosynth.augmentation.generate import Loaded, generate_samples
+from echosynth.augmentation.generate import LoadedModel, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import plan_targets
 from echosynth.augmentation.sampling import Sampling, Start
@@ -22,7 +22,11 @@ from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle
 def models(tmp_path_factory):
     root = make_tiny_bundle(tmp_path_factory.mktemp("bundle"))
     gate, judge = (load_regressor(str(root / name)) for name in (GATE, JUDGE))
-    return Loaded(CASCADE, "c", load_cascade(str(root / CASCADE))), Loaded(GATE, "g", gate), Loaded(JUDGE, "j", judge)
+    return (
+        LoadedModel(CASCADE, "c", load_cascade(str(root / CASCADE))),
+        LoadedModel(GATE, "g", gate),
+        LoadedModel(JUDGE, "j", judge),
+    )
 
 
 FRAME = np.random.default_rng(0).integers(0, 255, (112, 112), dtype=np.uint8)

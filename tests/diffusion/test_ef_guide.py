@@ -175,18 +175,22 @@ def test_drawn_hearts_have_nearly_the_ef_of_their_volumes(ef: float) -> None:
 def test_a_steered_cascade_is_saved_counted_and_can_be_left_alone(tmp_path: Path) -> None:
     plain = make_pipeline()
     stages = [spec.to_dict() for spec in plain.stages]
-    stages[0] |= {"steering_scale": 1.0, "steering_low": 0.05}
+    stages[0] |= {"ef_guidance_scale": 1.0, "ef_guidance_low": 0.05}
     parts = {name: part for name, part in plain.components.items() if part is not None}
     EchoCascadePipeline(**parts, ef_guide=make_guide(), stages=stages).save_pretrained(tmp_path)
     steered = EchoCascadePipeline.from_pretrained(tmp_path)
     steered.set_progress_bar_config(disable=True)
     assert plain.passes()["base"] == 6
-    assert steered.passes()["base"] == 8  # the last of the three steps is below steering_low
-    assert steered.passes(steering_scale=0.0)["base"] == 6
+    assert steered.passes()["base"] == 8  # the last of the three steps is below ef_guidance_low
+    assert steered.passes(ef_guidance_scale=0.0)["base"] == 6
     with torch.no_grad():
         without, off, on = (
             pipe(FRAME[:1], 30.0, generator=seeds(2), **kw).clips.astype(int)
-            for pipe, kw in ((plain, {}), (steered, {"steering_scale": 0.0}), (steered, {"steering_scale": 300.0}))
+            for pipe, kw in (
+                (plain, {}),
+                (steered, {"ef_guidance_scale": 0.0}),
+                (steered, {"ef_guidance_scale": 300.0}),
+            )
         )
     assert int(np.abs(without - off).max()) <= 1
     assert int(np.abs(without - on).max()) > 1

@@ -71,12 +71,12 @@ def test_the_frame_stage_is_not_one_of_those_that_make_clips(pipeline: EchoCasca
 
 
 def test_a_fictional_frame_is_the_drawn_picture_enlarged(pipeline: EchoCascadePipeline) -> None:
-    drawn = pipeline.draw_frames(2, seeds(1, 2))
+    drawn = pipeline.sample_frames(2, seeds(1, 2))
     assert drawn.shape == (2, 1, 56, 56)
     assert float(drawn.min()) >= -1
     assert float(drawn.max()) <= 1
-    assert torch.equal(drawn, pipeline.draw_frames(2, seeds(1, 2)))
-    assert torch.allclose(drawn[1:], pipeline.draw_frames(1, seeds(2)), atol=0.02)  # whoever is drawn beside it
+    assert torch.equal(drawn, pipeline.sample_frames(2, seeds(1, 2)))
+    assert torch.allclose(drawn[1:], pipeline.sample_frames(1, seeds(2)), atol=0.02)  # whoever is drawn beside it
     assert not torch.allclose(drawn[0], drawn[1], atol=0.1)
 
 
@@ -84,7 +84,7 @@ def test_super_resolution_of_one_picture_takes_as_many_steps_as_drawing_it(pipel
     calls: list[int] = []
     handle = pipeline.sr2_unet.register_forward_hook(lambda *_: calls.append(1))
     try:
-        pipeline.draw_frames(1, seeds(1))
+        pipeline.sample_frames(1, seeds(1))
     finally:
         handle.remove()
     assert len(calls) == FRAME_STAGE.num_inference_steps > pipeline.passes()["sr2"]
@@ -93,23 +93,23 @@ def test_super_resolution_of_one_picture_takes_as_many_steps_as_drawing_it(pipel
 def test_a_clip_of_nobody_goes_on_from_the_frame_that_was_drawn(pipeline: EchoCascadePipeline) -> None:
     made = pipeline(None, [30.0, 60.0], generator=seeds(1, 2)).clips
     generators = seeds(1, 2)
-    frames = pipeline.draw_frames(2, generators)
+    frames = pipeline.sample_frames(2, generators)
     assert np.array_equal(made, pipeline(frames, [30.0, 60.0], generator=generators).clips)
 
 
 def test_a_frame_is_drawn_by_what_its_stage_listens_to(pipeline: EchoCascadePipeline) -> None:
-    assert pipeline.listens_to == ["ef", "phase"]
-    assert pipeline.frames_listen_to == ["phase", "quality"]
-    plain, poor = (pipeline.draw_frames(1, seeds(3), **told) for told in ({}, {"quality": 0.1}))
+    assert pipeline.supported_conditions == ["ef", "phase"]
+    assert pipeline.frame_conditions == ["phase", "quality"]
+    plain, poor = (pipeline.sample_frames(1, seeds(3), **told) for told in ({}, {"quality": 0.1}))
     assert not torch.allclose(plain, poor, atol=1e-3)
-    assert torch.equal(plain, pipeline.draw_frames(1, seeds(3), ef=20.0)), "it does not know of EF"
+    assert torch.equal(plain, pipeline.sample_frames(1, seeds(3), ef=20.0)), "it does not know of EF"
     pipeline(None, 50.0, quality=0.1, phase=0.0, generator=seeds(3))
     with pytest.raises(ValueError, match="does not listen to quality"):
         pipeline(torch.zeros(1, 1, 56, 56), 50.0, quality=0.1)
     with pytest.raises(ValueError, match="does not listen to heart_rate"):
         pipeline(None, 50.0, heart_rate=60.0)
     with pytest.raises(ValueError, match="quality must lie within"):
-        pipeline.draw_frames(1, seeds(3), quality=2.0)
+        pipeline.sample_frames(1, seeds(3), quality=2.0)
 
 
 def test_of_a_frame_of_any_moment_no_phase_can_be_told(pipeline: EchoCascadePipeline) -> None:
@@ -126,14 +126,14 @@ def test_it_is_saved_and_loaded(pipeline: EchoCascadePipeline, tmp_path: Any) ->
     pipeline.save_pretrained(tmp_path)
     loaded = EchoCascadePipeline.from_pretrained(tmp_path)
     assert loaded.frame_stage == FRAME_STAGE
-    assert torch.allclose(loaded.draw_frames(1, seeds(4)), pipeline.draw_frames(1, seeds(4)), atol=1e-4)
+    assert torch.allclose(loaded.sample_frames(1, seeds(4)), pipeline.sample_frames(1, seeds(4)), atol=1e-4)
     without = EchoCascadePipeline.from_pretrained(tmp_path, frame_unet=None, frame_scheduler=None)
     assert without.frame_stage is None
-    assert without.frames_listen_to == ["ef", "phase"]
-    assert without.draw_frames(1, seeds(4), ef=50.0).shape == (1, 1, 56, 56), "the base does without"
+    assert without.frame_conditions == ["ef", "phase"]
+    assert without.sample_frames(1, seeds(4), ef=50.0).shape == (1, 1, 56, 56), "the base does without"
     left_out = {f"sr{k}_{part}": None for k in (1, 2) for part in ("unet", "scheduler")}
     short = EchoCascadePipeline.from_pretrained(tmp_path, **left_out)
-    assert short.draw_frames(1, seeds(4)).shape == (1, 1, 56, 56), "enlarged all the same"
+    assert short.sample_frames(1, seeds(4)).shape == (1, 1, 56, 56), "enlarged all the same"
 
 
 @pytest.mark.parametrize("change", [{"frames": 2}, {"size": 28}])
@@ -159,7 +159,7 @@ def test_a_network_that_sees_no_frame_has_nothing_to_see_it_with() -> None:
 def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
     pipeline, gate = load_cascade(CASCADE), load_regressor(GATE)
     pipeline.set_progress_bar_config(disable=True)
-    frames = pipeline.draw_frames(4, seeds(1, 2, 3, 4))
+    frames = pipeline.sample_frames(4, seeds(1, 2, 3, 4))
     made = {ef: pipeline(frames, ef, generator=seeds(5, 6, 7, 8)) for ef in (30.0, 60.0)}
     weak, strong = (
         np.array([read.ef for read in gate.predict([EchoClip(clip, out.fps) for clip in out.clips])])
@@ -172,10 +172,10 @@ def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
 
 def test_bundled_frames_are_as_good_as_asked() -> None:
     pipeline = load_cascade(CASCADE)
-    assert pipeline.frames_listen_to == ["quality"]
+    assert pipeline.frame_conditions == ["quality"]
     haze = {}
     for quality in (0.1, 0.9):
-        middle = pipeline.draw_frames(6, seeds(*range(6)), quality=quality)[:, 0, 28:84, 28:84].flatten(1)
+        middle = pipeline.sample_frames(6, seeds(*range(6)), quality=quality)[:, 0, 28:84, 28:84].flatten(1)
         dark, bright = (middle.quantile(q, dim=1) + 1 for q in (0.25, 0.98))
         haze[quality] = dark / bright
     assert bool((haze[0.1] > haze[0.9]).all()), "cavities are dark where nothing veils them"

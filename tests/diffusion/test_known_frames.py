@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from echosynth.diffusion.loading import load_cascade
-from echosynth.diffusion.stage_sampler import KnownFrames
+from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
 from echosynth.video.clip import to_network
@@ -22,7 +22,7 @@ def test_a_gap_is_filled_by_what_surrounds_it() -> None:
         clip = to_network(truth.pixels)[None, None]
         kept = torch.ones(1, 64, dtype=torch.bool)
         kept[:, HIDDEN] = False
-        known = KnownFrames(clip, kept)
+        known = ObservedFrames(clip, kept)
         for name, told in (
             ("known", {"known": known}),
             ("one jump", {"known": known, "num_inference_steps": 1}),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.diffusion.cascade import lengthen, resize_frame
+from echosynth.diffusion.cascade import resize_frame, with_num_frames
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import OVERLAP, Request, StageSampler
+from echosynth.diffusion.stage_sampler import OVERLAP, SamplingRequest, StageSampler
 from echosynth.diffusion.windows import window_starts
 from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
@@ -28,12 +28,14 @@ def enlarge(pipeline: EchoCascadePipeline, window: int) -> tuple[np.ndarray, lis
     frame, truth = render_pair(3_000_009, 55.0, 55.0, FRAMES, 32.0, 0.0)
     base, *later = pipeline.stages
     picture = to_network(frame)[None, None]
-    request = Request(picture, {"ef": torch.tensor([55.0])}, make_generator(3))
+    request = SamplingRequest(picture, {"ef": torch.tensor([55.0])}, make_generator(3))
     clip = resize_frame(to_network(truth.pixels[:: FRAMES // 48]), base.size)[None, None]
     for spec in later:
         unet, scheduler = (getattr(pipeline, f"{spec.name}_{part}") for part in ("unet", "scheduler"))
         tracker = pipeline.tissue_tracker if spec.tracked else None
-        sampler = StageSampler(lengthen(spec, base, 48), window, unet, scheduler, pipeline.frame_side, None, tracker)
+        sampler = StageSampler(
+            with_num_frames(spec, base, 48), window, unet, scheduler, pipeline.frame_side, None, tracker
+        )
         clip = sampler.sample(clip, request, lambda *_: None)
     starts = window_starts(FRAMES, window, int(OVERLAP * window))
     seams = sorted({*starts[1:], *(start + window for start in starts[:-1])})

@@ -14,7 +14,7 @@ from echosynth.diffusion.conditions import read_conditions
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadeOutput, EchoCascadePipeline
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KnownFrames
+from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.errors import CheckpointError
 from echosynth.storage.model_store import write_sums
@@ -153,7 +153,7 @@ def test_an_ef_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, ef: f
 
 
 def test_what_nobody_listens_to_is_refused(pipeline: EchoCascadePipeline) -> None:
-    assert pipeline.listens_to == ["ef"]
+    assert pipeline.supported_conditions == ["ef"]
     with pytest.raises(ValueError, match="does not listen to heart_rate, phase, only to ef"):
         pipeline(FRAME[:1], 50.0, heart_rate=60, phase=0.5)
     made = [pipeline(FRAME[:1], 50.0, generator=seeds(4), **kw).clips for kw in ({}, {"heart_rate": None})]
@@ -190,7 +190,7 @@ def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline
     where = torch.zeros(2, 8, dtype=torch.bool)
     where[:, kept] = True
     call = {"generator": seeds(1, 2), "output_type": "pt"}
-    made = pipeline(FRAME[:2], 50.0, known=KnownFrames(clip, where), **call).clips
+    made = pipeline(FRAME[:2], 50.0, known=ObservedFrames(clip, where), **call).clips
     torch.testing.assert_close(made[:, :, kept], clip[:, :, kept], atol=1e-5, rtol=0)
     plain = pipeline(FRAME[:2], 50.0, **call | {"generator": seeds(1, 2)}).clips
     others = [k for k in range(8) if k not in kept]
@@ -201,9 +201,9 @@ def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline
 def test_known_frames_of_another_shape_are_refused(pipeline: EchoCascadePipeline) -> None:
     clip, where = torch.zeros(1, 1, 8, 56, 56), torch.ones(1, 8, dtype=torch.bool)
     with pytest.raises(ValueError, match="known frames"):
-        pipeline(FRAME[:2], 50.0, known=KnownFrames(clip, where))
+        pipeline(FRAME[:2], 50.0, known=ObservedFrames(clip, where))
     with pytest.raises(ValueError, match="known frames"):
-        KnownFrames(clip, where[:, :7])
+        ObservedFrames(clip, where[:, :7])
 
 
 def test_volumes_must_be_those_of_the_ef() -> None:

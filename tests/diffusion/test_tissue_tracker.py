@@ -7,7 +7,7 @@ import torch
 
 from echosynth.diffusion.cascade import StageSpec, resize_frame, superres_reference
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, compare_squares, share_noise
+from echosynth.diffusion.tissue_tracker import TissueTracker, local_correlation, mix_shared_noise, warp_high_frequencies
 from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
 
 PICTURE = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -20,7 +20,7 @@ def make_tracker() -> TissueTracker:
 
 def test_where_nothing_moves_the_frame_comes_back_whole() -> None:
     low = resize_frame(PICTURE, 8)[:, :, None].expand(-1, -1, 3, -1, -1)
-    made = superres_reference(low, 3, 32) + carry_detail(PICTURE, torch.zeros(2, 2, 3, 8, 8), 32)
+    made = superres_reference(low, 3, 32) + warp_high_frequencies(PICTURE, torch.zeros(2, 2, 3, 8, 8), 32)
     torch.testing.assert_close(made, PICTURE[:, :, None].expand_as(made), atol=1e-5, rtol=0)
 
 
@@ -28,8 +28,8 @@ def test_where_nothing_moves_the_frame_comes_back_whole() -> None:
 def test_detail_is_fetched_from_where_the_tissue_was(right: int, down: int) -> None:
     """One pixel of the clip is four of the picture."""
     moved = torch.tensor([float(right), float(down)])[None, :, None, None, None].expand(2, -1, 1, 8, 8)
-    still = carry_detail(PICTURE, torch.zeros(2, 2, 1, 8, 8), 32)[:, 0, 0]
-    carried = carry_detail(PICTURE, moved, 32)[:, 0, 0]
+    still = warp_high_frequencies(PICTURE, torch.zeros(2, 2, 1, 8, 8), 32)[:, 0, 0]
+    carried = warp_high_frequencies(PICTURE, moved, 32)[:, 0, 0]
     expected = torch.zeros_like(still)
     for y in range(32):
         for x in range(32):
@@ -44,7 +44,7 @@ def test_shared_noise_has_unit_variance_and_follows_the_tissue(share: float) -> 
     own, common = torch.randn(40, 1, 2, 32, 32, generator=generator), torch.randn(40, 1, 32, 32, generator=generator)
     moved = torch.zeros(40, 2, 2, 8, 8)
     moved[:, 0, 1] = 1.0  # the second frame's tissue was one pixel of the clip, four of the picture, further right
-    still, following = share_noise(own, common, share, None), share_noise(own, common, share, moved)
+    still, following = mix_shared_noise(own, common, share, None), mix_shared_noise(own, common, share, moved)
     for noise in (still, following):
         assert float(noise.std()) == pytest.approx(1.0, abs=0.02)
 
@@ -95,7 +95,7 @@ def test_squares_are_most_alike_where_the_tissue_is(right: int, down: int) -> No
     """And neither brightness nor contrast matters."""
     still = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(1))
     clip = 0.4 * still.roll((-down, -right), (-2, -1))[:, :, None] + 0.3
-    alike = compare_squares(clip, still, 2)[0, :, 0]
+    alike = local_correlation(clip, still, 2)[0, :, 0]
     assert alike.shape == (25, 20, 20)
     inside = (slice(4, 16), slice(4, 16))
     best = alike.argmax(0)[inside]

@@ -19,10 +19,10 @@ class Corner(nn.Module):
 
     def __init__(self, by_frame: bool) -> None:
         super().__init__()
-        self.by_frame, self.sight = by_frame, nn.Identity()
+        self.by_frame, self.gradcam_layer = by_frame, nn.Identity()
 
     def forward(self, x: torch.Tensor) -> Any:
-        maps = self.sight(x.transpose(1, 2).flatten(0, 1) if self.by_frame else x)
+        maps = self.gradcam_layer(x.transpose(1, 2).flatten(0, 1) if self.by_frame else x)
         clips = maps.unflatten(0, (len(x), -1)).transpose(1, 2) if self.by_frame else maps
         return clips[:, 0, 2, :2, :2].sum(dim=(1, 2))
 

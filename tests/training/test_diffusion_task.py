@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
-from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.batches import ClipBatch
 from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.denoising import DiffusionTask
@@ -31,11 +31,11 @@ class Noise:
 
     fps, size = 32.0, 32
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         clip = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 32, 32)).astype(np.uint8))
         shown = torch.ones(count, 16, dtype=torch.bool)
         clips = clip.expand(count, -1, -1, -1)
-        return ClipDraw.untraced(clips, clips[:, 0], {"ef": torch.full((count,), 55.0)}, shown)
+        return ClipBatch.untraced(clips, clips[:, 0], {"ef": torch.full((count,), 55.0)}, shown)
 
 
 BASE = make_stage("base", 4, 8.0, 16)
@@ -152,7 +152,7 @@ def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) ->
 class Half(Noise):
     """The same clip, but its second half is not shown."""
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         drawn = super().draw(count, generator)
         drawn.shown[:, 8:] = False
         return drawn

@@ -8,7 +8,7 @@ import torch
 from echosynth.cardiac.volumes import disc_volume
 from echosynth.diffusion.ef_guide import EFReading
 from echosynth.seeding import make_generator
-from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.batches import ClipBatch
 from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
@@ -21,7 +21,7 @@ GUIDE = GuideConfig.model_validate({"widths": [32, 32], "blocks": [1, 1], "optim
 class Untraced(PhantomSource):
     """The fake hearts as a dataset without tracings: what a phantom of their seeds would draw is not in the picture."""
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         return super().draw(count, generator)
 
 
@@ -67,7 +67,7 @@ def test_it_learns_to_read_ef_without_tracings_and_knows_when_it_cannot(tmp_path
 class Spots(Noise):
     """Clips that are black but for a spot at one landmark: the septal end of the tenth chord."""
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         drawn = super().draw(count, generator)
         if traced:
             places = 0.25 + 0.5 * torch.rand(drawn.landmarks.shape, generator=generator)
@@ -76,7 +76,7 @@ class Spots(Noise):
             x, y = places[:, :, 10, 0].unbind(-1)
             far = (axis - x[..., None, None]) ** 2 + (axis[:, None] - y[..., None, None]) ** 2
             light = (255 * torch.exp(-far / 0.006)).to(torch.uint8)
-            drawn = ClipDraw(light, light[:, 0], drawn.known, drawn.shown, drawn.landmarks)
+            drawn = ClipBatch(light, light[:, 0], drawn.known, drawn.shown, drawn.landmarks)
         return drawn
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from echosynth.seeding import make_generator
-from echosynth.training.clips.batches import ClipDraw
+from echosynth.training.clips.batches import ClipBatch
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.tasks.denoising import DiffusionTask
 from tests.training.test_diffusion_task import make_stage
@@ -67,11 +67,11 @@ class Held:
 
     fps, size = 8.0, 32
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         frames = torch.randint(0, 256, (count, 32, 32), generator=generator, dtype=torch.uint8)
         shown = torch.ones(count, 4, dtype=torch.bool)
         clips = frames[:, None].expand(-1, 4, -1, -1)
-        return ClipDraw.untraced(clips, frames, {"ef": torch.full((count,), 50.0)}, shown)
+        return ClipBatch.untraced(clips, frames, {"ef": torch.full((count,), 50.0)}, shown)
 
 
 def test_clip_and_conditioning_frame_are_changed_alike() -> None:

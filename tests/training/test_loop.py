@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from echosynth.training.engine.loop import Batch, Pieces, train
+from echosynth.training.engine.loop import Batch, BatchPartition, train
 from echosynth.training.engine.optim import OptimConfig
 
 
@@ -24,8 +24,8 @@ class Line:
 @pytest.mark.parametrize("micro", [None, 1, 2])
 def test_processes_draw_together_what_one_draws(micro: int | None) -> None:
     config = OptimConfig(steps=1, batch_size=8, micro_batch=micro)
-    alone = torch.cat([batch["x"] for batch in Pieces(config, 1, 0).draw(Line(), 3, 5)])
-    shared = [torch.cat([b["x"] for b in Pieces(config, 4, rank).draw(Line(), 3, 5)]) for rank in range(4)]
+    alone = torch.cat([batch["x"] for batch in BatchPartition(config, 1, 0).draw(Line(), 3, 5)])
+    shared = [torch.cat([b["x"] for b in BatchPartition(config, 4, rank).draw(Line(), 3, 5)]) for rank in range(4)]
     assert all(len(part) == 2 for part in shared)
     assert {tuple(row) for row in alone.tolist()} == {tuple(row) for row in torch.cat(shared).tolist()}
 
@@ -33,7 +33,7 @@ def test_processes_draw_together_what_one_draws(micro: int | None) -> None:
 @pytest.mark.parametrize(("micro", "ranks"), [(None, 3), (4, 4), (3, 1)])
 def test_what_cannot_be_shared_equally_is_refused(micro: int | None, ranks: int) -> None:
     with pytest.raises(ValueError, match="cannot be shared"):
-        Pieces(OptimConfig(steps=1, batch_size=8, micro_batch=micro), ranks, 0)
+        BatchPartition(OptimConfig(steps=1, batch_size=8, micro_batch=micro), ranks, 0)
 
 
 def test_gradients_of_pieces_add_up_to_that_of_the_batch() -> None:
@@ -44,7 +44,8 @@ def test_gradients_of_pieces_add_up_to_that_of_the_batch() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     (step,) = train(Line(), model, EMAModel(model.parameters()), optimizer, Accelerator(cpu=True), config, seed=3)
     whole = [
-        torch.cat(rows) for rows in zip(*(b.values() for b in Pieces(config, 1, 0).draw(Line(), 3, 0)), strict=True)
+        torch.cat(rows)
+        for rows in zip(*(b.values() for b in BatchPartition(config, 1, 0).draw(Line(), 3, 0)), strict=True)
     ]
     loss = ((twin(whole[0]) - whole[1]) ** 2).mean()
     loss.backward()

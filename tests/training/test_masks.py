@@ -21,7 +21,7 @@ from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
 from echosynth.training.tasks.losses import RegressionLoss
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from tests.fake_set import write_fake_set
 from tests.training.test_diffusion_task import make_stage
@@ -36,10 +36,10 @@ Case = tuple[nn.Module, Batch, Callable[[nn.Module, Batch], torch.Tensor]]
 def test_a_mean_over_what_is_known_is_the_mean_of_its_parts(rows: list[list[bool]], seed: int) -> None:
     known = torch.tensor(rows)
     value = torch.rand(4, 3, generator=make_generator(seed))
-    parts = torch.stack([mean_known(value[cut], known[cut]) for cut in (slice(0, 2), slice(2, 4))])
-    torch.testing.assert_close(mean_known(torch.where(known, value, torch.nan), known), parts.mean())
+    parts = torch.stack([masked_mean(value[cut], known[cut]) for cut in (slice(0, 2), slice(2, 4))])
+    torch.testing.assert_close(masked_mean(torch.where(known, value, torch.nan), known), parts.mean())
     by_hand = [float(v[k].mean()) if bool(k.any()) else 0.0 for v, k in zip(value, known, strict=True)]
-    assert float(mean_known(value, known)) == pytest.approx(sum(by_hand) / 4)
+    assert float(masked_mean(value, known)) == pytest.approx(sum(by_hand) / 4)
 
 
 def forget(batch: Batch, name: str, shape: tuple[int, ...]) -> Batch:

@@ -185,7 +185,7 @@ def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest
 def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     raw = make_config(tmp_path)
     if "steered" in change.get("stages", {}):
-        raw["stages"]["base"]["steering_scale"] = 1.0
+        raw["stages"]["base"]["ef_guidance_scale"] = 1.0
         change = {"ef_guide": None}
     elif "untracked" in change:
         raw["stages"]["sr1"]["tracked"] = False

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from echosynth.diffusion.cascade import resize_frame, superres_reference
-from echosynth.diffusion.tissue_tracker import carry_detail
+from echosynth.diffusion.tissue_tracker import warp_high_frequencies
 from echosynth.seeding import make_generator
 from echosynth.training.clips import phantom_set
 from echosynth.training.clips.sources import PhantomSource, PhantomSourceConfig
@@ -41,7 +41,7 @@ def test_the_truth_carries_the_frame_s_detail_to_the_clip(source: PhantomSource)
     moved = moved.transpose(1, 2).nan_to_num()
     found = {}
     for name, d in (("carried", moved), ("held", torch.zeros_like(moved))):
-        detail = carry_detail(frame, d, 112)
+        detail = warp_high_frequencies(frame, d, 112)
         found[name] = float(torch.corrcoef(torch.stack([lacking.flatten(), detail.flatten()]))[0, 1])
     assert found["carried"] > 0.6
     assert found["carried"] > found["held"] + 0.1

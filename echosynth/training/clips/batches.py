@@ -24,7 +24,7 @@ def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.
 
 
 @dataclass(frozen=True)
-class ClipDraw:
+class ClipBatch:
     """Clips to train a stage on.
 
     Attributes:
@@ -44,9 +44,9 @@ class ClipDraw:
     @staticmethod
     def untraced(
         clips: torch.Tensor, frames: torch.Tensor, known: dict[str, torch.Tensor], shown: torch.Tensor
-    ) -> "ClipDraw":
+    ) -> "ClipBatch":
         """Clips whose borders nobody has traced."""
-        return ClipDraw(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
+        return ClipBatch(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
 
 
 class ClipSource(Protocol):
@@ -60,13 +60,13 @@ class ClipSource(Protocol):
     fps: float
     size: int
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         """Draw clips, a conditioning frame for each, what is known of them and, where asked for, their borders."""
         ...
 
 
 @dataclass(frozen=True)
-class MeasuredDraw:
+class EFBatch:
     """Clips to train a regressor on.
 
     Attributes:
@@ -87,11 +87,11 @@ class MeasuredDraw:
     attributes: torch.Tensor
 
     @staticmethod
-    def untraced(clips: torch.Tensor, ef: torch.Tensor, curve: torch.Tensor) -> "MeasuredDraw":
+    def untraced(clips: torch.Tensor, ef: torch.Tensor, curve: torch.Tensor) -> "EFBatch":
         """Clips whose borders nobody has traced, of patients of whom nothing is known."""
         count = len(clips)
         landmarks, traced = (
             torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),
             torch.zeros(count, 2, dtype=torch.long),
         )
-        return MeasuredDraw(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
+        return EFBatch(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))

@@ -18,7 +18,7 @@ from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
-from echosynth.training.clips.batches import ClipDraw, MeasuredDraw
+from echosynth.training.clips.batches import ClipBatch, EFBatch
 from echosynth.training.clips.phantom_set import SHARD, PhantomSet, render_phantom_set
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.video.clip import EchoClip
@@ -79,12 +79,12 @@ class PhantomSource:
         frames = [self.set.frame(i, k) for i, k in zip(indices, which, strict=True)]
         return torch.stack([self.set.clip(i) for i in indices]), torch.stack(frames)
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         """See `ClipSource.draw`."""
         indices, which = self._pick(count, generator)
         clips, frames = self._show(indices, which)
         known = {name: values[indices] for name, values in self.known.items()}
-        drawn = ClipDraw.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
+        drawn = ClipBatch.untraced(clips, frames, known, torch.ones(count, self.set.curve.shape[1], dtype=torch.bool))
         return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
 
     def clip(self, index: int) -> EchoClip:
@@ -113,14 +113,12 @@ class PhantomSource:
         clips, frames = self._show(indices, which)
         return clips[:, cut], frames, self.set.displacement(indices, which, cut, size)
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
-    ) -> MeasuredDraw:
+    def draw_measured(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
         """See `MeasuredSource.draw_measured`; all windows of a clip are the whole clip."""
         indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
         clips = torch.stack([self.set.clip(i) for i in indices])
         curve = self.set.curve[indices]
-        drawn = MeasuredDraw.untraced(clips, self.known["ef"][indices], curve)
+        drawn = EFBatch.untraced(clips, self.known["ef"][indices], curve)
         if not traced:
             return drawn
         fullest_and_emptiest = torch.stack([curve.argmax(1), curve.argmin(1)], dim=1)
@@ -186,22 +184,20 @@ class DatasetSource:
         rows = torch.randint(len(self.rows), (count,), generator=generator).repeat_interleave(windows)
         return [self.rows[k] for k in rows.tolist()], torch.rand(len(rows), generator=generator).tolist()
 
-    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipDraw:
+    def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         picks, starts = self._pick(count, generator)
         windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
         clips = windows.clips
         known = {name: values[picks] for name, values in self.known.items()}
-        drawn = ClipDraw.untraced(clips, clips[:, 0], known, windows.shown)
+        drawn = ClipBatch.untraced(clips, clips[:, 0], known, windows.shown)
         if traced:
             landmarks, moments = self._trace(picks, windows.firsts.tolist())
             for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
                 drawn.landmarks[k, moments[k, phase]] = landmarks[k, phase, 0]
         return drawn
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
-    ) -> MeasuredDraw:
+    def draw_measured(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
         """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
 
         The volume between end-diastole and end-systole is not known.
@@ -209,7 +205,7 @@ class DatasetSource:
         picks, starts = self._pick(count, generator, windows)
         cut = self.store.windows(picks, starts, self.config.num_frames, self.fps, play_back=True)
         unknown = torch.full(cut.shown.shape, torch.nan)
-        drawn = MeasuredDraw.untraced(cut.clips, self.known["ef"][picks], unknown)
+        drawn = EFBatch.untraced(cut.clips, self.known["ef"][picks], unknown)
         drawn.attributes.copy_(self._attributes(picks))
         if not traced:
             return drawn
@@ -217,7 +213,7 @@ class DatasetSource:
         return replace(drawn, landmarks=landmarks, traced=moments)
 
     def _trace(self, picks: list[int], firsts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Landmarks of the windows that begin at `firsts`, and their frames; see `MeasuredDraw`."""
+        """Landmarks of the windows that begin at `firsts`, and their frames; see `EFBatch`."""
         landmarks = torch.full((len(picks), 2, len(BORDERS), ROWS, 2, 2), torch.nan)
         moments = torch.zeros(len(picks), 2, dtype=torch.long)
         for k, (pick, first) in enumerate(zip(picks, firsts, strict=True)):

@@ -53,7 +53,7 @@ class Step:
     seconds: float
 
 
-class Pieces:
+class BatchPartition:
     """Which samples of a step are one process's.
 
     Raises:
@@ -107,7 +107,7 @@ def train(
     Raises:
         ValueError: the batch cannot be shared equally by the processes.
     """
-    pieces = Pieces(config, accelerator.num_processes, accelerator.process_index)
+    pieces = BatchPartition(config, accelerator.num_processes, accelerator.process_index)
 
     def fetch(step: int) -> list[Batch]:
         drawn = pieces.draw(task, seed, step)

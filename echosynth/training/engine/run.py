@@ -39,7 +39,7 @@ from echosynth.training.engine.sharding import gather
 Report = Callable[[str], None]
 
 
-class Pace(StrictModel):
+class LogSchedule(StrictModel):
     """How often a run logs, validates and saves, in optimiser steps.
 
     Attributes:
@@ -57,7 +57,7 @@ class Pace(StrictModel):
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
 
 
-def check_trackers(pace: Pace) -> None:
+def check_trackers(pace: LogSchedule) -> None:
     """Raise MissingDependencyError if a tracker's package is missing: Accelerate would leave it out in silence."""
     for name in pace.trackers:
         if importlib.util.find_spec(name) is None:
@@ -134,7 +134,7 @@ def run_training(
     optim: OptimConfig,
     out: Path,
     seed: int,
-    pace: Pace,
+    pace: LogSchedule,
     fingerprint: str,
     validation: Task | None = None,
     preview: Callable[[ModelMixin, int], None] | None = None,

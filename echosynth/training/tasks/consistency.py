@@ -16,7 +16,7 @@ from echosynth.diffusion.guidance import READ_AT
 from echosynth.edm.consistency import consistency_loss, lower_level
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.denoising import DiffusionTask
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 
 LEAST_LEVEL = 0.002  # below this there is no noise to speak of
 
@@ -76,7 +76,7 @@ class DistillationTask:
             true = read(batch["residual"])
         told = ~batch["ef"].isnan() & batch["frame_given"]
         off = (read(clip).ef - true.ef) / true.spread
-        return mean_known((1 + off**2).sqrt() - 1, told)
+        return masked_mean((1 + off**2).sqrt() - 1, told)
 
 
 def _spread(level: torch.Tensor) -> torch.Tensor:

@@ -14,14 +14,14 @@ from torch import nn
 
 from echosynth.diffusion.cascade import base_reference, match_frames, resize_frame, superres_reference
 from echosynth.diffusion.precision import has_fast_bf16
-from echosynth.diffusion.tissue_tracker import TissueTracker, carry_detail, share_noise
+from echosynth.diffusion.tissue_tracker import TissueTracker, mix_shared_noise, warp_high_frequencies
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.clips.batches import ClipSource, draw_normal
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.engine.loop import Batch
 from echosynth.training.stage_config import StageConfig
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 from echosynth.video.clip import to_network
 
 
@@ -97,12 +97,12 @@ class DiffusionTask:
             if self.tracker is not None:
                 with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
                     moved = self.tracker.to(device)(lowres, level, frame)
-                reference = reference + given * carry_detail(frame, moved, config.size)
+                reference = reference + given * warp_high_frequencies(frame, moved, config.size)
             batch["lowres_sigma"] = level
         noise = draw_normal(target.shape, generator, device)
         if config.noise_share:
             common = draw_normal((size, 1, config.size, config.size), generator, device)
-            noise = share_noise(noise, common, config.noise_share, moved)
+            noise = mix_shared_noise(noise, common, config.noise_share, moved)
         if config.crop:
             unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
             y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
@@ -159,7 +159,7 @@ class DiffusionTask:
         level = sigma[:, None, None, None, None]
         denoised = self.denoise(model, batch, sigma, residual + level * batch["noise"])
         loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
-        return mean_known(loss.reshape(count, -1), batch["shown"].reshape(count, -1))
+        return masked_mean(loss.reshape(count, -1), batch["shown"].reshape(count, -1))
 
     def denoise(self, model: nn.Module, batch: Batch, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """D(x; sigma) under a batch's conditions, (B, 1, T, H, W) with sigma (B,)."""

@@ -22,7 +22,7 @@ from echosynth.training.engine.loop import Batch
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.denoising import DiffusionTask
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 
 PLACE_WEIGHT, VOLUME_WEIGHT = 2.0, 0.5
 MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
@@ -99,4 +99,4 @@ class GuideTask:
         miss = 10 * (read.landmarks - truth).abs().flatten(2).mean(2)
         drawn, true = (disc_volume(places).clamp_min(LEAST_VOLUME).log() for places in (read.landmarks, truth))
         ratio = 10 * (drawn - true).abs()
-        return likelihood + mean_known(PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio, known)
+        return likelihood + masked_mean(PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio, known)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from echosynth.cardiac.volumes import mirror_landmarks
-from echosynth.training.clips.batches import MeasuredDraw, draw_normal
+from echosynth.training.clips.batches import EFBatch, draw_normal
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.losses import RegressionLoss
@@ -85,9 +85,7 @@ class MeasuredSource(Protocol):
 
     fps: float
 
-    def draw_measured(
-        self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False
-    ) -> MeasuredDraw:
+    def draw_measured(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
         """Draw windows with their EF, and their landmarks if `traced`; so many `windows` of each clip, one by one."""
         ...
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from echosynth.cardiac.volumes import disc_ef
 from echosynth.config import StrictModel
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 
 # Share of the side. Clips with a landmark further off learn from places alone: volume is a matter of lengths, so a long
 # axis whose ends are exchanged is as good as the right one, and to turn it about leads through no volume at all.
@@ -58,7 +58,7 @@ class LandmarkWeights(StrictModel):
             return (F.smooth_l1_loss(drawn / 10, other / 10, reduction="none") * near).mean()
 
         return (
-            self.place * mean_known(miss, known)
+            self.place * masked_mean(miss, known)
             + self.volume * differ(ef)
             + self.agree * differ(predicted)
             + self.order * (near * F.relu(-drawn / 100)).mean()

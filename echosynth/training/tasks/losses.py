@@ -20,7 +20,7 @@ from echosynth.regression.base import EF_MIDDLE, EF_UNIT, REDUCED, EFDetails
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 
 
 class ContrastConfig(StrictModel):
@@ -85,7 +85,7 @@ class RegressionLoss(StrictModel):
             known = ~batch["curve"].isnan()
             curve = _said(said.curve, "curve")
             miss = F.smooth_l1_loss(10 * curve, 10 * batch["curve"].nan_to_num(), reduction="none")
-            loss = loss + self.curve * mean_known(miss, known)
+            loss = loss + self.curve * masked_mean(miss, known)
         if self.landmarks is not None:
             landmarks = _said(said.landmarks, "landmarks")
             loss = loss + self.landmarks.compute(landmarks, said.ef, batch["landmarks"], batch["ef"])

@@ -3,7 +3,7 @@
 import torch
 
 
-def mean_known(value: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def masked_mean(value: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """Mean over what is known of each sample, and then over all samples; one of which nothing is known counts as 0.
 
     Divided by how much is known of a whole batch instead, it would not be the mean of the same over the batch's parts:

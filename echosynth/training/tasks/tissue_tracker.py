@@ -21,7 +21,7 @@ from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.stage_config import StageConfig
-from echosynth.training.tasks.masks import mean_known
+from echosynth.training.tasks.masks import masked_mean
 from echosynth.video.clip import to_network
 
 SOFTEST = 0.1  # pixels: errors below count by their square
@@ -108,4 +108,4 @@ class TrackerTask:
         miss = F.smooth_l1_loss(
             model(batch["clip"], batch["level"], batch["frame"]), truth.nan_to_num(), reduction="none", beta=SOFTEST
         )
-        return mean_known(miss, known)
+        return masked_mean(miss, known)
