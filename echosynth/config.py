@@ -21,6 +21,26 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
+    """Turns pydantic's report into a `ConfigError` where a config is built by a call; `load_config` builds otherwise."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            message = fault["msg"].removeprefix("Value error, ").replace("\n", " ")
+            key = ".".join(map(str, fault["loc"]))
+            if not key:
+                raise ConfigError(message) from None
+            got = "" if fault["type"] in ("missing", "value_error") else f", got {fault['input']!r}"
+            raise ConfigError(f"{key}: {message}{got}", key) from None
+
+
+class VerbConfig(StrictModel, metaclass=_RaisesConfigError):
+    """What one verb of the library does: `generate(GenerateConfig(...), out)`. A wrong value is a `ConfigError`."""
+
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 

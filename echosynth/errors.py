@@ -30,7 +30,15 @@ class CheckpointError(EchosynthError):
 
 
 class ConfigError(EchosynthError):
-    """A configuration file or an argument does not say something that can be run."""
+    """A configuration file or an argument does not say something that can be run.
+
+    Attributes:
+        key: the field of a config that is wrong, "" where it is no single one.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class OutputError(EchosynthError):

@@ -1,0 +1,48 @@
+"""Options that several commands have, and options -> the config of a verb."""
+
+import argparse
+from pathlib import Path
+from typing import Any, TypeVar
+
+from echosynth.config import VerbConfig
+from echosynth.errors import ConfigError
+
+ConfigT = TypeVar("ConfigT", bound=VerbConfig)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json: what every command has."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device: of the commands that run networks."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one"
+    )
+
+
+def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+    """CONFIG, --set and --out: of the commands that a YAML file describes."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help=f"YAML file, e.g. {example}")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=1", help="change one key of the config; repeatable"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<name of the config>)"
+    )
+
+
+def config_from_options(config_class: type[ConfigT], **values: Any) -> ConfigT:
+    """Build a config; what is wrong is said of the option (`--max-attempts`), not of the field (`max_attempts`).
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    try:
+        return config_class(**values)
+    except ConfigError as error:
+        if not error.key:
+            raise
+        option = "--" + error.key.split(".")[0].replace("_", "-")
+        raise ConfigError(str(error).replace(error.key, option, 1), error.key) from None
