@@ -24,7 +24,7 @@ class StrictModel(BaseModel):
 class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
     """Turns pydantic's report into a `ConfigError` where a config is built by a call; `load_config` builds otherwise."""
 
-    def __call__(cls, *args: Any, **values: Any) -> Any:
+    def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: D102
         try:
             return super().__call__(*args, **values)
         except ValidationError as error:
