@@ -22,9 +22,10 @@ class StrictModel(BaseModel):
 
 
 class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
-    """Turns pydantic's report into a `ConfigError` where a config is built by a call; `load_config` builds otherwise."""
+    """Turns the report of pydantic into a `ConfigError` where a config is built by a call."""
 
-    def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: D102
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        """Build a config or say in one line what is wrong."""
         try:
             return super().__call__(*args, **values)
         except ValidationError as error:
