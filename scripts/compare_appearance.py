@@ -10,14 +10,14 @@ import argparse
 import numpy as np
 import torch
 
-from echosynth.metrics.appearance import measure_appearance, percentiles
+from echosynth.metrics.appearance import RATE, measure_appearance, percentiles
 from echosynth.phantom.plan import SimulateConfig, plan_patient
 from echosynth.phantom.population import sample_ef, sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import VIEW_FAMILIES
 from echosynth.seeding import derive_seed
-from echosynth.video.clip import EchoClip
+from echosynth.video.resample import resample_time
 
 POPULATION = {  # EchoNet-Dynamic; heart rate: adults at rest
     "ef": "55.7 (12.5)",
@@ -43,13 +43,13 @@ REAL = {  # percentiles 5, 25, 50, 75, 95
 }
 
 
-def render(seed: int, views: str) -> EchoClip:
-    """One phantom, 2 s at 32 Hz, EF as in EchoNet-Dynamic, at any phase."""
+def render(seed: int, views: str) -> np.ndarray:
+    """One phantom, 2 s, EF as in EchoNet-Dynamic, at any phase: uint8 (T, H, W) at `RATE`."""
     patient = sample_patient(seed)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed])
     phase = (derive_seed(seed, "phase") % 1000) / 1000
     pixels, _ = phantom.render([sample_ef(seed)], 64, 32.0, [phase])
-    return EchoClip(pixels[0].numpy(), 32.0, source=f"phantom-{seed}")
+    return resample_time(pixels[0].numpy(), 32.0, RATE)
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
-"""How a cascade is best sampled: a row for every choice of passes, solver, noise and guidance, for docs/diffusion.md.
+"""Compare ways to sample a cascade: one row for each choice of passes, solver, noise and guidance (docs/diffusion.md).
 
     python scripts/compare_sampling.py "" "base.num_inference_steps=6" "sr2.num_inference_steps=3 sr2.noise_share=0.7"
 
-A choice is any number of STAGE.FIELD=VALUE, of `StageSpec` or `EDMScheduler`; "" is the cascade as it is. Held-out
-phantom patients from end-diastole on, with their timing told, as `evaluate` pairs them. Beside flicker and motion
-(evaluation/motion.py): grain, the spread of what a 3x3 mean leaves, over that of the true clip; and how far the gate
-reads the clips from the EF that was asked for. Then the same for frames of any moment with nothing told, which is how
-`generate` makes clips unless it is told more: how far off, bias, and spread around it. The judge is not asked: what
-scores must not tune.
+A choice is any number of STAGE.FIELD=VALUE, of `StageSpec` or `EDMScheduler`; "" is the cascade as it is. The patients
+are held-out phantoms. The first columns are of clips from end-diastole on with the timing told, as `evaluate` pairs
+them: flicker and motion (metrics/motion.py), grain (standard deviation of what a 3x3 mean leaves, over that of the true
+clip), and the distance of the gate's EF from the EF that was asked for. The last columns are of frames at any moment
+with no timing told, the default of `generate`: distance, bias, and standard deviation around the bias. The judge is not
+asked, because what scores must not tune.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 
 FIRST_PATIENT = 1_000_000
-COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "Dice", "gate off", "any moment: off", "bias", "spread")
+COLUMNS = ("flicker", "grain", "SSIM", "first frame", "motion", "Dice", "gate off", "any moment: off", "bias", "std")
 
 
 def grain(clip: EchoClip) -> float:
-    """Spread of the finest detail, grey levels."""
+    """Standard deviation of the finest detail, grey levels."""
     pixels = torch.from_numpy(clip.pixels).float()[:, None]
     return float((pixels - F.avg_pool2d(pixels, 3, 1, 1))[..., 1:-1, 1:-1].std())
 
@@ -73,9 +73,8 @@ def measure(
     told = {name: value for name, value in timing.items() if name in pipeline.supported_conditions}
     sampling, name = Sampling(conditions=told), derive_seed(seed, "choice")
     clip = make_clip(pipeline, Start(case.frame), case.target_ef, name, sampling)
-    scores = compare_pair(
-        clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda made: find_cavity(gate, made)
-    )
+    found = [find_cavity(gate, made) for made in (clip, case.truth)]
+    scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
     free = make_clip(pipeline, Start(any_moment.frame), any_moment.target_ef, name, Sampling())
     off, astray = (
         read.ef - asked.target_ef for read, asked in zip(gate.predict([clip, free]), (case, any_moment), strict=True)

@@ -53,7 +53,7 @@ def measure_data(device: str, seconds: float = 3.0) -> dict[str, Any]:
             path = root / f"{name}.avi"
             write_avi(path, short, lossless)
             rates[f"decode {name}"] = _rate(functools.partial(_decode, path), seconds)
-            likeness = compare_clips(load_video(path), short).psnr
+            likeness = compare_clips(load_video(path).pixels, short.pixels).psnr
             psnr = likeness if math.isfinite(likeness) else None
             codecs.append({"name": name, "psnr_db": psnr, "kilobytes": path.stat().st_size / 1000})
         dataset = _write_dataset(root / "set", short.replace(pixels=np.resize(short.pixels, (FRAMES, 112, 112))))

@@ -186,7 +186,7 @@ def _measure(
             gate_ef = gate.model.predict([clip])[0].ef
             similarity = None
             if case.is_counterfactual and not factual and clip.pixels.shape == case.truth.pixels.shape:
-                similarity = asdict(compare_clips(clip, case.truth))
+                similarity = asdict(compare_clips(clip.pixels, case.truth.pixels))
             if show and attempt == 0:
                 write_avi(out / "clips" / f"{name}.avi", clip, synthetic=True)
             yield {

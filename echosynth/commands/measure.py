@@ -161,9 +161,9 @@ def _told_by_all(mine: Sequence[Reading], key: str) -> list[float]:
 
 
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
+    from echosynth.cardiac.ef_limits import REDUCED_EF
     from echosynth.metrics.clinical import auroc, clinical_scores, score_calls
     from echosynth.metrics.ef_metrics import compute_ef_scores, none_if_undefined
-    from echosynth.regression.base import REDUCED
 
     truth, measured = [reading["true_ef"] for reading in mine], [reading["ef"] for reading in mine]
     scores = compute_ef_scores(truth, measured, [reading["file"] for reading in mine]).to_dict()
@@ -171,9 +171,9 @@ def _score(mine: Sequence[Reading]) -> dict[str, Any]:
     scores |= clinical_scores(truth, measured) | {"coverage": sum(inside) / len(inside)}
     chances = _told_by_all(mine, "reduced")
     if chances:  # a classifier of its own, beside the EF that it measures
-        called = score_calls([ef <= REDUCED for ef in truth], [chance > 0.5 for chance in chances])
+        called = score_calls([ef <= REDUCED_EF for ef in truth], [chance > 0.5 for chance in chances])
         unlikely = [1 - chance for chance in chances]
-        scores["classifier"] = called | {"auroc": none_if_undefined(auroc(truth, unlikely, REDUCED))}
+        scores["classifier"] = called | {"auroc": none_if_undefined(auroc(truth, unlikely, REDUCED_EF))}
     return scores
 
 

@@ -47,9 +47,8 @@ def measure_pairs(
         told = replace(sampling, conditions=heard)
         seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
         clip = make_clip(cascade, Start(case.frame), check_target_ef(case.target_ef), seed_of_clip, told)
-        scores = compare_pair(
-            clip, case.truth, case.frame, pair.cavity, pair.displacement, lambda c: find_cavity(segmenter, c)
-        )
+        found = [find_cavity(segmenter, c) for c in (clip, case.truth)]
+        scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
         yield {"type": "pair", "patient": case.patient, "target_ef": case.target_ef, "scores": asdict(scores)}
 
 

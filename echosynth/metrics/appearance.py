@@ -1,7 +1,7 @@
 """How a set of clips looks, in numbers that need no network: grey levels, coherence in time, grain of the speckle.
 
 Each is one number per clip; sets are compared by their percentiles. Grey levels are 0-255. The high-pass image is the
-clip minus its Gaussian blur (sigma 2.5 pixels), inside the sector.
+clip minus its Gaussian blur (sigma 2.5 pixels), inside the sector. Clips are compared at one frame rate, `RATE`.
 """
 
 from collections.abc import Sequence
@@ -9,27 +9,28 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from echosynth.video.clip import EchoClip
-from echosynth.video.resample import resample_time
-
-RATE = 8.0  # Hz at which clips are looked at
+RATE = 8.0  # Hz of the clips that are measured
 LIT = 6  # grey level above which a pixel is part of the picture
 
 
-def measure_appearance(clip: EchoClip) -> dict[str, float]:
-    """Measure one clip of at least two frames at 8 Hz.
+def measure_appearance(pixels: np.ndarray) -> dict[str, float]:
+    """Measure one clip.
+
+    Args:
+        pixels: grey levels uint8 (T, H, W), T >= 2 frames at `RATE`.
 
     Returns:
         mean, std, p99: of all pixels; ever_lit: share of pixels that exceed 12 at some time; below_2, below_48,
         below_128: shares of pixels at most that bright; frame_correlation: of frames 1/8 s apart, over lit pixels;
-        grain_x, grain_y: autocorrelation of the high-pass image one pixel along x and y; grain: its spread.
+        grain_x, grain_y: autocorrelation of the high-pass image one pixel along x and y; grain: its standard
+        deviation.
 
     Raises:
-        ValueError: the clip is shorter than 1/8 s, or black.
+        ValueError: the clip has fewer than two frames, or is black.
     """
-    frames = resample_time(clip.pixels, clip.fps, RATE).astype(np.float32)
+    frames = pixels.astype(np.float32)
     if len(frames) < 2 or not (frames > LIT).any():
-        raise ValueError(f"{clip.source}: too short or black")
+        raise ValueError("too short or black")
     lit = (frames[:-1] > LIT) | (frames[1:] > LIT)
     high = frames - ndimage.gaussian_filter(frames, (0, 2.5, 2.5))
     bright = ndimage.gaussian_filter(frames, (0, 2.5, 2.5)) > LIT

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from echosynth.cardiac.ef_limits import REDUCED_EF
 from echosynth.metrics.ef_metrics import none_if_undefined
-from echosynth.regression.base import REDUCED
 
 BANDS = (0.0, 30.0, 40.0, 50.0, 60.0, 100.0)  # per cent
 THRESHOLDS = (35.0, 40.0, 45.0, 50.0)
@@ -79,7 +79,7 @@ def clinical_scores(truth: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
     """
     true = np.asarray(truth, float)
     return {
-        "reduced": score_calls(true <= REDUCED, np.asarray(measured, float) <= REDUCED),
+        "reduced": score_calls(true <= REDUCED_EF, np.asarray(measured, float) <= REDUCED_EF),
         "mean_mae": float(np.abs(true - true.mean()).mean()),
         "bands": [asdict(band) for band in error_by_band(truth, measured)],
         "auroc": {f"{at:g}": none_if_undefined(auroc(truth, measured, at)) for at in THRESHOLDS},

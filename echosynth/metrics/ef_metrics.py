@@ -20,7 +20,7 @@ from echosynth.metrics.bootstrap import Interval, PatientBootstrap
 
 SCORE_NAMES = ("r2", "mae", "rmse", "bias", "slope", "pearson_r")
 BAND_WIDTH = 10.0
-# Targets that spread less than this (per cent squared) have no R2 or slope: the quotient would be rounding noise.
+# Targets of a smaller variance (per cent squared) have no R2 or slope: the quotient would be rounding noise.
 MIN_VARIANCE = 1e-9
 
 

@@ -26,7 +26,7 @@ class GaussianStats:
     """Mean and covariance of a stream of feature vectors, in float64.
 
     Batches are merged by the update of Chan, Golub & LeVeque (1979), which loses no digits where the mean is large
-    against the spread. Two objects, e.g. of two processes, `merge` to what one of them would have seen.
+    against the standard deviation. Two objects, e.g. of two processes, `merge` to what one of them would have seen.
 
     Attributes:
         n: vectors seen so far.

@@ -6,8 +6,8 @@
              eigenvalue of the sum of grad I grad I'
     flicker = mean |I_{t+1} - I_t| where and while tissue is still, divided by that of the true clip
 
-No place of a heart is still for all of a beat, so what counts is where the tissue is still from one frame to the next.
-Both need clips that beat together: timing is given to the generator.
+No place of a heart is still for all of a beat, so flicker counts where the tissue is still from one frame to the next.
+Both scores need clips of the same timing, so the generator is told the heart rate and the phase.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def velocity(displacement: np.ndarray) -> np.ndarray:
 
 
 def flicker(pixels: np.ndarray, truth: np.ndarray, displacement: np.ndarray) -> float | None:
-    """Frame differences of two clips (T, H, W) that beat together, generated over true, where tissue is still.
+    """Frame differences of two clips (T, H, W) of the same timing, generated over true, where tissue is still.
 
     Args:
         pixels: generated.
@@ -39,10 +39,10 @@ def flicker(pixels: np.ndarray, truth: np.ndarray, displacement: np.ndarray) -> 
     return float(made.mean() / true.mean()) if true.size and true.mean() > 0 else None
 
 
-def _blur(images: torch.Tensor, spread: float) -> torch.Tensor:
+def _blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
     """Gaussian blur of (B, 1, H, W)."""
-    reach = int(3 * spread + 0.5)
-    taps = torch.exp(-(torch.arange(-reach, reach + 1, dtype=images.dtype) ** 2) / (2 * spread**2))
+    reach = int(3 * sigma + 0.5)
+    taps = torch.exp(-(torch.arange(-reach, reach + 1, dtype=images.dtype) ** 2) / (2 * sigma**2))
     taps = taps / taps.sum()
     images = F.conv2d(F.pad(images, (reach, reach, 0, 0), mode="replicate"), taps[None, None, None])
     return F.conv2d(F.pad(images, (0, 0, reach, reach), mode="replicate"), taps[None, None, :, None])

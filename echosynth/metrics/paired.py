@@ -1,19 +1,19 @@
-"""A generated clip beside the truth it should be: the same patient, timing and conditioning frame, at the EF asked for.
+"""A generated clip against the true counterfactual of the same patient, timing and conditioning frame.
 
-The frame is end-diastolic and the timing is told, so both clips beat together and can be compared frame by frame.
+The conditioning frame is end-diastolic and the generator is told the timing, so both clips have the same phase at every
+frame and can be compared frame by frame.
 
     ssim          with the true clip, see similarity.py
     frame_ssim    of the clip's first frame with the conditioning frame: is it still this patient
-    es_dice       2 |A and B| / (|A| + |B|) of the cavity at end-systole: a segmenter's in the generated clip, the
+    es_dice       2 |A and B| / (|A| + |B|) of the cavity at end-systole: a segmenter's in the generated clip and the
                   exact one of the truth
     flicker       see motion.py; 1 is as quiet as the truth
     motion        see motion.py; does the speckle move with the wall
 
-`es_dice` and `motion` depend on a segmenter and on an optical flow: what these reach on the true clip stands beside
-them as their ceiling.
+`es_dice` and `motion` depend on a segmenter and on an optical flow. Their ceilings are the scores of the true clip.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,15 +22,11 @@ import numpy as np
 from echosynth.metrics.bootstrap import PatientBootstrap
 from echosynth.metrics.motion import flicker, motion_agreement
 from echosynth.metrics.similarity import compare_clips
-from echosynth.video.clip import EchoClip
-
-Segmenter = Callable[[EchoClip], np.ndarray | None]
-"""The cavity at the end-systole that it finds in a clip, bool (H, W)."""
 
 
 @dataclass(frozen=True)
 class PairedScores:
-    """One pair; None where a score is not defined or nobody can tell."""
+    """Scores of one pair; None where a score is not defined or the segmenter finds no cavity."""
 
     ssim: float
     frame_ssim: float
@@ -48,39 +44,33 @@ def dice(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def compare_pair(
-    generated: EchoClip,
-    truth: EchoClip,
+    generated: np.ndarray,
+    truth: np.ndarray,
     frame: np.ndarray,
     cavity: np.ndarray,
     displacement: np.ndarray,
-    segment: Segmenter,
+    segmented: np.ndarray | None = None,
+    segmented_truth: np.ndarray | None = None,
 ) -> PairedScores:
     """Score one pair.
 
     Args:
-        generated: clip.
-        truth: clip of the same frames.
+        generated: clip, grey levels uint8 (T, H, W).
+        truth: the true clip, of the same shape and timing.
         frame: conditioning frame uint8 (H, W).
         cavity: true cavity of the left ventricle at end-systole, bool (H, W).
         displacement: of the truth's tissue to its first frame, (T, 2, H, W), pixels, NaN outside the sector.
-        segment: finds the cavity.
+        segmented: cavity at end-systole that a segmenter finds in the generated clip, bool (H, W); None for none.
+        segmented_truth: the same in the true clip.
     """
-
-    def overlap(clip: EchoClip) -> float | None:
-        found = segment(clip)
-        return None if found is None else dice(found, cavity)
-
-    def still(pixels: np.ndarray) -> EchoClip:
-        return EchoClip(pixels[None], truth.fps)
-
     return PairedScores(
         ssim=compare_clips(generated, truth).ssim,
-        frame_ssim=compare_clips(still(generated.pixels[0]), still(frame)).ssim,
-        es_dice=overlap(generated),
-        es_dice_ceiling=overlap(truth),
-        flicker=flicker(generated.pixels, truth.pixels, displacement),
-        motion=motion_agreement(generated.pixels, displacement),
-        motion_ceiling=motion_agreement(truth.pixels, displacement),
+        frame_ssim=compare_clips(generated[:1], frame[None]).ssim,
+        es_dice=None if segmented is None else dice(segmented, cavity),
+        es_dice_ceiling=None if segmented_truth is None else dice(segmented_truth, cavity),
+        flicker=flicker(generated, truth, displacement),
+        motion=motion_agreement(generated, displacement),
+        motion_ceiling=motion_agreement(truth, displacement),
     )
 
 

@@ -18,7 +18,6 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from echosynth.metrics.bootstrap import PatientBootstrap
 from echosynth.metrics.ef_metrics import none_if_undefined
-from echosynth.video.clip import EchoClip
 
 GREY_MAX = 255.0
 
@@ -32,23 +31,27 @@ class ClipSimilarity:
     mae: float
 
 
-def compare_clips(generated: EchoClip, truth: EchoClip) -> ClipSimilarity:
+def compare_clips(generated: np.ndarray, truth: np.ndarray) -> ClipSimilarity:
     """Compare a generated clip with the truth, frame by frame.
+
+    Args:
+        generated: grey levels uint8 (T, H, W).
+        truth: the same.
 
     Raises:
         ValueError: the clips differ in shape, or a frame is smaller than the SSIM window of 11 pixels.
     """
-    if generated.pixels.shape != truth.pixels.shape:
-        raise ValueError(f"clips differ in shape: {generated.pixels.shape} and {truth.pixels.shape}")
-    if min(truth.pixels.shape[1:]) < 11:
-        raise ValueError(f"SSIM needs frames of at least 11x11 pixels, got {truth.pixels.shape[1:]}")
+    if generated.shape != truth.shape:
+        raise ValueError(f"clips differ in shape: {generated.shape} and {truth.shape}")
+    if min(truth.shape[1:]) < 11:
+        raise ValueError(f"SSIM needs frames of at least 11x11 pixels, got {truth.shape[1:]}")
     # In float32 the variances E[x^2] - E[x]^2 of flat regions cancel, and SSIM is off by 1e-4.
-    x = torch.from_numpy(generated.pixels.astype(np.float64))[:, None]
-    y = torch.from_numpy(truth.pixels.astype(np.float64))[:, None]
+    x = torch.from_numpy(generated.astype(np.float64))[:, None]
+    y = torch.from_numpy(truth.astype(np.float64))[:, None]
     ssim = structural_similarity_index_measure(x, y, data_range=GREY_MAX)
     if isinstance(ssim, tuple):  # only with return_full_image, which is not asked for
         raise TypeError("torchmetrics returned SSIM images")
-    difference = generated.pixels.astype(np.float64) - truth.pixels
+    difference = generated.astype(np.float64) - truth
     mse = float((difference**2).mean())
     psnr = 10.0 * float(np.log10(GREY_MAX**2 / mse)) if mse > 0 else float("inf")
     return ClipSimilarity(ssim=float(ssim), psnr=psnr, mae=float(np.abs(difference).mean()))

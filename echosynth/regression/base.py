@@ -19,7 +19,6 @@ from echosynth.seeding import make_generator
 from echosynth.video.clip import EchoClip, to_network
 
 EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
-REDUCED = 40.0  # per cent: EF at most this is reduced, as heart failure with reduced EF is defined
 DRAWS = 200  # that a spread is measured on
 WINDOWS_AT_ONCE = 8  # that a network is shown: what bounds the memory of a long clip
 

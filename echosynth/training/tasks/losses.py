@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from echosynth.cardiac.ef_limits import REDUCED_EF
 from echosynth.config import StrictModel
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import ConfigError
-from echosynth.regression.base import EF_MIDDLE, EF_UNIT, REDUCED, EFDetails
+from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
@@ -94,7 +95,7 @@ class RegressionLoss(StrictModel):
             loss = loss + self.contrast.weight * rank_n_contrast(embedding, batch["ef"], self.contrast.temperature)
         if self.reduced:
             odds = _said(said.reduced, "reduced")
-            reduced = F.binary_cross_entropy_with_logits(odds, (batch["ef"] <= REDUCED).to(odds))
+            reduced = F.binary_cross_entropy_with_logits(odds, (batch["ef"] <= REDUCED_EF).to(odds))
             loss = loss + self.reduced * reduced
         return loss
 
