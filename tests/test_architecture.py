@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "echosynth"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "echosynth"
 OPEN = {"config", "errors", "seeding", "progress", "storage", "cardiac"}
 FOLDERS = {"video", "edm", "metrics", "phantom", "data", "diffusion", "regression", "training", "augmentation"}
 FOLDERS |= {"evaluation", "report", "benchmark"}
@@ -36,6 +37,7 @@ LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are under
     "__init__": set(),
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 NAMES = [path.relative_to(PACKAGE).as_posix() for path in FILES]
 
 
@@ -78,7 +80,7 @@ def test_generator_and_judge_share_no_code_of_their_own() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_every_module_imports(path: Path) -> None:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    parts = path.relative_to(ROOT).with_suffix("").parts
     if parts[-1] == "__main__":
         pytest.skip("importing it runs the program")
     importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
@@ -94,11 +96,10 @@ def test_files_are_short_and_named_after_a_noun(path: Path) -> None:
 
 def test_nothing_imports_the_command_line() -> None:
     """A layer that scripts and lower folders import is a library; only the command line's own tests may look in."""
-    root = PACKAGE.parent
-    files = [*(root / "scripts").rglob("*.py"), *(root / "tests").rglob("*.py"), *(root / "examples").rglob("*.py")]
-    files = [path for path in files if path.parts[len(root.parts) + 1] != "commands"]
+    files = [*(ROOT / "scripts").rglob("*.py"), *TESTS, *(ROOT / "examples").rglob("*.py")]
+    files = [path for path in files if path.parts[len(ROOT.parts) + 1] != "commands"]
     broken = [
-        f"{path.relative_to(root)}, line {line}"
+        f"{path.relative_to(ROOT)}, line {line}"
         for path in files
         for line, there in imported_chapters(ast.parse(path.read_text()))
         if there == "commands"
@@ -106,6 +107,18 @@ def test_nothing_imports_the_command_line() -> None:
     assert not broken
 
 
+@pytest.mark.parametrize("path", TESTS, ids=[path.relative_to(ROOT / "tests").as_posix() for path in TESTS])
+def test_no_test_file_is_imported(path: Path) -> None:
+    """What two files of tests need has a file of its own, so that a test file can be changed by itself."""
+    modules = [
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    ]
+    assert not [name for name in modules if name.split(".")[0] == "tests" and "test_" in name]
+
+
 def test_the_command_line_opens_without_torch() -> None:
     script = "import sys, echosynth.cli; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60).returncode == 0

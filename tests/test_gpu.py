@@ -20,7 +20,7 @@ from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.engine.run import LogSchedule, run_training
 from echosynth.training.tasks.denoising import DiffusionTask
 from tests.fake_set import write_fake_set
-from tests.training.test_diffusion_task import make_stage
+from tests.stages import make_stage
 
 pytestmark = [
     pytest.mark.gpu,

@@ -2,11 +2,14 @@
 
 import errno
 import shutil
+from pathlib import Path
 
 import pytest
 
 from echosynth.cli import main
 from tests.models import GATE
+
+SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
 
 
 def assert_one_line(done, *words):
@@ -87,11 +90,11 @@ def test_a_full_disk(echosynth, phantom_video, tmp_path, monkeypatch):
 
 def test_configs_that_say_nonsense(echosynth, tmp_path):
     assert_one_line(echosynth("evaluate", "configs/no_such.yaml"), "no_such.yaml")
-    smoke = "configs/smoke/evaluation.yaml"
+    smoke = SMOKE / "evaluation.yaml"
     reserved = echosynth("evaluate", smoke, "--set", "test.first_seed=8999999", "--out", tmp_path / "run")
     assert_one_line(reserved, "reserved")
     assert_one_line(echosynth("evaluate", smoke, "--set", "factul=1"), "factual")
-    assert_one_line(echosynth("augment", "configs/smoke/augmentation.yaml", "--set", "source=/no/such"), "/no/such")
+    assert_one_line(echosynth("augment", SMOKE / "augmentation.yaml", "--set", "source=/no/such"), "/no/such")
 
 
 def test_the_door_itself(capsys):

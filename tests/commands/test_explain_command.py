@@ -8,7 +8,7 @@ from PIL import Image
 
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS
 from echosynth.storage.model_store import write_sums
-from tests.regression.test_regressors import SMALL
+from tests.regressors import SMALL
 
 
 @pytest.mark.parametrize("name", ["EchoE3Net", "MCSDR"])

@@ -11,7 +11,7 @@ from echosynth.cli import main
 from echosynth.commands import doctor
 from echosynth.storage.model_store import find_model, user_root
 from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle, make_tiny_cascade
-from tests.regression.test_public_weights import uniformer_state
+from tests.public_networks import uniformer_state
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
 

@@ -17,7 +17,7 @@ from echosynth.diffusion.guidance import (
 )
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.edm.preconditioning import EDMPreconditioning
-from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
+from tests.pipelines import FRAME, make_pipeline, seeds
 
 SIGMA_DATA, TAU = 0.3, 2.0  # spread of the data, and of EF around its linear law, per cent
 PRE = EDMPreconditioning(SIGMA_DATA)

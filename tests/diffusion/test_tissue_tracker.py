@@ -8,7 +8,7 @@ import torch
 from echosynth.diffusion.cascade import StageSpec, resize_frame, superres_reference
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.tissue_tracker import TissueTracker, local_correlation, mix_shared_noise, warp_high_frequencies
-from tests.diffusion.test_pipeline import FRAME, make_pipeline, seeds
+from tests.pipelines import FRAME, make_pipeline, seeds
 
 PICTURE = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

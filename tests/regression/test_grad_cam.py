@@ -9,7 +9,7 @@ from torch import nn
 
 from echosynth.regression.grad_cam import grad_cam
 from echosynth.regression.loading import REGRESSORS
-from tests.regression.test_regressors import SMALL
+from tests.regressors import SMALL
 
 
 class Corner(nn.Module):

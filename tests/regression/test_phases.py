@@ -12,7 +12,7 @@ from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.phases import find_beats, read_curve, split_beats
 from echosynth.video.clip import EchoClip
-from tests.regression.test_regressors import SMALL, random_clip
+from tests.regressors import SMALL, random_clip
 
 
 @given(

@@ -18,63 +18,13 @@ from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.storage.model_store import write_sums
 from echosynth.video.clip import EchoClip
-
-SMALL = {
-    "R2Plus1D": {"frames": 8, "size": 32, "widths": (4, 4, 8, 8), "stem_width": 4},
-    "FrameTransformer": {"frames": 8, "size": 32, "widths": (8, 8, 16), "dim": 16, "depth": 1, "heads": 2},
-    "EchoE3Net": {
-        "fps": 16.0,
-        "frames": 8,
-        "size": 32,
-        "widths": (8, 8, 16),
-        "blocks": (1, 1, 1),
-        "attention": (False, True, True),
-        "dim": 12,
-        "hidden": 16,
-    },
-    "CoReEcho": {
-        "fps": 16.0,
-        "frames": 8,
-        "size": 32,
-        "channels": 1,
-        "widths": (8, 8, 16, 16),
-        "blocks": (1, 1, 1, 1),
-        "head_dim": 8,
-        "end_to_end": True,
-    },
-    "MCSDR": {
-        "fps": 16.0,
-        "frames": 8,
-        "size": 32,
-        "channels": 1,
-        "widths": (8, 8, 16, 16),
-        "blocks": (1, 1, 1, 1),
-        "head_dim": 8,
-        "dim": 16,
-    },
-    "FrameAware": {
-        "fps": 16.0,
-        "frames": 8,
-        "size": 32,
-        "channels": 1,
-        "width": 4,
-        "blocks": (1, 1, 1, 1),
-        "hidden": 8,
-        "components": 4,
-        "patients": 0,
-    },
-}
+from tests.regressors import SMALL, random_clip
 
 
 @pytest.fixture(params=sorted(REGRESSORS))
 def regressor(request: pytest.FixtureRequest) -> EFRegressor:
     torch.manual_seed(0)
     return REGRESSORS[request.param](**SMALL[request.param]).eval()
-
-
-def random_clip(frames: int = 40, fps: float = 16.0, size: int = 32, seed: int = 0) -> EchoClip:
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, size, size), dtype=np.uint8)
-    return EchoClip(pixels, fps)
 
 
 def test_r2plus1d_18_has_the_published_number_of_weights() -> None:

@@ -8,7 +8,7 @@ from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.regression.windows import choose_around, choose_starts, find_shortfalls
 from echosynth.video.clip import EchoClip
-from tests.regression.test_regressors import SMALL, random_clip
+from tests.regressors import SMALL, random_clip
 
 
 def test_windows_are_spread_over_the_whole_clip() -> None:

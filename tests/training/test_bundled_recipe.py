@@ -7,9 +7,12 @@ from pathlib import Path
 from echosynth.config import load_config
 from echosynth.training.cascade import CascadeConfig
 
+ROOT = Path(__file__).resolve().parents[2]
+DIFFUSION = ROOT / "configs" / "diffusion"
+
 
 def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:
-    before, tuned = (load_config(f"configs/diffusion/phantom_{name}.yaml", CascadeConfig) for name in ("small", "fast"))
+    before, tuned = (load_config(DIFFUSION / f"phantom_{name}.yaml", CascadeConfig) for name in ("small", "fast"))
     assert list(before.stages) == list(tuned.stages)
     for name, stage in tuned.stages.items():
         assert stage.unet == before.stages[name].unet
@@ -31,11 +34,11 @@ def test_the_tuned_cascade_has_the_networks_that_it_starts_from() -> None:
 
 
 def test_the_base_is_tuned_on_from_what_the_first_tuning_has_made() -> None:
-    script = Path("scripts/train_bundle.sh").read_text()
+    script = (ROOT / "scripts" / "train_bundle.sh").read_text()
     found = re.search(r"^again=\((.*?)\)$", script, re.MULTILINE | re.DOTALL)
     assert found
     words = [word for word in shlex.split(found[1]) if word != "--set"]
-    first, again = (load_config("configs/diffusion/phantom_fast.yaml", CascadeConfig, told) for told in ((), words))
+    first, again = (load_config(DIFFUSION / "phantom_fast.yaml", CascadeConfig, told) for told in ((), words))
     assert str(again.stages["base"].init) == "runs/phantom_fast/base/model"
     assert str(again.ef_guide.init) == "runs/phantom_fast/ef_guide/model"  # type: ignore[union-attr]
     tuned = [name for name in again.parts if (getattr(again, name, None) or again.stages[name]).optim.steps]

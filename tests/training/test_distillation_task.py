@@ -14,7 +14,7 @@ from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.consistency import LEAST_LEVEL, DistillationTask
 from echosynth.training.tasks.denoising import DiffusionTask
 from tests.fake_set import write_fake_set
-from tests.training.test_diffusion_task import make_stage
+from tests.stages import make_stage
 
 STEPS = 60
 

@@ -13,7 +13,7 @@ from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from tests.fake_set import write_fake_set
-from tests.training.test_diffusion_task import Noise, make_stage
+from tests.stages import Noise, make_stage
 
 GUIDE = GuideConfig.model_validate({"widths": [32, 32], "blocks": [1, 1], "optim": {"steps": 1}})
 

@@ -16,7 +16,7 @@ from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoin
 from echosynth.training.engine.loop import train
 from echosynth.training.engine.optim import OptimConfig, make_optimizer
 from echosynth.training.engine.run import choose_precision
-from tests.training.test_loop import Line
+from tests.training_runs import Line
 
 STEPS, CUT = 16, 7
 

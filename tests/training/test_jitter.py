@@ -7,7 +7,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.tasks.denoising import DiffusionTask
-from tests.training.test_diffusion_task import make_stage
+from tests.stages import make_stage
 
 STILL = ViewJitter(rotate=0, scale=0, shift=0, gamma=0)
 

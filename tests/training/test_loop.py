@@ -6,19 +6,9 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from echosynth.training.engine.loop import Batch, BatchPartition, train
+from echosynth.training.engine.loop import BatchPartition, train
 from echosynth.training.engine.optim import OptimConfig
-
-
-class Line:
-    """Fit a line to points."""
-
-    def make_batch(self, size: int, generator: torch.Generator) -> Batch:
-        x = torch.randn(size, 3, generator=generator)
-        return {"x": x, "y": x @ torch.tensor([[1.0], [-2.0], [0.5]])}
-
-    def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        return ((model(batch["x"]) - batch["y"]) ** 2).mean()
+from tests.training_runs import Line
 
 
 @pytest.mark.parametrize("micro", [None, 1, 2])

@@ -24,7 +24,7 @@ from echosynth.training.tasks.losses import RegressionLoss
 from echosynth.training.tasks.masks import masked_mean
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from tests.fake_set import write_fake_set
-from tests.training.test_diffusion_task import make_stage
+from tests.stages import make_stage
 
 COUNT = 8
 GUIDE = GuideConfig.model_validate({"widths": [32], "blocks": [1], "optim": {"steps": 1}})

@@ -14,7 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.engine.sharding import gather, spread_like
-from tests.training.test_run import make_config, read_log, weights
+from tests.training_runs import make_config, read_log, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))

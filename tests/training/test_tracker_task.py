@@ -10,7 +10,7 @@ from echosynth.training.clips import phantom_set
 from echosynth.training.clips.sources import PhantomSource, PhantomSourceConfig
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from echosynth.video.clip import to_network
-from tests.training.test_diffusion_task import make_stage
+from tests.stages import make_stage
 
 CONFIG = TrackerConfig.model_validate({"widths": [32, 32], "blocks": [1, 1], "window": 4, "optim": {"steps": 1}})
 
