@@ -78,8 +78,8 @@ def look_into(model: "EFRegressor", clip: "EchoClip", title: str) -> "Explanatio
     window = model.windows(clip)[:1].to(model.device)
     with torch.no_grad():
         said = model(window, details=True)
-        paths = model.draws(window, SAMPLES, make_generator(0, "explain"))
-        ef = float(model.read(window))
+        paths = model.sample_posterior(window, SAMPLES, make_generator(0, "explain"))
+        ef = float(model.predict_windows(window))
     phases = None if said.phases is None else said.phases[0].tolist()
     curve, landmarks = (None if part is None else part[0].cpu().numpy() for part in (said.curve, said.landmarks))
     return Explanation(

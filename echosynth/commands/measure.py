@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,16 +101,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             moments = [beat.es for beat in beats]
             answers = [regressor.model.predict([clip], [moments], coverage)[0] for regressor in regressors]
             for regressor, answer in zip(regressors, answers, strict=True):
-                reading = known | {"regressor": regressor.name} | asdict(answer)
-                reading |= {"windows": list(answer.windows), "warnings": list(answer.warnings)}
+                reading = known | {"regressor": regressor.name} | answer.to_dict()
                 if finder is not None:
                     read = zip(beats, answer.windows, strict=False)  # without a beat, windows cover the clip
                     reading["beats"] = [{"ed": beat.ed, "es": beat.es, "ef": ef} for beat, ef in read]
                 readings.append(reading)
                 if args.embeddings is not None or args.plots is not None:
-                    embeddings[regressor.name].append(regressor.model.describe(clip))
+                    embeddings[regressor.name].append(regressor.model.embed_clip(clip))
             if len(answers) > 1:
-                readings.append(known | {"regressor": PANEL} | asdict(read_as_panel(answers)))
+                readings.append(known | {"regressor": PANEL} | read_as_panel(answers).to_dict())
     for line in format_warnings(readings):
         reporter.say(line)
     result: dict[str, Any] = {"clips": readings}

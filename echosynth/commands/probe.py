@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for row in rows:
             clip = dataset.clip(row)
             for found, regressor in zip(embeddings, regressors, strict=True):
-                found.append(regressor.model.describe(clip))
+                found.append(regressor.model.embed_clip(clip))
             reporter.step()
     patients, scores = [dataset.entries[row].patient for row in rows], {}
     for regressor, found in zip(regressors, embeddings, strict=True):

@@ -24,7 +24,7 @@ from echosynth.diffusion.attention import Attention
 from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
 
-LEAST_SPREAD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
+LEAST_STD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
 SHARPNESS = 50.0  # of the fullest and the emptiest frame, per unit of log volume: their neighbours count a little
 
 
@@ -33,12 +33,12 @@ class EFReading(NamedTuple):
 
     Attributes:
         ef: (B,), per cent.
-        spread: (B,), its standard deviation, per cent.
+        std: (B,), its standard deviation, per cent.
         landmarks: (B, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py.
     """
 
     ef: torch.Tensor
-    spread: torch.Tensor
+    std: torch.Tensor
     landmarks: torch.Tensor
 
 
@@ -114,5 +114,5 @@ class EFGuide(ModelMixin, ConfigMixin):
         landmarks = torch.sigmoid(self.border(tokens).float()).unflatten(2, (ROWS, 2, 2))
         drawn = drawn_ef(landmarks)
         seen = self.norm(torch.cat([tokens.mean(1), tokens.amax(1)], 1))
-        correction, spread = self.head(torch.cat([seen, drawn[:, None] / 20], 1)).float().unbind(1)
-        return EFReading(drawn + 20 * correction, LEAST_SPREAD + 10 * F.softplus(spread), landmarks)
+        correction, std = self.head(torch.cat([seen, drawn[:, None] / 20], 1)).float().unbind(1)
+        return EFReading(drawn + 20 * correction, LEAST_STD + 10 * F.softplus(std), landmarks)

@@ -24,7 +24,7 @@ from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = ("ef", "quality")  # the first of these that a network listens to
 READ_AT = 0.05  # noise level that is left on a clip for the guide, which has seen no clip without noise
-FURTHEST = 3.0  # spreads; a reading further off than this pulls no harder, as it is likely to be wrong
+FURTHEST = 3.0  # standard deviations; a reading further off than this pulls no harder, as it is likely to be wrong
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -87,7 +87,7 @@ def steered_denoiser(
 
     Args:
         denoise: D(x, sigma).
-        guide: reads EF, its spread and the borders from (c_in x, c_noise, reference).
+        guide: reads EF, its standard deviation and the borders from (c_in x, c_noise, reference).
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
         ef: wanted, (B,), per cent.
@@ -106,8 +106,8 @@ def steered_denoiser(
         with torch.enable_grad():
             probe = x.detach().float().requires_grad_()
             c_noise = preconditioning.c_noise(sigma).reshape(-1).expand(len(x))
-            read, spread, _ = guide(preconditioning.c_in(sigma) * probe, c_noise, reference)
-            off, width = (ef - read), spread.detach()
+            read, std, _ = guide(preconditioning.c_in(sigma) * probe, c_noise, reference)
+            off, width = (ef - read), std.detach()
             pull = (off.detach() / width).clamp(-FURTHEST, FURTHEST) / width
             # d/dx of -(off^2) / (2 s^2) with s held still: making the guide unsure would be no way out.
             # Not autograd.grad: the counter of `bench` cannot watch that one.
@@ -130,7 +130,7 @@ def corrected_denoiser(
 
     Args:
         told: EF (B,) -> D(x, sigma) of a network that is told it.
-        guide: reads EF, its spread and the borders from (c_in x, c_noise, reference).
+        guide: reads EF, its standard deviation and the borders from (c_in x, c_noise, reference).
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
         ef: wanted, (B,), per cent.

@@ -228,7 +228,7 @@ class StageSampler:
         )
 
     def _read_ef(self, x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
-        """What the guide reads in every window of as many frames as it has learnt: EF and spread (windows, B)."""
+        """EF and its standard deviation (windows, B) in every window of as many frames as the guide has learnt."""
         assert self.guide is not None
         window = min(self.window, x.shape[2])
         cuts = [slice(start, start + window) for start in window_starts(x.shape[2], window)]

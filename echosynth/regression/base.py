@@ -6,7 +6,7 @@ most on scanners that the training never saw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from echosynth.seeding import make_generator
 from echosynth.video.clip import EchoClip, to_network
 
 EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
-DRAWS = 200  # that a spread is measured on
+POSTERIOR_SAMPLES = 200  # that a standard deviation is measured on
 WINDOWS_AT_ONCE = 8  # that a network is shown: what bounds the memory of a long clip
 
 
@@ -33,7 +33,7 @@ class EFPrediction:
         high: upper end; 100 where it was not.
         windows: EF of each window.
         deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
-        reduced: chance of an EF of at most 40 % by a classifier of its own, 0-1; None where it has none.
+        reduced_ef_probability: of an EF of at most 40 %, by a classifier of its own, 0-1; None where it has none.
         warnings: what the regressor wants to be shown and the clip cannot give, see `EFRegressor.contract_violations`.
     """
 
@@ -42,8 +42,13 @@ class EFPrediction:
     high: float
     windows: tuple[float, ...]
     deviation: float | None = None
-    reduced: float | None = None
+    reduced_ef_probability: float | None = None
     warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as it is written to JSON, where `reduced_ef_probability` is called `reduced`."""
+        content = {"reduced" if k == "reduced_ef_probability" else k: v for k, v in asdict(self).items()}
+        return content | {"windows": list(self.windows), "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class EFDetails:
             it where the regressor finds it too; see volumes.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
-        reduced: (B,), log odds of an EF of at most 40 %.
+        reduced_ef_logit: (B,), logit of the probability of an EF of at most 40 %.
     """
 
     ef: torch.Tensor
@@ -67,7 +72,7 @@ class EFDetails:
     landmarks: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
     denoised: torch.Tensor | None = None
-    reduced: torch.Tensor | None = None
+    reduced_ef_logit: torch.Tensor | None = None
 
 
 def normalise(x: torch.Tensor, statistics: Sequence[float] | None = None) -> torch.Tensor:
@@ -137,19 +142,19 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return self.embed(self.normalised(x)).float()
 
     @torch.no_grad()
-    def describe(self, clip: EchoClip) -> np.ndarray:
-        """What EF is read from, mean over a clip's windows: float32 (D,)."""
-        parts = [self.features(part.to(self.device)) for part in self.cut(clip)]
+    def embed_clip(self, clip: EchoClip) -> np.ndarray:
+        """Features that EF is read from, mean over a clip's windows: float32 (D,)."""
+        parts = [self.features(part.to(self.device)) for part in self.iter_windows(clip)]
         features: np.ndarray = torch.cat(parts).mean(0).cpu().numpy()
         return features
 
-    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
+    def sample_posterior(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
         """Samples of what EF may be, for regressors that know more than one number.
 
         Args:
             x: (B, 1, T, H, W) in [-1, 1].
             count: how many for each clip.
-            generator: of the draws.
+            generator: of the noise.
 
         Returns:
             Their paths (steps, B, count), per cent; the last step is the answer. None for all others.
@@ -159,27 +164,27 @@ class EFRegressor(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def deviation(self, x: torch.Tensor) -> torch.Tensor | None:
         """Standard deviation of the EF by the regressor's own account: (B, 1, T, H, W) -> (B,), EF points, or None."""
-        drawn = self.draws(x, DRAWS, make_generator(0, "deviation"))
+        drawn = self.sample_posterior(x, POSTERIOR_SAMPLES, make_generator(0, "deviation"))
         return None if drawn is None else drawn[-1].std(-1)
 
-    def odds(self, x: torch.Tensor) -> torch.Tensor | None:
-        """Chance of an EF of at most 40 % by a classifier of its own: (B, 1, T, H, W) -> (B,), or None."""
+    def reduced_ef_probability(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Probability of an EF of at most 40 % by a classifier of its own: (B, 1, T, H, W) -> (B,), or None."""
         return None
 
-    def meet(self, attributes: torch.Tensor) -> None:
+    def fit_attribute_scale(self, attributes: torch.Tensor) -> None:
         """Learn the scale of the training patients' attributes (N, 4), NaN where not known; most use none."""
 
     @torch.no_grad()
-    def centre(self, error: float) -> None:
-        """Take a mean error on whole clips, EF points, out of every answer."""
+    def subtract_bias(self, error: float) -> None:
+        """Subtract a mean error on whole clips, EF points, from every answer."""
         self.head.bias.sub_(error / EF_UNIT)
 
     @property
     def num_second_stage_patients(self) -> int:
-        """How many training patients' features `finish` wants; 0 for a regressor that is finished by its training."""
+        """How many training patients' features `fit_second_stage` needs; 0 for a regressor without a second stage."""
         return 0
 
-    def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
+    def fit_second_stage(self, features: torch.Tensor, ef: torch.Tensor) -> None:
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
     def contract_violations(self, clip: EchoClip) -> list[str]:
@@ -187,7 +192,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
         c = self.contract
         return find_shortfalls(clip, c.fps, c.frames, c.size)
 
-    def cut(
+    def iter_windows(
         self,
         clip: EchoClip,
         size: int | None = None,
@@ -214,10 +219,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
             size: pixels, for an eye that wants more detail; None for the contract's.
             around: moments, s, in the middle of the windows, as far as the clip reaches; None for the whole clip.
         """
-        return torch.cat(list(self.cut(clip, size, around)))
+        return torch.cat(list(self.iter_windows(clip, size, around)))
 
     @torch.no_grad()
-    def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
+    def predict_windows(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
         """EF of windows of one clip, mean of both sides if the contract says so.
 
         Args:
@@ -251,11 +256,12 @@ class EFRegressor(ModelMixin, ConfigMixin):
         answers = []
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
-            more: dict[str, list[float]] = {"deviation": [], "reduced": []}
-            for cut in self.cut(clip, around=moments or None, coverage=coverage):
+            more: dict[str, list[float]] = {"deviation": [], "reduced_ef_probability": []}
+            for cut in self.iter_windows(clip, around=moments or None, coverage=coverage):
                 part = cut.to(self.device)
-                values += self.read(part, clip.attributes).clamp(0, 100).tolist()
-                for name, told in (("deviation", self.deviation(part)), ("reduced", self.odds(part))):
+                values += self.predict_windows(part, clip.attributes).clamp(0, 100).tolist()
+                for name in more:
+                    told = getattr(self, name)(part)
                     more[name] += [] if told is None else told.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             known = {name: float(np.mean(told)) for name, told in more.items() if told}

@@ -87,7 +87,7 @@ class FrameAware(EFRegressor):
         """See `EFRegressor.gradcam_layer`."""
         return self.encoder.get_submodule("layer2")
 
-    def look(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def encode_frames(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What normalised clips (B, 1, T, H, W) show.
 
         Returns:
@@ -105,19 +105,19 @@ class FrameAware(EFRegressor):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """See `EFRegressor.embed`; features of the three frames, and in the last column the EF by their fullness."""
-        _, _, pumped, seen = self.look(x)
+        _, _, pumped, seen = self.encode_frames(x)
         return torch.cat([seen.float(), pumped[:, None]], dim=1)
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the curve, its phases and the odds of a reduced EF."""
-        curve, phases, pumped, seen = self.look(normalise(x))
+        """See `EFRegressor.forward`; details hold the curve, its phases and the logit of a reduced EF."""
+        curve, phases, pumped, seen = self.encode_frames(normalise(x))
         more = EF_UNIT * self.regressor(seen)[:, 0].float()
         if self.process is not None and not self.training and self.fitted:
             more = (more + self.process(seen)[0]) / 2
         ef = pumped + more + self.offset
         if not details:
             return ef
-        return EFDetails(ef, curve=curve, phases=phases, reduced=self.classifier(seen)[:, 0].float())
+        return EFDetails(ef, curve=curve, phases=phases, reduced_ef_logit=self.classifier(seen)[:, 0].float())
 
     @torch.no_grad()
     def deviation(self, x: torch.Tensor) -> torch.Tensor | None:
@@ -127,22 +127,22 @@ class FrameAware(EFRegressor):
         return self.process(self.features(x)[:, :-1])[1]
 
     @torch.no_grad()
-    def odds(self, x: torch.Tensor) -> torch.Tensor:
-        """See `EFRegressor.odds`."""
-        chance: torch.Tensor = self(x, details=True).reduced.sigmoid()
-        return chance
+    def reduced_ef_probability(self, x: torch.Tensor) -> torch.Tensor:
+        """See `EFRegressor.reduced_ef_probability`."""
+        logit: torch.Tensor = self(x, details=True).reduced_ef_logit
+        return logit.sigmoid()
 
-    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
-        """See `EFRegressor.draws`; of the Gaussian process, around the answer."""
+    def sample_posterior(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """See `EFRegressor.sample_posterior`; of the Gaussian process, around the answer."""
         deviation = self.deviation(x)
         if deviation is None:
             return None
         noise = torch.randn(len(x), count, generator=generator).to(x.device)
-        return (self.read(x)[:, None] + deviation[:, None] * noise)[None]
+        return (self.predict_windows(x)[:, None] + deviation[:, None] * noise)[None]
 
     @torch.no_grad()
-    def centre(self, error: float) -> None:
-        """See `EFRegressor.centre`."""
+    def subtract_bias(self, error: float) -> None:
+        """See `EFRegressor.subtract_bias`."""
         self.offset -= error
 
     @property
@@ -150,8 +150,8 @@ class FrameAware(EFRegressor):
         """See `EFRegressor.num_second_stage_patients`."""
         return int(self.contract.patients)
 
-    def finish(self, features: torch.Tensor, ef: torch.Tensor) -> None:
-        """See `EFRegressor.finish`; fits the Gaussian process to what the fullness leaves unexplained."""
+    def fit_second_stage(self, features: torch.Tensor, ef: torch.Tensor) -> None:
+        """See `EFRegressor.fit_second_stage`; fits the Gaussian process to what the fullness leaves unexplained."""
         assert self.process is not None
         self.process.fit(features[:, :-1], ef - features[:, -1])
         self.fitted.fill_(True)

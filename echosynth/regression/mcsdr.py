@@ -163,10 +163,10 @@ class MCSDR(EFRegressor):
         return EFDetails(ef, denoised=denoised)
 
     @torch.no_grad()
-    def posterior(
+    def sample_posterior(
         self, x: torch.Tensor, count: int, generator: torch.Generator, attributes: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Paths of samples of EF, per cent: (steps + 1, B, count), noise first, the answer last."""
+        """See `EFRegressor.sample_posterior`; (steps + 1, B, count), noise first; attributes as in `forward`."""
         tokens, missing = self.condition(x, attributes)
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
 
@@ -176,22 +176,18 @@ class MCSDR(EFRegressor):
         told = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
         return super().contract_violations(clip) + told
 
-    def meet(self, attributes: torch.Tensor) -> None:
-        """See `EFRegressor.meet`."""
+    def fit_attribute_scale(self, attributes: torch.Tensor) -> None:
+        """See `EFRegressor.fit_attribute_scale`."""
         self.attributes.fit(attributes)
 
     @torch.no_grad()
-    def read(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
-        """See `EFRegressor.read`."""
+    def predict_windows(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
+        """See `EFRegressor.predict_windows`."""
         known = order_attributes(attributes).expand(len(x), -1).to(x.device) if attributes else None
         ef: torch.Tensor = self(x, attributes=known)
         return (ef + self(x.flip(-1), attributes=known)) / 2 if self.contract.mirrored else ef
 
-    def draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-        """See `EFRegressor.draws`."""
-        return self.posterior(x, count, generator)
-
     @torch.no_grad()
-    def centre(self, error: float) -> None:
-        """See `EFRegressor.centre`; the whole density moves."""
+    def subtract_bias(self, error: float) -> None:
+        """See `EFRegressor.subtract_bias`; the whole density moves."""
         self.offset -= error

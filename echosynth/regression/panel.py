@@ -1,7 +1,8 @@
 """A panel: several regressors, of different kinds, read one clip; where they part, a reader should look."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,19 @@ class PanelReading:
         ef: median of its members, per cent.
         low: median of their intervals' lower ends.
         high: median of the upper ends.
-        spread: from the lowest to the highest member, EF points.
+        range: from the lowest to the highest member, EF points.
         agreed: whether there is an EF that all members' 90 % intervals hold.
     """
 
     ef: float
     low: float
     high: float
-    spread: float
+    range: float
     agreed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reading as it is written to JSON, where `range` is called `spread`."""
+        return {"spread" if k == "range" else k: v for k, v in asdict(self).items()}
 
 
 def read_as_panel(predictions: Sequence[EFPrediction]) -> PanelReading:

@@ -55,7 +55,7 @@ def read_curve(model: EFRegressor, clip: EchoClip) -> np.ndarray:
     count = count_instants(clip, c.fps)
     last = max(count, c.frames) - c.frames
     total, seen = np.zeros(last + c.frames), np.zeros(last + c.frames)
-    for k, window in enumerate(window for part in model.cut(clip) for window in part.split(1)):
+    for k, window in enumerate(window for part in model.iter_windows(clip) for window in part.split(1)):
         curve = model(window.to(model.device), details=True).curve
         if curve is None:
             raise ValueError(f"a {type(model).__name__} reads no volume curve")

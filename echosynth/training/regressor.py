@@ -156,7 +156,7 @@ def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig, pr
     if processes.is_main_process:
         _, features, truth = (list(column) for column in zip(*parts, strict=True))
         with torch.enable_grad():
-            model.finish(*(torch.cat(column)[:count].to(model.device) for column in (features, truth)))
+            model.fit_second_stage(*(torch.cat(column)[:count].to(model.device) for column in (features, truth)))
     copy_to_all(model)
 
 
@@ -172,7 +172,8 @@ def measure_held_out(
     told = []
     for index in range(processes.process_index, len(source), processes.num_processes):
         clip = source.clip(index)
-        values = [model.read(part.to(model.device), clip.attributes).cpu() for part in model.cut(clip)]
+        windows = model.iter_windows(clip)
+        values = [model.predict_windows(part.to(model.device), clip.attributes).cpu() for part in windows]
         told.append((index, clip.ef, float(torch.cat(values).mean())))
     _, truth, predicted = np.array(sorted(gather_object(told)), dtype=float).T
     return truth, predicted
@@ -195,7 +196,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     validation = RegressionTask(held_out, *shape, None, config.loss)
     training = RegressionTask(seen, *shape, config.augmentation, config.loss)
     if config.init is None or config.init_parts:  # finished weights keep the scale that they were trained with
-        model.meet(training.source.patients())
+        model.fit_attribute_scale(training.source.patients())
     final = run_training(
         config.name,
         training,
@@ -223,7 +224,7 @@ def train_regressor(config: RegressorConfig, out: Path, report: Report = print) 
     truth, predicted = measure_held_out(finished, held_out, processes)
     if processes.is_main_process:
         error = float((predicted - truth).mean())
-        finished.centre(error)  # training's windows in slow motion leave one
+        finished.subtract_bias(error)  # training's windows in slow motion leave one
         predicted -= error
         finished.register_to_config(error90=conformal_margin(predicted - truth, 0.9))
         export(finished, final)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
-from echosynth.diffusion.ef_guide import LEAST_SPREAD, EFGuide, drawn_ef
+from echosynth.diffusion.ef_guide import LEAST_STD, EFGuide, drawn_ef
 from echosynth.diffusion.guidance import (
     FURTHEST,
     READ_AT,
@@ -155,9 +155,9 @@ def test_a_guide_reads_any_number_of_frames() -> None:
     guide = make_guide()
     for frames in (4, 9):
         made = guide(torch.randn(2, 1, frames, 14, 14), torch.zeros(2), torch.zeros(2, 1, 1, 14, 14))
-        assert made.ef.shape == made.spread.shape == (2,)
+        assert made.ef.shape == made.std.shape == (2,)
         assert made.landmarks.shape == (2, frames, 21, 2, 2)
-        assert bool((made.spread >= LEAST_SPREAD).all())
+        assert bool((made.std >= LEAST_STD).all())
         assert bool(((made.landmarks > 0) & (made.landmarks < 1)).all())
 
 

@@ -94,7 +94,7 @@ def test_conformal_intervals_keep_their_promise(n: int) -> None:
 def test_a_panel_is_the_median_and_says_where_it_parts() -> None:
     close = [EFPrediction(50, 45, 55, (50,)), EFPrediction(52, 47, 57, (52,)), EFPrediction(57, 52, 62, (57,))]
     reading = read_as_panel(close)
-    assert (reading.ef, reading.low, reading.high, reading.spread, reading.agreed) == (52, 47, 57, 7, True)
+    assert (reading.ef, reading.low, reading.high, reading.range, reading.agreed) == (52, 47, 57, 7, True)
     assert not read_as_panel([*close, EFPrediction(70, 65, 75, (70,))]).agreed
     with pytest.raises(ValueError, match="at least two"):
         read_as_panel(close[:1])

@@ -56,11 +56,13 @@ def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
     plain = RegressionTask(source, 16, 8, 32, None, RegressionLoss()).compute_loss(model.eval(), batch)
-    with_odds = RegressionTask(source, 16, 8, 32, None, RegressionLoss(reduced=1.0)).compute_loss(model, batch)
+    with_logit = RegressionTask(source, 16, 8, 32, None, RegressionLoss(reduced=1.0)).compute_loss(model, batch)
     said = model(batch["clip"], details=True)
     truth = (batch["ef"] <= 40).float()
-    expected = -(truth * said.reduced.sigmoid().log() + (1 - truth) * (1 - said.reduced.sigmoid()).log()).mean()
-    torch.testing.assert_close(with_odds - plain, expected)
+    expected = -(
+        truth * said.reduced_ef_logit.sigmoid().log() + (1 - truth) * (1 - said.reduced_ef_logit.sigmoid()).log()
+    ).mean()
+    torch.testing.assert_close(with_logit - plain, expected)
 
 
 def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> None:
@@ -87,10 +89,10 @@ def test_a_prediction_says_how_sure_it_is_and_what_the_classifier_thinks() -> No
     clip = EchoClip(np.random.default_rng(0).integers(0, 255, (20, 32, 32), dtype=np.uint8), 16.0)
     (answer,) = model.predict([clip])
     assert answer.deviation is None
-    assert 0 < answer.reduced < 1
-    chance = model(model.windows(clip), details=True).reduced.sigmoid().mean()
-    assert answer.reduced == pytest.approx(float(chance.detach()), abs=1e-5)
+    assert 0 < answer.reduced_ef_probability < 1
+    chance = model(model.windows(clip), details=True).reduced_ef_logit.sigmoid().mean()
+    assert answer.reduced_ef_probability == pytest.approx(float(chance.detach()), abs=1e-5)
     with torch.enable_grad():
         features = torch.randn(20, 4 * model.encoder.features + 1)
-        model.finish(features, features[:, -1] + torch.randn(20))
+        model.fit_second_stage(features, features[:, -1] + torch.randn(20))
     assert model.predict([clip])[0].deviation > 0

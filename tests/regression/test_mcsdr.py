@@ -104,10 +104,10 @@ def test_attributes_are_scaled_by_those_they_were_fitted_on() -> None:
 def test_samples_of_a_posterior_are_paths_in_per_cent() -> None:
     torch.manual_seed(0)
     model = MCSDR(**SMALL).eval()
-    paths = model.posterior(torch.rand(2, 1, 8, 32, 32), 5, make_generator(0))
+    paths = model.sample_posterior(torch.rand(2, 1, 8, 32, 32), 5, make_generator(0))
     assert paths.shape == (19, 2, 5)
     assert paths[0].std() > 100  # noise to begin with
-    again = model.posterior(torch.rand(2, 1, 8, 32, 32, generator=make_generator(1)), 5, make_generator(0))
+    again = model.sample_posterior(torch.rand(2, 1, 8, 32, 32, generator=make_generator(1)), 5, make_generator(0))
     torch.testing.assert_close(paths[0], again[0])
 
 
@@ -133,7 +133,7 @@ def test_patients_of_a_dataset_reach_training_and_prediction(tmp_path) -> None:
     expected = torch.stack([order_attributes(known[source.store.clips[k].name]) for k in source.rows])
     torch.testing.assert_close(patients, expected, equal_nan=True)
     model = MCSDR(**(SMALL | {"size": 56})).train()
-    model.meet(patients)
+    model.fit_attribute_scale(patients)
     torch.testing.assert_close(model.attributes.middle[0], patients[:, 0].nanmean())
     model.attributes.dropout = 0.0
     task = RegressionTask(source, 16, 8, 56, None, RegressionLoss(score=ScoreConfig(draws=4)))

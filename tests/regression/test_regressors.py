@@ -85,7 +85,7 @@ def test_a_regressor_that_reads_both_sides_answers_the_same_for_either(name: str
     with torch.no_grad():
         sides = [float(regressor(x)), float(regressor(x.flip(-1)))]
         expected = sum(sides) / 2 if mirrored else sides[0]
-    assert float(regressor.read(x)) == pytest.approx(expected, abs=1e-4)
+    assert float(regressor.predict_windows(x)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_prediction_is_repeatable_and_in_range(regressor: EFRegressor) -> None:

@@ -50,7 +50,7 @@ def test_a_network_is_never_shown_more_than_a_few_windows_of_a_long_clip() -> No
     clip = random_clip(frames=200, fps=16.0)
     model.predict([clip], coverage="all")
     assert sum(shown) == 193
-    features = model.describe(clip)
+    features = model.embed_clip(clip)
     assert max(shown) <= 8
     np.testing.assert_allclose(features, model.features(model.windows(clip)).mean(0), atol=1e-4)
 
@@ -91,7 +91,7 @@ def test_predictions_carry_the_warnings_and_attributes_count_once_they_were_lear
     torch.manual_seed(0)
     model, clip = MCSDR(**SMALL["MCSDR"]).eval(), random_clip()
     assert model.predict([clip])[0].warnings == ()
-    model.meet(torch.tensor([[60.0, 0.0, torch.nan, torch.nan], [70.0, 1.0, torch.nan, torch.nan]]))
+    model.fit_attribute_scale(torch.tensor([[60.0, 0.0, torch.nan, torch.nan], [70.0, 1.0, torch.nan, torch.nan]]))
     assert model.predict([clip.replace(attributes={"age": 50.0, "sex": 1.0})])[0].warnings == ()
     (told,) = model.predict([clip.replace(attributes={"sex": 1.0, "weight": 70.0})])[0].warnings
     assert "without age of the patient" in told

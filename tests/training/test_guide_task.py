@@ -61,7 +61,7 @@ def test_it_learns_to_read_ef_without_tracings_and_knows_when_it_cannot(tmp_path
             found[sigma] = guide(levels.c_in(torch.tensor(sigma)) * noisy, levels.c_noise(level), batch["reference"])
     quiet, loud = found[0.05], found[20.0]
     assert float((quiet.ef - batch["ef"]).abs().mean()) < 0.7 * float((loud.ef - batch["ef"]).abs().mean())
-    assert float(quiet.spread.mean()) < 0.8 * float(loud.spread.mean())
+    assert float(quiet.std.mean()) < 0.8 * float(loud.std.mean())
 
 
 class Spots(Noise):

@@ -160,7 +160,7 @@ def test_centring_moves_every_answer_by_the_error() -> None:
     ):
         x = torch.randn(2, 1, 8, model.contract.size, model.contract.size)
         before = model(x)
-        model.centre(2.5)
+        model.subtract_bias(2.5)
         torch.testing.assert_close(model(x), before - 2.5)
 
 

@@ -75,7 +75,7 @@ class DistillationTask:
         with torch.no_grad():
             true = read(batch["residual"])
         told = ~batch["ef"].isnan() & batch["frame_given"]
-        off = (read(clip).ef - true.ef) / true.spread
+        off = (read(clip).ef - true.ef) / true.std
         return masked_mean((1 + off**2).sqrt() - 1, told)
 
 

@@ -2,9 +2,9 @@
 
     loss = (mu - EF)^2 / (2 s^2) + ln s  +  w_place * 10 |p - p*|  +  w_volume * 10 |ln V - ln V*|
 
-The first part is the negative log likelihood, so the spread s comes out as wide as the noise makes EF uncertain; p are
-the landmarks of every frame whose border is known, shares of the side, and V the volumes that they draw. The batches
-are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
+The first part is the negative log likelihood, so the standard deviation s comes out as wide as the noise makes EF
+uncertain; p are the landmarks of every frame whose border is known, shares of the side, and V the volumes that they
+draw. The batches are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
 """
 
 from pathlib import Path
@@ -93,7 +93,7 @@ class GuideTask:
         level = sigma[:, None, None, None, None]
         x = batch["residual"] + level * batch["noise"]
         read = model(levels.c_in(level) * x, levels.c_noise(sigma), batch["reference"])
-        likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.spread**2) + read.spread.log()).mean()
+        likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.std**2) + read.std.log()).mean()
         known = ~batch["landmarks"].flatten(2).isnan().any(2)
         truth = batch["landmarks"].nan_to_num()
         miss = 10 * (read.landmarks - truth).abs().flatten(2).mean(2)

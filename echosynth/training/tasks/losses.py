@@ -94,8 +94,8 @@ class RegressionLoss(StrictModel):
             embedding = _said(said.embedding, "contrast").float()
             loss = loss + self.contrast.weight * rank_n_contrast(embedding, batch["ef"], self.contrast.temperature)
         if self.reduced:
-            odds = _said(said.reduced, "reduced")
-            reduced = F.binary_cross_entropy_with_logits(odds, (batch["ef"] <= REDUCED_EF).to(odds))
+            logit = _said(said.reduced_ef_logit, "reduced")
+            reduced = F.binary_cross_entropy_with_logits(logit, (batch["ef"] <= REDUCED_EF).to(logit))
             loss = loss + self.reduced * reduced
         return loss
 
