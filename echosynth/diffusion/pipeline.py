@@ -5,16 +5,17 @@ diffusers finds components by their argument name and class, so stages are flat:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.utils import BaseOutput
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
 from echosynth.diffusion.cascade import StageSpec, check_chain, override_stages, upsample_space, with_num_frames
+from echosynth.diffusion.cascade_output import EchoCascadeOutput
 from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.scheduler import EDMScheduler
@@ -27,20 +28,8 @@ from echosynth.video.clip import from_network
 
 MAX_STAGES = 4
 Numbers = float | Sequence[float] | torch.Tensor
+StageHook = Callable[[StageSpec], AbstractContextManager[Any]]
 Callback = Callable[["EchoCascadePipeline", int, torch.Tensor, dict[str, torch.Tensor]], None]
-
-
-@dataclass
-class EchoCascadeOutput(BaseOutput):
-    """Generated clips.
-
-    Attributes:
-        clips: uint8 numpy (B, T, H, W) for output_type "np", float (B, 1, T, H, W) in [-1, 1] for "pt".
-        fps: Hz.
-    """
-
-    clips: np.ndarray | torch.Tensor
-    fps: float
 
 
 class EchoCascadePipeline(DiffusionPipeline):
@@ -57,7 +46,14 @@ class EchoCascadePipeline(DiffusionPipeline):
             without one for a component; an empty chain is refused.
         ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and shifted
             like the ends beyond; the pairs, measured on held-out patients, take back what networks overdo or miss.
+
+    Attributes:
+        stage_hook: called with each stage before it samples; the context that it returns is entered before the stage
+            samples and left once its clip is there, so that whoever sets it can time a stage or count its work. None
+            for nothing.
     """
+
+    stage_hook: StageHook | None = None
 
     model_cpu_offload_seq = "frame_unet->ef_guide->tissue_tracker->base_unet->sr1_unet->sr2_unet->sr3_unet"
     _optional_components = [  # noqa: RUF012
@@ -286,7 +282,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         on_step: StepCallback = lambda *_: None,
     ) -> torch.Tensor:
         """One stage's clip, (B, 1, T, H, W) in about [-1, 1]."""
-        return self._sampler(spec).sample(previous, request, on_step)
+        with nullcontext() if self.stage_hook is None else self.stage_hook(spec):
+            return self._sampler(spec).sample(previous, request, on_step)
 
     def _sampler(self, spec: StageSpec) -> StageSampler:
         return StageSampler(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 from echosynth.diffusion import stage_sampler
+from echosynth.diffusion.cascade import StageSpec
+from echosynth.diffusion.cascade_output import EchoCascadeOutput
 from echosynth.diffusion.conditions import read_conditions
 from echosynth.diffusion.loading import load_cascade
-from echosynth.diffusion.pipeline import EchoCascadeOutput, EchoCascadePipeline
+from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import CheckpointError
 from echosynth.storage.model_store import write_sums
@@ -106,6 +109,28 @@ def test_passes_are_what_the_networks_see(pipeline: EchoCascadePipeline) -> None
             handle.remove()
     assert counts == pipeline.passes() == {"base": 6, "sr1": 2, "sr2": 2}
     assert pipeline.passes(10, 1.0)["base"] == 10
+
+
+def test_the_stage_hook_surrounds_every_stage_and_changes_nothing(pipeline: EchoCascadePipeline) -> None:
+    events: list[str] = []
+
+    @contextlib.contextmanager
+    def hook(spec: StageSpec) -> Iterator[None]:
+        events.append(f"enter {spec.name}")
+        yield
+        events.append(f"leave {spec.name}")
+
+    plain = pipeline(FRAME[:1], 50.0, generator=seeds(3)).clips
+    handle = pipeline.sr1_unet.register_forward_hook(lambda *_: events.append("sr1 runs"))
+    pipeline.stage_hook = hook
+    try:
+        watched = pipeline(FRAME[:1], 50.0, generator=seeds(3)).clips
+    finally:
+        pipeline.stage_hook = None
+        handle.remove()
+    expected = ["enter base", "leave base", "enter sr1", "sr1 runs", "sr1 runs", "leave sr1", "enter sr2", "leave sr2"]
+    assert events == expected
+    assert np.array_equal(plain, watched)
 
 
 @pytest.mark.parametrize("ef", [0.5, 96.0, float("nan"), [50.0, 200.0]])
