@@ -1,9 +1,4 @@
-"""Names -> loaded models with the hashes that go into manifests. Bytes are verified by the loaders."""
-
-import warnings
-
-import torch
-from diffusers.utils import logging as diffusers_logging
+"""The way to models before `storage.model_store.resolve`; it goes when nobody uses it."""
 
 from echosynth.augmentation.generate import LoadedModel
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
@@ -11,21 +6,11 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import ConfigError
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, load_regressor
+from echosynth.runtime import choose_device, silence_diffusers
 from echosynth.storage.model_store import find_model, weights_hash
 
 __all__ = ["DEFAULT_CASCADE", "DEFAULT_GATE", "DEFAULT_JUDGE", "choose_device", "identify", "open_cascade"]
 __all__ += ["open_regressor", "refuse_judge_as_gate", "silence_diffusers"]
-
-
-def choose_device(asked: str) -> str:
-    """Return "cpu" or "cuda"; "auto" takes the GPU if there is one.
-
-    Raises:
-        ConfigError: CUDA was asked for and there is none.
-    """
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: no CUDA device was found; use --device cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
 def identify(name_or_dir: str) -> tuple[str, str]:
@@ -56,10 +41,3 @@ def open_regressor(name_or_dir: str, device: str) -> LoadedModel[EFRegressor]:
     """Load a regressor; see `load_regressor`."""
     silence_diffusers()
     return LoadedModel(*identify(name_or_dir), load_regressor(name_or_dir, device))
-
-
-def silence_diffusers() -> None:
-    """Keep diffusers' own bars and hints off the terminal; its errors stay."""
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")

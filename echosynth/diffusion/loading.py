@@ -1,24 +1,28 @@
 """Open a cascade by name, after its hashes were checked."""
 
 import json
+from pathlib import Path
 
 import torch
 
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
-from echosynth.storage.model_store import find_model, verify
+from echosynth.storage.model_store import ModelRef, resolve
 
 DEFAULT_CASCADE = "phantom_fast"
 
 
-def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> EchoCascadePipeline:
-    """Load a bundled or added cascade, or one from a folder that training wrote.
+def load_cascade(model: str | Path | ModelRef = DEFAULT_CASCADE, device: str = "cpu") -> EchoCascadePipeline:
+    """Load a bundled or added cascade, or one from a folder that training or `save_pretrained` wrote.
+
+    Args:
+        model: name, folder, or what `resolve` returned; the last is not hashed again.
+        device: where it runs.
 
     Raises:
-        CheckpointError: it is unknown, incomplete, or its hashes are not the published ones.
+        CheckpointError: it is unknown, incomplete, no cascade, or its hashes are not the published ones.
     """
-    folder = find_model(name_or_dir)
-    verify(folder)
+    folder = resolve(model, "cascade").folder
     try:
         index = json.loads((folder / "model_index.json").read_text())
         # A component is [module, class]; other lists are the pipeline's own settings.
@@ -29,7 +33,9 @@ def load_cascade(name_or_dir: str = DEFAULT_CASCADE, device: str = "cpu") -> Ech
                 f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ..."
             )
         # Stored in half precision to be small; the masters are float32 and autocast chooses per operation.
-        pipeline = EchoCascadePipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
+        pipeline = EchoCascadePipeline.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder} cannot be loaded as a cascade: {str(error).splitlines()[0]}") from error
     return pipeline.to(device)

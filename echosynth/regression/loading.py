@@ -13,7 +13,7 @@ from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
-from echosynth.storage.model_store import CARD_FILE, find_model, verify
+from echosynth.storage.model_store import ModelRef, resolve
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}
@@ -21,28 +21,24 @@ DEFAULT_GATE = "echo_e3net_small"
 DEFAULT_JUDGE = "judge_frame_transformer"
 
 
-def _kind(folder: Path) -> str | None:
-    card = folder / CARD_FILE
-    return json.loads(card.read_text()).get("kind") if card.is_file() else None
+def load_regressor(model: str | Path | ModelRef, device: str = "cpu") -> EFRegressor:
+    """Load a bundled or added regressor, or one from a folder that training or `save_pretrained` wrote.
 
-
-def load_regressor(name_or_dir: str, device: str = "cpu") -> EFRegressor:
-    """Load a bundled or added regressor, or one from a folder that training wrote.
+    Args:
+        model: name, folder, or what `resolve` returned; the last is not hashed again.
+        device: where it runs.
 
     Raises:
-        CheckpointError: it is unknown, incomplete, or its hashes are not the published ones.
+        CheckpointError: it is unknown, incomplete, no regressor, or its hashes are not the published ones.
     """
-    folder = find_model(name_or_dir)
-    verify(folder)
+    folder = resolve(model, "regressor").folder
     try:
-        if _kind(folder) == "encoder":
-            raise CheckpointError(f"{folder} holds an encoder that reads no EF; name it as 'init' of a training config")
-        if _kind(folder) == "cascade":
-            raise CheckpointError(f"{folder} holds a cascade, which makes clips and reads no EF")
         name = json.loads((folder / "config.json").read_text())["_class_name"]
         if name not in REGRESSORS:
             raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")
-        model = REGRESSORS[name].from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
+        network = REGRESSORS[name].from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} cannot be loaded as a regressor: {str(error).splitlines()[0]}") from error
-    return model.to(device).eval()  # type: ignore[arg-type]
+    return network.to(device).eval()  # type: ignore[arg-type]

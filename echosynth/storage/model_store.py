@@ -14,16 +14,28 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from echosynth.errors import CheckpointError
-from echosynth.storage.atomic import write_text
+from echosynth.errors import CheckpointError, ConfigError
+from echosynth.storage.checksums import SUMS_FILE, WEIGHT_SUFFIXES, check_sums, hash_files, write_sums
 
-SUMS_FILE = "SHA256SUMS"
+__all__ = ["CARD_FILE", "KINDS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "list_models"]
+__all__ += ["refuse_judge_as_gate", "resolve", "resolve_all", "search_roots", "user_root", "verify", "weights_hash"]
+__all__ += ["write_sums"]
+
 CARD_FILE = "card.json"
 KINDS = ("cascade", "regressor", "encoder")  # an encoder is there to start training from
-WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".onnx", ".pkl", ".jit"})
+_WHAT_IT_IS = {
+    "cascade": "a cascade, which makes clips and reads no EF",
+    "regressor": "a regressor, which reads EF and makes no clips",
+    "encoder": "an encoder, which reads no EF and only starts a training (key 'init')",
+}
+
+ModelT = TypeVar("ModelT")
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,36 @@ class ModelEntry:
     license: str
     size: int
     folder: Path
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model that was found and checked: what configs, manifests and loaders take.
+
+    Attributes:
+        name: as results and manifests call it.
+        folder: where it is.
+        kind: one of `KINDS`.
+        sha256: identifies what it computes, its weights and configs; the first 12 hex digits.
+    """
+
+    name: str
+    folder: Path
+    kind: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel(Generic[ModelT]):
+    """A model in memory, and which one it is.
+
+    Attributes:
+        ref: its name, folder and hash.
+        model: the pipeline or regressor.
+    """
+
+    ref: ModelRef
+    model: ModelT
 
 
 def search_roots() -> list[Path]:
@@ -96,41 +138,65 @@ def list_models() -> list[ModelEntry]:
     return [_read_entry(folder) for _, folder in sorted(_named_folders().items())]
 
 
+def resolve(model: str | Path | ModelRef, kind: str | None = None) -> ModelRef:
+    """Find a model and check its bytes; every file is read once, and the reference spares the next reading.
+
+    A model found by name must have its `SHA256SUMS`. A folder given by path is checked if it has one: what
+    `save_pretrained` writes has none.
+
+    Args:
+        model: name or folder of a model; a reference is returned as it is.
+        kind: one of `KINDS` that the model must be.
+
+    Raises:
+        CheckpointError: there is no such model, it is of another kind, holds no weights, or its bytes are not the
+            published ones.
+    """
+    if isinstance(model, ModelRef):
+        ref = model
+    else:
+        folder = find_model(model)
+        found = hash_files(folder)
+        if str(model) in _named_folders() or (folder / SUMS_FILE).is_file():
+            check_sums(folder, found)
+        ref = ModelRef(_name_of(folder), folder, _kind_of(folder), _identity(folder, found))
+    if kind is not None and ref.kind != kind:
+        raise CheckpointError(f"{ref.folder} holds {_WHAT_IT_IS[ref.kind]}; a {kind} is needed here")
+    return ref
+
+
+def resolve_all(models: Iterable[str | Path | ModelRef], kind: str | None = None) -> list[ModelRef]:
+    """Resolve several models so that each is there once, under a name of its own.
+
+    The same weights under two names are one model. Different weights of one name are told apart: the model that is
+    looked up by this name keeps it, any other becomes `NAME@SHA256`.
+
+    Raises:
+        CheckpointError: as `resolve`.
+    """
+    refs: dict[str, ModelRef] = {}
+    for model in models:
+        ref = resolve(model, kind)
+        refs.setdefault(ref.sha256, ref)
+    counts, owners = Counter(ref.name for ref in refs.values()), _named_folders()
+    clashes = [ref for ref in refs.values() if counts[ref.name] > 1 and owners.get(ref.name) != ref.folder]
+    return [replace(ref, name=f"{ref.name}@{ref.sha256}") if ref in clashes else ref for ref in refs.values()]
+
+
+def refuse_judge_as_gate(gate: ModelRef, judge: ModelRef) -> None:
+    """Raise ConfigError if both are the same weights: a score by the model that chose the clips is no score."""
+    if gate.sha256 == judge.sha256:
+        raise ConfigError(f"the judge must not be the gate, and '{gate.name}' and '{judge.name}' are the same weights")
+
+
 def verify(folder: str | Path) -> None:
-    """Hash every listed file of a model and compare with its `SHA256SUMS`.
+    """Hash every file of a model and compare with its `SHA256SUMS`.
 
     Raises:
         CheckpointError: there is no list, a file is missing or has another hash (both are shown), or a weight file is
             not on the list.
     """
-    folder = Path(folder)
-    expected = _read_sums(folder)
-    for name, published in expected.items():
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder / name} is missing, but {SUMS_FILE} lists it. Fetch the model again")
-        found = _hash_file(folder / name)
-        if found != published:
-            raise CheckpointError(
-                f"{folder / name} is damaged or was changed: sha256 is {found}, published is {published}. "
-                "Fetch the model again"
-            )
-    for name in _files(folder):
-        if name not in expected and Path(name).suffix.lower() in WEIGHT_SUFFIXES:
-            raise CheckpointError(f"{folder / name} is a weight file that {SUMS_FILE} does not list; remove it")
-
-
-def write_sums(folder: str | Path) -> Path:
-    """Hash every file of a model folder and write `SHA256SUMS`, atomically. Return its path.
-
-    Raises:
-        CheckpointError: the folder is missing or empty.
-    """
-    folder = Path(folder)
-    names = _files(folder) if folder.is_dir() else []
-    if not names:
-        raise CheckpointError(f"no files to hash in {folder}")
-    write_text(folder / SUMS_FILE, "".join(f"{_hash_file(folder / name)}  {name}\n" for name in names))
-    return folder / SUMS_FILE
+    check_sums(Path(folder), hash_files(Path(folder)))
 
 
 def weights_hash(folder: str | Path) -> str:
@@ -139,12 +205,28 @@ def weights_hash(folder: str | Path) -> str:
     Raises:
         CheckpointError: the folder holds no weight file.
     """
-    folder = Path(folder)
-    names = [name for name in _files(folder) if name != CARD_FILE and Path(name).suffix.lower() not in (".md", ".txt")]
+    return _identity(Path(folder), hash_files(Path(folder)))
+
+
+def _identity(folder: Path, found: dict[str, str]) -> str:
+    names = [name for name in found if name != CARD_FILE and Path(name).suffix.lower() not in (".md", ".txt")]
     if not any(Path(name).suffix.lower() in WEIGHT_SUFFIXES for name in names):
         raise CheckpointError(f"no weight file in {folder}")
-    listing = "".join(f"{_hash_file(folder / name)}  {name}\n" for name in names)
+    listing = "".join(f"{found[name]}  {name}\n" for name in names)
     return hashlib.sha256(listing.encode()).hexdigest()[:12]
+
+
+def _name_of(folder: Path) -> str:
+    """Training leaves RUN/NAME/model and NAME/pipeline: the folder above says which one it is."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name in ("model", "pipeline") else folder.name
+
+
+def _kind_of(folder: Path) -> str:
+    """What the card says. Without one, only a cascade has an index; which network the rest is, its loader knows."""
+    if (folder / CARD_FILE).is_file():
+        return str(_read_card(folder)["kind"])
+    return "cascade" if (folder / "model_index.json").is_file() else "regressor"
 
 
 def _named_folders() -> dict[str, Path]:
@@ -156,49 +238,26 @@ def _named_folders() -> dict[str, Path]:
     return found
 
 
-def _files(folder: Path) -> list[str]:
-    """Return the relative POSIX names of all files but the list itself and hidden ones, sorted."""
-    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    return sorted(name.as_posix() for name in visible if name.as_posix() != SUMS_FILE)
-
-
-def _hash_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_sums(folder: Path) -> dict[str, str]:
-    """Read name -> sha256 from a list in the format of `sha256sum`."""
-    path = folder / SUMS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{folder} has no {SUMS_FILE}, so its weights cannot be trusted")
-    sums: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        digest, _, name = line.partition(" ")
-        name = name[1:]  # the second separator is a space (text) or a star (binary)
-        is_hash = len(digest) == 64 and set(digest.lower()) <= set("0123456789abcdef")
-        if not is_hash or not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise CheckpointError(f"{path}, line {number}: expected '<64 hex digits>  <file inside the folder>'")
-        sums[name] = digest.lower()
-    if not sums:
-        raise CheckpointError(f"{path} is empty")
-    return sums
-
-
-def _read_entry(folder: Path) -> ModelEntry:
+def _read_card(folder: Path) -> dict[str, Any]:
+    """Read a card, whose required keys are there and whose kind is one of `KINDS`."""
     path = folder / CARD_FILE
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        fields = {key: card[key] for key in ("name", "kind", "class", "license")}
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not a JSON object: {error}") from None
-    except KeyError as error:
-        raise CheckpointError(f"{path}: key {error} is missing") from None
-    if fields["name"] != folder.name or fields["kind"] not in KINDS:
-        raise CheckpointError(
-            f"{path}: name must be the folder's ('{folder.name}') and kind one of {', '.join(KINDS)}; "
-            f"got name {fields['name']!r}, kind {fields['kind']!r}"
-        )
+    if not isinstance(card, dict):
+        raise CheckpointError(f"{path} is not a JSON object but a {type(card).__name__}")
+    missing = [key for key in ("name", "kind", "class", "license") if key not in card]
+    if missing:
+        raise CheckpointError(f"{path}: key '{missing[0]}' is missing")
+    if card["kind"] not in KINDS:
+        raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, got {card['kind']!r}")
+    return card
+
+
+def _read_entry(folder: Path) -> ModelEntry:
+    card = _read_card(folder)
+    if card["name"] != folder.name:
+        raise CheckpointError(f"{folder / CARD_FILE}: name must be the folder's, '{folder.name}', got {card['name']!r}")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return ModelEntry(folder.name, fields["kind"], fields["class"], fields["license"], size, folder)
+    return ModelEntry(folder.name, card["kind"], card["class"], card["license"], size, folder)

@@ -1,14 +1,25 @@
 """The model registry: names, cards, and hashes that notice one flipped bit."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from echosynth.errors import CheckpointError
-from echosynth.storage.model_store import find_model, list_models, verify, weights_hash, write_sums
+from echosynth.errors import CheckpointError, ConfigError
+from echosynth.storage.model_store import (
+    find_model,
+    list_models,
+    refuse_judge_as_gate,
+    resolve,
+    resolve_all,
+    verify,
+    weights_hash,
+    write_sums,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +139,81 @@ def test_cards_are_listed_and_checked(root: Path) -> None:
     (root / "a" / "card.json").write_text('{"name": "a", "kind": "toy", "class": "x", "license": "y"}')
     with pytest.raises(CheckpointError, match="cascade, regressor"):
         list_models()
+
+
+def change(model: Path) -> Path:
+    (model / "unet" / "config.json").write_text('{"widths": [8]}')
+    write_sums(model)
+    return model
+
+
+def test_a_model_is_read_once_and_a_reference_never_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(root / "tiny")
+    read: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: Any, name: str) -> Any:
+        read.append(Path(file.name).name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    ref = resolve("tiny")
+    assert sorted(read) == ["card.json", "config.json", "model.safetensors"]
+    assert resolve(ref, "regressor") is ref
+    assert resolve_all([ref, ref]) == [ref]
+    assert len(read) == 3
+    assert (ref.name, ref.folder, ref.kind, ref.sha256) == ("tiny", model, "regressor", weights_hash(model))
+
+
+def test_a_folder_may_lack_the_list_but_a_named_model_may_not(root: Path, tmp_path: Path) -> None:
+    saved, named = make_model(tmp_path / "saved"), make_model(root / "named")
+    for folder in (saved, named):
+        (folder / "SHA256SUMS").unlink()
+    assert resolve(saved).name == "saved"
+    with pytest.raises(CheckpointError, match="no SHA256SUMS"):
+        resolve("named")
+    damaged = make_model(tmp_path / "damaged")
+    (damaged / "unet" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="damaged or was changed"):
+        resolve(damaged)
+
+
+def test_what_training_leaves_is_named_after_the_folder_above(tmp_path: Path) -> None:
+    for part in ("model", "pipeline"):
+        assert resolve(make_model(tmp_path / "mine" / part)).name == "mine"
+
+
+def test_the_kind_is_the_cards_or_read_off_the_files(root: Path, tmp_path: Path) -> None:
+    make_model(root / "guide", kind="encoder")
+    with pytest.raises(CheckpointError, match=r"guide holds an encoder, .*; a regressor is needed here"):
+        resolve("guide", "regressor")
+    saved = make_model(tmp_path / "saved")
+    (saved / "card.json").unlink()
+    (saved / "SHA256SUMS").unlink()
+    assert resolve(saved).kind == "regressor"
+    (saved / "model_index.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"saved holds a cascade, .*; a regressor is needed here"):
+        resolve(saved, "regressor")
+
+
+def test_different_weights_never_share_a_name_and_the_same_weights_are_one_model(root: Path, tmp_path: Path) -> None:
+    make_model(root / "net")
+    same = make_model(tmp_path / "copy" / "net")
+    other = change(make_model(tmp_path / "other" / "net"))
+    third = make_model(root / "third")
+    (third / "unet" / "model.safetensors").write_bytes(b"third")
+    write_sums(third)
+    refs = resolve_all([other, "net", same, "third", "net"])
+    assert [ref.folder for ref in refs] == [other, root / "net", third]
+    assert [ref.name for ref in refs] == [f"net@{weights_hash(other)}", "net", "third"]
+    alone = resolve_all([other])
+    assert [ref.name for ref in alone] == ["net"]
+    two = resolve_all([same, other])
+    assert [ref.name for ref in two] == [f"net@{weights_hash(same)}", f"net@{weights_hash(other)}"]
+
+
+def test_a_judge_with_the_gates_weights_is_refused_whatever_it_is_called(root: Path, tmp_path: Path) -> None:
+    gate, twin = make_model(root / "gate"), make_model(tmp_path / "judge")
+    with pytest.raises(ConfigError, match="'gate' and 'judge' are the same weights"):
+        refuse_judge_as_gate(resolve(gate), resolve(twin))
+    refuse_judge_as_gate(resolve(gate), resolve(change(twin)))
