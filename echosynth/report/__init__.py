@@ -11,7 +11,7 @@ from echosynth.report.figures import bland_altman, ef_histogram, ef_scatter, fig
 from echosynth.report.model_card import render_model_card
 from echosynth.report.page import ClipTile, Figure, PageSection, encode_clip, render_page
 from echosynth.report.sheet import contact_sheet
-from echosynth.report.tables import Table, evaluation_tables, format_with_interval, to_html, to_markdown
+from echosynth.report.tables import Table, evaluation_tables, format_with_interval, to_markdown
 
 __all__ = [
     "ClipTile",
@@ -28,6 +28,5 @@ __all__ = [
     "format_with_interval",
     "render_model_card",
     "render_page",
-    "to_html",
     "to_markdown",
 ]

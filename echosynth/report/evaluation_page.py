@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from echosynth.report.figures import bland_altman, ef_scatter, figure_to_png
+from echosynth.report.figures import bland_altman, ef_scatter, write_figure
 from echosynth.report.page import ClipTile, Figure, PageSection, render_page
 from echosynth.report.tables import evaluation_tables
-from echosynth.storage.atomic import atomic_write, write_text
+from echosynth.storage.atomic import write_text
 from echosynth.video.files import load_image, load_video
 
 
@@ -28,11 +28,9 @@ def write_report(out: Path, name: str, result: Mapping[str, Any], records: Seque
     single = [r for r in records if r["type"] == "sample" and r["attempt"] == 0 and not r["factual"]]
     target, judge = [r["target_ef"] for r in single], [r["judge_ef"] for r in single]
     n = len(single)
-    scatter = figure_to_png(ef_scatter(target, judge, f"Counterfactual, single sample, n = {n}"))
-    difference = figure_to_png(bland_altman(target, judge, f"Counterfactual, single sample, n = {n}"))
-    for file_name, png in (("scatter.png", scatter), ("bland_altman.png", difference)):
-        with atomic_write(out / file_name) as temporary:
-            temporary.write_bytes(png)
+    title = f"Counterfactual, single sample, n = {n}"
+    scatter = write_figure(out / "scatter.png", ef_scatter(target, judge, title))
+    difference = write_figure(out / "bland_altman.png", bland_altman(target, judge, title))
     figures = [
         Figure(scatter, "Asked and judged EF.", f"Scatter of judged against asked EF of {n} clips"),
         Figure(difference, "Difference against mean.", f"Bland-Altman plot of {n} clips"),

@@ -5,6 +5,7 @@ Bland & Altman, The Lancet 327 (1986): limits of agreement = mean difference +- 
 """
 
 import io
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,32 +14,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from echosynth.storage.atomic import write_bytes
+
 BLUE, ORANGE, GREEN, GREY = "#1f6fb4", "#c8590a", "#3f8f4f", "#666666"
 EF_BINS = [5.0 * edge for edge in range(21)]
 
 
 def ef_scatter(
-    target: ArrayLike, judge: ArrayLike, title: str = "Asked and measured EF", given: str = "EF asked for"
+    target: ArrayLike, measured: ArrayLike, title: str = "Asked and measured EF", given: str = "EF asked for"
 ) -> Figure:
     """Draw measured against asked EF with the identity line, the mean bias and its 1.96 SD band.
 
     Args:
         target: (n,) EF asked for, or true, per cent.
-        judge: (n,) EF measured, per cent.
+        measured: (n,) EF measured, per cent.
         title: title of the figure.
         given: what `target` is, on the axes.
 
     Raises:
         ValueError: the vectors are empty or differ in length.
     """
-    t, m = _pair(target, judge)
+    t, m = _pair(target, measured)
     figure, axes = _blank(title)
     low, high = min(0.0, float(m.min())), max(100.0, float(m.max()))
     line = np.array([low, high])
-    bias, spread = _agreement(m - t)
-    axes.fill_between(line, line + bias - spread, line + bias + spread, color=BLUE, alpha=0.10, linewidth=0)
+    bias, limit = _agreement(m - t)
+    axes.fill_between(line, line + bias - limit, line + bias + limit, color=BLUE, alpha=0.10, linewidth=0)
     axes.plot(line, line, color=GREY, linewidth=1, label="identity")
-    label = f"bias {bias:+.1f} ± {spread:.1f} (1.96 SD)"
+    label = f"bias {bias:+.1f} ± {limit:.1f} (1.96 SD)"
     axes.plot(line, line + bias, color=BLUE, linewidth=1, linestyle="--", label=label)
     axes.scatter(t, m, s=16, color=ORANGE, alpha=0.7, linewidths=0, label=f"{len(t)} clips")
     axes.set(xlabel=f"{given} (%)", ylabel="EF measured (%)", xlim=(low, high), ylim=(low, high))
@@ -48,25 +51,25 @@ def ef_scatter(
 
 
 def bland_altman(
-    target: ArrayLike, judge: ArrayLike, title: str = "Bland-Altman", given: str = "EF asked for"
+    target: ArrayLike, measured: ArrayLike, title: str = "Bland-Altman", given: str = "EF asked for"
 ) -> Figure:
-    """Draw the difference judge - target against the mean of both, with bias and limits of agreement.
+    """Draw the difference measured - target against the mean of both, with bias and limits of agreement.
 
     Args:
         target: (n,) EF asked for, or true, per cent.
-        judge: (n,) EF measured, per cent.
+        measured: (n,) EF measured, per cent.
         title: title of the figure.
         given: what `target` is, on the axes.
 
     Raises:
         ValueError: the vectors are empty or differ in length.
     """
-    t, m = _pair(target, judge)
+    t, m = _pair(target, measured)
     figure, axes = _blank(title)
-    bias, spread = _agreement(m - t)
+    bias, limit = _agreement(m - t)
     axes.scatter((t + m) / 2, m - t, s=16, color=ORANGE, alpha=0.7, linewidths=0)
     axes.axhline(0, color=GREY, linewidth=1)
-    for value, style in ((bias, "-"), (bias - spread, "--"), (bias + spread, "--")):
+    for value, style in ((bias, "-"), (bias - limit, "--"), (bias + limit, "--")):
         axes.axhline(value, color=BLUE, linewidth=1, linestyle=style)
         axes.annotate(
             f"{value:+.1f}", (1.0, value), xycoords=("axes fraction", "data"), xytext=(3, 0),
@@ -77,12 +80,12 @@ def bland_altman(
 
 
 def ef_residuals(truth: ArrayLike, measured: ArrayLike, deviation: ArrayLike, title: str) -> Figure:
-    """Draw the error over the measured EF, each with the 90 % interval that the regressor itself would give it.
+    """Draw the error over the measured EF, with 90 % intervals from the standard deviations that the regressor gives.
 
     Args:
         truth: (n,) per cent.
         measured: (n,) per cent.
-        deviation: (n,) standard deviations by the regressor's own account, EF points.
+        deviation: (n,) standard deviations that the regressor gives, EF points.
         title: title of the figure.
 
     Raises:
@@ -98,7 +101,7 @@ def ef_residuals(truth: ArrayLike, measured: ArrayLike, deviation: ArrayLike, ti
         axes.errorbar(m[inside], (m - t)[inside], reach[inside], fmt="o", ms=3, color=colour, alpha=0.6, elinewidth=0.6)
     axes.axhline(0, color=GREY, linewidth=1)
     axes.annotate(
-        f"{held.mean():.0%} of errors within 1.645 of its own deviations (90 % wanted)", (0.02, 0.97),
+        f"{held.mean():.0%} of errors within 1.645 standard deviations (90 % wanted)", (0.02, 0.97),
         xycoords="axes fraction", va="top", fontsize=8, color=GREY,
     )  # fmt: skip
     axes.set(xlabel="measured EF (%)", ylabel="measured - true EF (points)")
@@ -160,6 +163,17 @@ def figure_to_png(figure: Figure, dpi: int = 120) -> bytes:
     return buffer.getvalue()
 
 
+def write_figure(path: Path, figure: Figure, dpi: int = 120) -> bytes:
+    """Write the figure as a PNG file and return its bytes.
+
+    Raises:
+        OutputError: the disk refused.
+    """
+    png = figure_to_png(figure, dpi)
+    write_bytes(path, png)
+    return png
+
+
 def _blank(title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -170,8 +184,8 @@ def _blank(title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _pair(target: ArrayLike, judge: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    t, m = np.asarray(target, dtype=np.float64), np.asarray(judge, dtype=np.float64)
+def _pair(target: ArrayLike, measured: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    t, m = np.asarray(target, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if t.ndim != 1 or t.shape != m.shape or len(t) == 0:
         raise ValueError(f"need two non-empty vectors of one length, got {t.shape} and {m.shape}")
     return t, m

@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
-from echosynth.report.tables import Table, to_html
-from echosynth.report.template import BANNER, PAGE_TEMPLATE
+from echosynth.report.tables import Table
+from echosynth.report.template import BANNER, load_template
 from echosynth.video.clip import EchoClip
 
 TILE_WIDTH = 224
@@ -90,11 +88,7 @@ def render_page(title: str, intro: str, sections: Sequence[PageSection], footer:
         sections: parts of the page in order.
         footer: the last line, e.g. version, model and seed.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters.update(
-        data_uri=_tile_uri, alt_text=_alt_text, dimensions=_dimensions, to_html=to_html, png_uri=_png_uri
-    )
-    return environment.from_string(PAGE_TEMPLATE).render(
+    return load_template("page.html.j2").render(
         title=title,
         intro=intro,
         sections=sections,
@@ -102,6 +96,10 @@ def render_page(title: str, intro: str, sections: Sequence[PageSection], footer:
         banner=BANNER,
         status_words=STATUS_WORDS,
         tile_width=TILE_WIDTH,
+        tile_uri=_tile_uri,
+        alt_text=_alt_text,
+        tile_height=_tile_height,
+        png_uri=_png_uri,
     )
 
 
@@ -163,7 +161,7 @@ def _alt_text(tile: ClipTile) -> str:
     return ". ".join(part for part in (kind, tile.title, tile.caption, STATUS_WORDS[tile.status]) if part)
 
 
-def _dimensions(tile: ClipTile) -> Markup:
-    """Width and height attributes, so that the page does not jump while pictures load."""
+def _tile_height(tile: ClipTile) -> int:
+    """Pixels at `TILE_WIDTH`; said in the page, so that it does not jump while pictures load."""
     height, width = tile.clip.pixels.shape[1:] if isinstance(tile.clip, EchoClip) else tile.clip.shape[:2]
-    return Markup(' width="{}" height="{}"').format(TILE_WIDTH, round(TILE_WIDTH * height / width))
+    return round(TILE_WIDTH * int(height) / int(width))

@@ -1,4 +1,4 @@
-"""Tables of scores with their intervals, as Markdown and HTML, made from the JSON of `echosynth evaluate`.
+"""Tables of scores with their intervals, and as Markdown, made from the JSON of `echosynth evaluate`.
 
 The input is the JSON, not the objects, so that a page can be made again from the file of an old run.
 """
@@ -6,8 +6,6 @@ The input is the JSON, not the objects, so that a page can be made again from th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from markupsafe import Markup, escape
 
 # Score in the JSON, heading, digits. EF errors are in points of EF: more than two digits would be noise.
 EF_COLUMNS = (
@@ -27,6 +25,13 @@ UNDEFINED = "–"
 class Table:
     """A table of text cells; the first column is the row's name.
 
+    Attributes:
+        title: what it shows.
+        columns: their names.
+        rows: a cell for each column.
+        note: a sentence below it.
+        text_columns: numbers of the columns that hold words and are aligned left; the others hold numbers.
+
     Raises:
         ValueError: a row does not have one cell per column.
     """
@@ -35,6 +40,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    text_columns: Sequence[int] = (0,)
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -87,7 +93,7 @@ def _ef_table(evaluation: Mapping[str, Any]) -> Table:
 
 
 def _decile_table(evaluation: Mapping[str, Any]) -> Table:
-    """Bias per band of target EF, one column per kind, so that a pull towards the mean can be seen."""
+    """Bias per band of target EF, one column per kind: shows a regression towards the mean."""
     kinds = [(key, title) for key, title in EF_ROWS if evaluation.get(key, {}).get("bias_by_decile")]
     bands: dict[tuple[float, float], dict[str, str]] = {}
     for key, _ in kinds:
@@ -125,14 +131,14 @@ PAIRED_ROWS = (
     ("ssim", "", "SSIM with the true clip"),
     ("es_dice", "es_dice_ceiling", "Dice of the cavity at end-systole"),
     ("motion", "motion_ceiling", "correlation of optical flow with the tissue's motion"),
-    ("flicker", "", "flicker of still tissue, 1 = as quiet as the truth"),
+    ("flicker", "", "flicker of still tissue; 1 for the true clip"),
 )
 
 
 def _paired_table(evaluation: Mapping[str, Any]) -> Table:
     scores = evaluation.get("paired", {})
     return Table(
-        title="Beside the truth that beats along",
+        title="Against the true counterfactual, frame by frame",
         columns=["score", f"mean of {scores.get('n', 0)} clips", "the true clip"],
         rows=[
             [
@@ -143,7 +149,7 @@ def _paired_table(evaluation: Mapping[str, Any]) -> Table:
             for name, ceiling, heading in PAIRED_ROWS
             if scores.get("n", 0) > 0
         ],
-        note="The conditioning frame is end-diastolic and the timing told; the gate's borders, Lucas-Kanade flow.",
+        note="The frame is end-diastolic and the timing is told. Borders are the gate's, optical flow is Lucas-Kanade.",
     )
 
 
@@ -163,7 +169,7 @@ def _distance_table(evaluation: Mapping[str, Any]) -> Table:
             ]
             for name, d in evaluation.get("frechet", {}).items()
         ],
-        note="Not FID and not FVD: comparable only within this extractor and n. Read beside the real-vs-real floor.",
+        note="Not FID and not FVD: comparable only within this extractor and n. Real against real is the floor.",
     )
 
 
@@ -173,21 +179,6 @@ def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
 
-    head = ["---", *["---:"] * (len(table.columns) - 1)]
+    head = ["---" if column in table.text_columns else "---:" for column in range(len(table.columns))]
     parts = [f"**{table.title}**", "", line(table.columns), line(head), *map(line, table.rows)]
     return "\n".join([*parts, "", table.note] if table.note else parts) + "\n"
-
-
-def to_html(table: Table) -> Markup:
-    """Return an HTML table with caption and scoped headings; every text is escaped."""
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(c) for c in table.columns)
-    body = Markup("").join(
-        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
-            row[0], Markup("").join(Markup("<td>{}</td>").format(cell) for cell in row[1:])
-        )
-        for row in table.rows
-    )
-    note = Markup('<p class="note">{}</p>').format(table.note) if table.note else Markup("")
-    return Markup(
-        '<div class="table"><table><caption>{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}'
-    ).format(escape(table.title), head, body, note)

@@ -10,7 +10,8 @@ import yaml
 from echosynth.evaluation.result import EvaluatedSample, MeasuredTruth, assemble_evaluation
 from echosynth.metrics.frechet import compare_features
 from echosynth.report.model_card import REQUIRED, render_model_card
-from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_html, to_markdown
+from echosynth.report.page import PageSection, render_page
+from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_markdown
 
 
 def evaluation() -> dict[str, Any]:
@@ -54,10 +55,12 @@ def test_evaluation_tables_hold_the_scores() -> None:
 def test_markup_in_cells_is_harmless() -> None:
     table = Table("<b>", ["a", "b"], [["x|y\nz", "<script>"]], note="&")
     assert "x\\|y z" in to_markdown(table)
-    html = to_html(table)
+    html = render_page("t", "", [PageSection("s", tables=[table])])
     assert "<script>" not in html
-    assert "&lt;script&gt;" in html
+    assert '<th scope="row">x|y\nz</th><td>&lt;script&gt;</td>' in html
     assert "<b>" not in html
+    assert "<caption>&lt;b&gt;</caption>" in html
+    assert '<p class="note">&amp;</p>' in html
     with pytest.raises(ValueError, match="row of 1"):
         Table("t", ["a", "b"], [["x"]])
 
@@ -84,3 +87,8 @@ def test_card_refuses_gaps_and_unknown_facts() -> None:
             render_model_card({k: v for k, v in facts().items() if k != key})
     with pytest.raises(ValueError, match="colour"):
         render_model_card({**facts(), "colour": "grey"})
+
+
+def test_columns_of_words_are_aligned_left() -> None:
+    markdown = to_markdown(Table("t", ["a", "b", "c"], [["x", "y", "1"]], text_columns=(0, 1)))
+    assert "| --- | --- | ---: |" in markdown.splitlines()
