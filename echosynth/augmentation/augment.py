@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import Attempt, LoadedModel, generate_samples
+from echosynth.augmentation.attempts import Attempt, LoadedModel, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start, StepHook

@@ -5,7 +5,6 @@ only if none is left. Of each clip only the chosen frame is kept in memory.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +12,10 @@ import numpy as np
 
 from echosynth.augmentation.plan import plain_names
 from echosynth.augmentation.sampling import Start
-from echosynth.data.clip_files import ClipFiles
-from echosynth.data.dataset import read_clips
-from echosynth.data.layouts import open_dataset
+from echosynth.data.layouts import iter_clips
 from echosynth.errors import SourceError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import DEFAULT_FPS
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,39 +44,8 @@ class ConditioningFrame:
         return Start(self.pixels, self.beginning)
 
 
-def iter_clips(path: Path, fps: float | None = None, say: Say = print) -> Iterator[tuple[str, EchoClip]]:
-    """Yield (what to call it, clip) for everything at `path`.
-
-    Raises:
-        SourceError: nothing there can be used, or a dataset's clip cannot be.
-        DatasetError: a dataset's tables are malformed.
-    """
-    dataset = open_dataset(path, fps=fps)
-    complaints: list[str] = []
-
-    def pass_over(complaint: str) -> None:
-        complaints.append(complaint)
-        say(f"passed over: {complaint}")
-
-    of_any_kind = isinstance(dataset, ClipFiles) and path.is_dir()
-    used = 0
-    for entry, clip in read_clips(dataset, pass_over if of_any_kind else None):
-        used += 1
-        yield entry.name, clip if fps is None else clip.replace(fps=fps)
-    if complaints and not used:
-        raise SourceError(
-            f"no usable picture or video among the {len(dataset.entries)} files in {path} ({complaints[0]})"
-        )
-
-
-def require_video(name: str, clip: EchoClip) -> None:
-    """Raise SourceError for a single picture."""
-    if clip.num_frames < 2:
-        raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
-
-
 def load_conditioning_frames(
-    path: Path, frame: int = 0, limit: int | None = None, say: Say = print, keep_s: float = 0.0
+    path: Path, frame: int = 0, limit: int | None = None, keep_s: float = 0.0
 ) -> list[ConditioningFrame]:
     """Read frame number `frame` of every clip at `path`, of at most `limit` clips, and what is to be kept after it.
 
@@ -90,7 +54,7 @@ def load_conditioning_frames(
     """
     found: list[tuple[str, EchoClip]] = []
     # A frame needs no frame rate: with one given, a cine that names none is read too.
-    for name, clip in iter_clips(path, None if keep_s else DEFAULT_FPS, say):
+    for name, clip in iter_clips(path, None if keep_s else DEFAULT_FPS):
         if not 0 <= frame < clip.num_frames:
             raise SourceError(
                 f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"

@@ -1,6 +1,6 @@
 """The way to models before `storage.model_store.resolve`; it goes when nobody uses it."""
 
-from echosynth.augmentation.generate import LoadedModel
+from echosynth.augmentation.attempts import LoadedModel
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import ConfigError

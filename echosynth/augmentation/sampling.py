@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.augmentation.ranges import check_range
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import ConfigError
@@ -16,8 +16,6 @@ from echosynth.video.clip import EchoClip, from_network, to_network
 from echosynth.video.resample import resample_time, resize
 
 StepHook = Callable[[], None]
-LONGEST_S = 60.0
-FPS, SIZE = (5.0, 200.0), (28, 1024)  # least and most of what is written
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Sampling:
         tolerance: of the gate.
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
-        conditions: other `CONDITIONS` than EF, by name; what is missing is left to the model.
+        conditions: values of other `CONDITIONS` than EF, by name; the model chooses those that are missing.
         seconds: length of the clips, to the nearest that the model can make; None for the model's own.
         fps: Hz of the clips; None for the model's own.
         size: side of the clips, pixels; None for the model's own.
@@ -50,22 +48,10 @@ class Sampling:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ConfigError(f"max_attempts must be at least 1, got {self.max_attempts}")
-        if self.num_inference_steps is not None and self.num_inference_steps < 1:
-            raise ConfigError(f"num_inference_steps must be at least 1, got {self.num_inference_steps}")
-        if self.guidance_scale is not None and not 0 <= self.guidance_scale < 100:
-            raise ConfigError(f"guidance_scale must be a number from 0 to 100, got {self.guidance_scale}")
+        for name in ("max_attempts", "num_inference_steps", "guidance_scale", "seconds", "fps", "size"):
+            check_range(name, getattr(self, name))
         for name, value in self.conditions.items():
-            kind = CONDITIONS[name]
-            if not kind.least <= value <= kind.most:
-                raise ConfigError(f"{kind.title} must be {kind.least:g} to {kind.most:g} {kind.unit}, got {value:g}")
-        if self.seconds is not None and not 0 < self.seconds <= LONGEST_S:
-            raise ConfigError(f"a clip must last more than 0 and up to {LONGEST_S:g} seconds, got {self.seconds:g}")
-        if self.fps is not None and not FPS[0] <= self.fps <= FPS[1]:
-            raise ConfigError(f"fps must be {FPS[0]:g} to {FPS[1]:g}, got {self.fps:g}")
-        if self.size is not None and not SIZE[0] <= self.size <= SIZE[1]:
-            raise ConfigError(f"size must be {SIZE[0]} to {SIZE[1]} pixels, got {self.size}")
+            check_range(name, value)
 
     def num_frames(self, pipeline: EchoCascadePipeline) -> int:
         """Frames that a cascade makes for this."""

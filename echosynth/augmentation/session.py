@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from echosynth.augmentation.attempts import generate_samples, is_finished
 from echosynth.augmentation.conditioning import ConditioningFrame, hash_frames
-from echosynth.augmentation.generate import generate_samples, is_finished
 from echosynth.augmentation.loaded import choose_device, identify, open_cascade, open_regressor, refuse_judge_as_gate
 from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries
 from echosynth.augmentation.plan import PlannedSample, plan_targets

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from echosynth.augmentation.generate import Attempt
+from echosynth.augmentation.attempts import Attempt
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.storage.atomic import write_text
 from echosynth.video.files import SYNTHETIC_NOTE

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Augment and return the object of `--json`."""
+    from echosynth.augmentation.attempts import is_finished
     from echosynth.augmentation.augment import DATASET, MANIFEST, AugmentConfig, augment, plan_augmentation
-    from echosynth.augmentation.generate import is_finished
     from echosynth.augmentation.loaded import (
         DEFAULT_CASCADE,
         DEFAULT_GATE,

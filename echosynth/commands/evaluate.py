@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.generate import LoadedModel
+from echosynth.augmentation.attempts import LoadedModel
 from echosynth.augmentation.loaded import (
     DEFAULT_CASCADE,
     DEFAULT_GATE,

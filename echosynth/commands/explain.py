@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Draw and return the object of `--json`; the clip's first window is explained."""
-    from echosynth.augmentation.conditioning import iter_clips, require_video
     from echosynth.augmentation.loaded import DEFAULT_GATE, DEFAULT_JUDGE, choose_device, open_regressor
     from echosynth.commands.measure import format_warnings, require_rate
+    from echosynth.data.layouts import iter_clips, require_video
     from echosynth.report.explanation import animate_heat, draw_explanation
     from echosynth.report.figures import figure_to_png
     from echosynth.storage.atomic import atomic_write

@@ -101,11 +101,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.augmentation.plan import check_target_ef
     from echosynth.augmentation.sampling import Sampling
     from echosynth.augmentation.session import GenerationJob, run_generation
-    from echosynth.commands.console import print_table
+    from echosynth.commands.console import configure_logging, print_table
     from echosynth.diffusion.conditions import CONDITIONS, read_conditions
-    from echosynth.progress import Reporter
     from echosynth.report.gallery import sample_table, write_gallery
 
+    configure_logging()
     if (args.source is None) == (args.fictional is None):
         raise ConfigError("give either a SOURCE or --fictional N")
     if args.fictional is not None and (args.fictional < 1 or args.keep is not None or args.frame):
@@ -137,9 +137,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.source is None:
         frames, sampling = sample_fictional_frames(args.fictional, efs[0], sampling, cascade, args.device)
     else:
-        frames = load_conditioning_frames(
-            args.source, args.frame, args.limit, Reporter(0, "reading").say, args.keep or 0.0
-        )
+        frames = load_conditioning_frames(args.source, args.frame, args.limit, args.keep or 0.0)
     job = GenerationJob(
         command="generate",
         frames=frames,

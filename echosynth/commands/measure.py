@@ -72,8 +72,8 @@ def parse_windows(word: str | None) -> "Coverage":
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure and return the object of `--json`; scores are there if the truth of every clip is known."""
-    from echosynth.augmentation.conditioning import iter_clips, require_video
     from echosynth.augmentation.loaded import DEFAULT_JUDGE, choose_device, open_regressor
+    from echosynth.data.layouts import iter_clips, require_video
     from echosynth.progress import Reporter
     from echosynth.regression.panel import read_as_panel
     from echosynth.regression.phases import find_beats
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     embeddings: dict[str, list[np.ndarray]] = {regressor.name: [] for regressor in regressors}
     reporter = Reporter(0, "measuring")
     for path in args.source:
-        for name, clip in iter_clips(path, args.fps, reporter.say):
+        for name, clip in iter_clips(path, args.fps):
             require_video(name, clip)
             known = {"file": name, "true_ef": clip.ef}
             beats = [] if finder is None else find_beats(finder, clip)

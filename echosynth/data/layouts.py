@@ -1,12 +1,17 @@
 """One door for whatever a user has: recognises a dataset by what lies in its folder, and everything else as files."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from echosynth.data import camus, echonet_pediatric, hmc_qu
 from echosynth.data.clip_files import ClipFiles
-from echosynth.data.dataset import ClipDataset
+from echosynth.data.dataset import ClipDataset, read_clips
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError, SourceError
+from echosynth.video.clip import EchoClip
+
+log = logging.getLogger(__name__)
 
 
 def open_dataset(
@@ -45,6 +50,45 @@ def open_dataset(
     if views := hmc_qu.find_views(path):
         return hmc_qu.HmcQuDataset(path, _refuse_view(view, views, path))
     return ClipFiles(path, fps)
+
+
+def iter_clips(path: str | Path, fps: float | None = None) -> Iterator[tuple[str, EchoClip]]:
+    """Yield (name, clip) for everything at `path`, one at a time.
+
+    In a folder of plain files every file is tried. One that cannot be used is logged and passed over, and it is an
+    error only if none is left.
+
+    Args:
+        path: file or folder, see `open_dataset`.
+        fps: frame rate in Hz to use instead of the clips' own.
+
+    Raises:
+        SourceError: nothing there can be used, or a dataset's clip cannot be.
+        DatasetError: a dataset's tables are malformed.
+    """
+    path = Path(path)
+    dataset = open_dataset(path, fps=fps)
+    complaints: list[str] = []
+
+    def pass_over(complaint: str) -> None:
+        complaints.append(complaint)
+        log.warning("passed over: %s", complaint)
+
+    of_any_kind = isinstance(dataset, ClipFiles) and path.is_dir()
+    used = 0
+    for entry, clip in read_clips(dataset, pass_over if of_any_kind else None):
+        used += 1
+        yield entry.name, clip if fps is None else clip.replace(fps=fps)
+    if complaints and not used:
+        raise SourceError(
+            f"no usable picture or video among the {len(dataset.entries)} files in {path} ({complaints[0]})"
+        )
+
+
+def require_video(name: str, clip: EchoClip) -> None:
+    """Raise SourceError for a single picture."""
+    if clip.num_frames < 2:
+        raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
 
 
 def _refuse_view(view: str | None, there: list[str], path: Path) -> str:

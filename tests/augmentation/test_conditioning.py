@@ -6,7 +6,8 @@ import pydicom
 import pydicom.examples
 import pytest
 
-from echosynth.augmentation.conditioning import iter_clips, load_conditioning_frames
+from echosynth.augmentation.conditioning import load_conditioning_frames
+from echosynth.data.layouts import iter_clips
 from echosynth.errors import SourceError
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from echosynth.augmentation.acceptance import Tolerance
+from echosynth.augmentation.attempts import LoadedModel, generate_samples
 from echosynth.augmentation.augment import AugmentConfig, augment
-from echosynth.augmentation.generate import LoadedModel, generate_samples
 from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import plan_targets
 from echosynth.augmentation.sampling import Sampling, Start
