@@ -1,81 +1,124 @@
-"""The model card: what a set of weights is, was made from, can do and cannot do. Markdown with a YAML head.
+"""The model card: what a set of weights is, what it was trained on, how good it is and what it cannot do.
 
-Source of the form: Mitchell et al., Model Cards for Model Reporting, FAT* 2019; the head is the Hugging Face Hub's.
+`card.json` beside the weights holds the facts as data; the README.md there is rendered from it, Markdown with the YAML
+head of the Hugging Face Hub. Source of the form: Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 Every fact is required: a card with a silent gap would say less than no card.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from pathlib import Path
+from typing import Any, Literal
 
-import yaml
+from huggingface_hub import ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from echosynth.config import StrictModel
 from echosynth.report.tables import evaluation_tables, to_markdown
+from echosynth.storage.atomic import write_text
+from echosynth.storage.checksums import write_sums
+from echosynth.storage.model_store import CARD_FILE
 
-REQUIRED = ("name", "what", "data", "seeds", "steps", "hardware", "hours", "scores", "limits", "licence")
+README_FILE = "README.md"
 
 
-def render_model_card(facts: Mapping[str, Any]) -> str:
-    """Return the card as Markdown.
+class TrainingRun(StrictModel):
+    """One network, trained once.
 
-    Args:
-        facts: name, what (the model in a few sentences), data (what it was trained on), seeds, steps, hardware, hours
-            (training time, h), scores (the JSON of `echosynth evaluate`, or its part), limits (text or list of texts)
-            and licence (SPDX identifier). Texts are trusted Markdown: a card is written by whoever trains.
-
-    Raises:
-        ValueError: a fact is missing or empty, or there is one that the card does not know.
+    Attributes:
+        name: RUN/NETWORK, the folders of its training log.
+        steps: optimiser steps.
+        validation: step -> loss on held-out phantoms.
     """
-    missing = [key for key in REQUIRED if key not in facts or facts[key] in (None, "", [], {})]
-    unknown = sorted(set(facts) - set(REQUIRED))
-    if missing or unknown:
-        raise ValueError(f"model card: missing facts {missing}, unknown facts {unknown}")
-    head = {
-        "license": str(facts["licence"]).lower(),
-        "library_name": "echosynth",
-        "tags": ["echocardiography", "ejection-fraction", "synthetic-data"],
-    }
-    scores = "\n".join(to_markdown(table) for table in evaluation_tables(facts["scores"]))
-    training = [("Data", facts["data"]), ("Seeds", facts["seeds"]), ("Steps", f"{_grouped(facts['steps'])}")]
-    training += [("Hardware", facts["hardware"]), ("Hours", _grouped(facts["hours"]))]
-    return "\n".join(
-        [
-            "---",
-            yaml.safe_dump(head, sort_keys=False).strip(),
-            "---",
-            "",
-            f"# {facts['name']}",
-            "",
-            "> Synthetic output. Research only, not for diagnosis.",
-            "",
-            str(facts["what"]),
-            "",
-            "## Training",
-            "",
-            *(f"- **{key}**: {_listed(value)}" for key, value in training),
-            "",
-            "## Scores",
-            "",
-            scores.strip() or "No scores.",
-            "",
-            "## Limits",
-            "",
-            *_bullets(facts["limits"]),
-            "",
-            "## Licence",
-            "",
-            str(facts["licence"]),
-            "",
-        ]
+
+    name: str = Field(min_length=1)
+    steps: PositiveInt
+    validation: dict[PositiveInt, float] = Field(default_factory=dict)
+
+
+class TrainingSession(StrictModel):
+    """Runs that share data, hardware and the clock.
+
+    Attributes:
+        runs: what was trained, in order.
+        patients: phantom patients.
+        ef: range of their EFs, per cent.
+        hours: for all runs together; None where nobody recorded them.
+        hardware: where.
+        note: what the numbers do not say, as a sentence.
+    """
+
+    runs: tuple[TrainingRun, ...] = Field(min_length=1)
+    patients: PositiveInt
+    ef: tuple[float, float]
+    hours: NonNegativeFloat | None
+    hardware: str = Field(min_length=1)
+    note: str = ""
+
+
+class ModelCard(StrictModel):
+    """The facts of a card.
+
+    Attributes:
+        name: of the model, and of its folder.
+        kind: what it does.
+        class_name: dotted path of the class that loads it.
+        license: SPDX identifier.
+        description: what the model is, in a few sentences; trusted Markdown, as every text of a card is.
+        data: what kind of data it was trained on.
+        patient_seeds: first and last seed of all phantom patients that it was trained on.
+        training_seed: of batches, noise and first weights.
+        training: every session, in order.
+        scores: JSON of `echosynth evaluate`, or a part of it.
+        limits: what it cannot do, a sentence each.
+    """
+
+    name: str = Field(min_length=1)
+    kind: Literal["cascade", "regressor"]
+    class_name: str = Field(alias="class", min_length=1)
+    license: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    data: str = Field(min_length=1)
+    patient_seeds: tuple[int, int]
+    training_seed: int
+    training: tuple[TrainingSession, ...] = Field(min_length=1)
+    scores: dict[str, Any] = Field(min_length=1)
+    limits: tuple[str, ...] = Field(min_length=1)
+
+
+def render_model_card(card: ModelCard) -> str:
+    """Return the card as Markdown."""
+    tags = ["echocardiography", "ejection-fraction", "synthetic-data"]
+    head = ModelCardData(license=card.license.lower(), library_name="echosynth", tags=tags)
+    loader = PackageLoader("echosynth.report")
+    environment = Environment(  # Markdown, not HTML: nothing to escape
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.get_template("model_card.md.j2").render(
+        card=card,
+        head=head.to_yaml(),
+        tables=[to_markdown(table).strip() for table in evaluation_tables(card.scores)],
+        notes=[session.note for session in card.training if session.note],
+        runs=[run for session in card.training for run in session.runs if run.validation],
     )
 
 
-def _grouped(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of a published model.
+
+    Raises:
+        pydantic.ValidationError: a fact is missing, unknown or of the wrong type.
+    """
+    return ModelCard.model_validate_json((folder / CARD_FILE).read_text(encoding="utf-8"))
 
 
-def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write `card.json`, the README.md rendered from it, and the folder's `SHA256SUMS`.
 
-
-def _bullets(limits: str | Sequence[str]) -> list[str]:
-    return [limits] if isinstance(limits, str) else [f"- {limit}" for limit in limits]
+    Raises:
+        OutputError: the system refused.
+    """
+    facts = card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    write_text(folder / CARD_FILE, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / README_FILE, render_model_card(card))
+    write_sums(folder)

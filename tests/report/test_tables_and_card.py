@@ -1,17 +1,22 @@
 """Tables and model cards made from the JSON of an evaluation."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from echosynth.evaluation.result import EvaluatedSample, MeasuredTruth, assemble_evaluation
 from echosynth.metrics.frechet import compare_features
-from echosynth.report.model_card import REQUIRED, render_model_card
+from echosynth.report.model_card import ModelCard, read_card, render_model_card, write_card
 from echosynth.report.page import PageSection, render_page
 from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_markdown
+from echosynth.storage.model_store import verify
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def evaluation() -> dict[str, Any]:
@@ -66,27 +71,63 @@ def test_markup_in_cells_is_harmless() -> None:
 
 
 def facts() -> dict[str, Any]:
+    """Facts of a card, as JSON holds them."""
+    runs = [{"name": "first/base", "steps": 4000, "validation": {"2000": 0.5, "4000": 0.25}}]
+    shared = {"patients": 2000, "ef": [10, 85], "hardware": "1 H200"}
     return {
-        "name": "phantom-cascade", "what": "A base model.", "data": "2,000 phantoms", "seeds": [0, 1999],
-        "steps": 40000, "hardware": "1 H200", "hours": 1.5, "scores": evaluation(),
-        "limits": ["Saw no patient.", "Four-chamber view only."], "licence": "MIT",
-    }  # fmt: skip
+        "name": "phantom-cascade",
+        "kind": "cascade",
+        "class": "echosynth.diffusion.pipeline.EchoCascadePipeline",
+        "license": "MIT",
+        "description": "A base model.",
+        "data": "Phantoms alone.",
+        "patient_seeds": [0, 1999],
+        "training_seed": 7,
+        "training": [
+            {"runs": runs, "hours": 1.5, **shared},
+            {"runs": [{"name": "second/sr1", "steps": 20}], "hours": None, "note": "Nobody looked.", **shared},
+        ],
+        "scores": evaluation(),
+        "limits": ["Saw no patient.", "Four-chamber view only."],
+    }
 
 
 def test_card_says_everything() -> None:
-    card = render_model_card(facts())
+    card = render_model_card(ModelCard.model_validate(facts()))
     head = yaml.safe_load(card.split("---")[1])
     assert head["license"] == "mit"
-    for text in ("# phantom-cascade", "40,000", "1 H200", "0, 1999", "- Saw no patient.", "not for diagnosis", "RMSE"):
+    assert "| first/base 4,000 | 2,000 | 10-85 | 1.50 | 1 H200 |" in card
+    assert "| second/sr1 20 | 2,000 | 10-85 | – | 1 H200 |" in card
+    assert "| first/base | 4,000 | 0.2500 |" in card
+    for text in ("# phantom-cascade", "seeds 0-1999", "- Nobody looked.", "- Saw no patient.", "not for diagnosis"):
         assert text in card
+    for table in evaluation_tables(evaluation()):
+        assert to_markdown(table).strip() in card
 
 
 def test_card_refuses_gaps_and_unknown_facts() -> None:
-    for key in REQUIRED:
-        with pytest.raises(ValueError, match=key):
-            render_model_card({k: v for k, v in facts().items() if k != key})
-    with pytest.raises(ValueError, match="colour"):
-        render_model_card({**facts(), "colour": "grey"})
+    for key in facts():
+        with pytest.raises(ValidationError, match=key):
+            ModelCard.model_validate({k: v for k, v in facts().items() if k != key})
+    for empty in ({"training": []}, {"limits": []}, {"scores": {}}, {"description": ""}, {"colour": "grey"}):
+        with pytest.raises(ValidationError, match=next(iter(empty))):
+            ModelCard.model_validate(facts() | empty)
+
+
+def test_a_card_on_disk_is_read_back_and_its_hashes_hold(tmp_path: Path) -> None:
+    card = ModelCard.model_validate(facts())
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == card
+    assert (tmp_path / "README.md").read_text() == render_model_card(card)
+    verify(tmp_path)
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "checkpoints").iterdir()), ids=lambda folder: folder.name)
+def test_bundled_cards_are_rendered_from_their_data(folder: Path) -> None:
+    stale = "card.json or a table has changed: run scripts/render_cards.py"
+    assert (folder / "README.md").read_text() == render_model_card(read_card(folder)), stale
+    verify(folder)
 
 
 def test_columns_of_words_are_aligned_left() -> None:
