@@ -1,0 +1,92 @@
+"""Files of JSON lines that grow while a run works: one object a line, synced before the run goes on.
+
+A process that is killed while it writes leaves its last line without an end. Reading passes over such a line, the next
+`append_record` cuts it off; any other damage is an error.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from echosynth.errors import OutputError
+from echosynth.storage.atomic import refusal, sync_folder, write_bytes
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read every whole line; [] if there is no file. The file is not changed.
+
+    Raises:
+        OutputError: damaged, or cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror}") from error
+    records = []
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise damaged(path, number)
+        records.append(record)
+    return records
+
+
+def damaged(path: Path, number: int) -> OutputError:
+    """The error of line `number` (from 1) that is not what a run writes."""
+    return OutputError(f"{path}, line {number} is damaged; mend it or use a new folder")
+
+
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line; when this returns it is safe on disk. A line that could not be written whole is taken back.
+
+    Raises:
+        OutputError: the system refused.
+    """
+    line = json.dumps(record).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with path.open("ab+") as file:
+            size = _end_of_lines(file)
+            try:
+                file.truncate(size)
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(path, size)
+                raise
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def keep_records(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrite a file with the records for which `keep` is true, whole or not at all; does nothing without a file.
+
+    Raises:
+        OutputError: damaged, or the system refused.
+    """
+    if path.exists():
+        kept = [record for record in read_records(path) if keep(record)]
+        write_bytes(path, b"".join(json.dumps(record).encode() + b"\n" for record in kept))
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Where the last whole line of a file ends, in bytes."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = file.seek(max(0, end - 4096))
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
