@@ -7,12 +7,15 @@ nearest valid key.
 import difflib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from echosynth.errors import ConfigError
+
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
+"""The name of a run or a model, which becomes the name of a folder: it leads out of none."""
 
 
 class StrictModel(BaseModel):

@@ -45,6 +45,14 @@ def test_nothing_touches_the_patients_of_acceptance(path: Path) -> None:
     assert all(seed <= RESERVED_PATIENT_SEEDS for seed in seeds)
 
 
+@pytest.mark.parametrize("kind", ["regressor", "cascade", "augmentation", "evaluation"])
+@pytest.mark.parametrize("name", ["../../../escaped", "/escaped", "a/b", "..", ".hidden", "", "a\\nb"])
+def test_a_name_leads_out_of_no_folder(kind: str, name: str) -> None:
+    path = next(path for path in FILES if yaml.safe_load(path.read_text())["kind"] == kind)
+    with pytest.raises(ConfigError, match=r"name.*should match pattern"):
+        load(path, f'name="{name}"')
+
+
 @pytest.mark.parametrize("path", [f for f in FILES if "kind: cascade" in f.read_text()], ids=lambda path: path.stem)
 def test_every_stage_of_a_cascade_can_be_built(path: Path) -> None:
     config = load_training_config(path)

@@ -18,7 +18,7 @@ from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start, StepHook
 from echosynth.augmentation.writer import SyntheticWriter
-from echosynth.config import StrictModel
+from echosynth.config import RunName, StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import DatasetError
@@ -48,7 +48,7 @@ class AugmentConfig(StrictModel):
     """
 
     kind: Literal["augmentation"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")
+    name: RunName
     source: Path
     seed: int = 0
     per_bin: int = Field(gt=0)

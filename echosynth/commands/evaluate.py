@@ -35,7 +35,7 @@ from echosynth.augmentation.manifest import append_record, package_versions, rea
 from echosynth.augmentation.plan import check_target_ef
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.console import print_table
-from echosynth.config import StrictModel, load_config
+from echosynth.config import RunName, StrictModel, load_config
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import Case, DatasetTest, PhantomTest, iter_cases
 from echosynth.evaluation.pairs import measure_pairs
@@ -79,7 +79,7 @@ class EvaluateConfig(StrictModel):
     """
 
     kind: Literal["evaluation"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")
+    name: RunName
     test: Annotated[PhantomTest | DatasetTest, Field(discriminator="kind")]
     seed: int = 0
     factual: int = Field(default=25, ge=0)

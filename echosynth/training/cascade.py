@@ -12,7 +12,7 @@ from accelerate import PartialState
 from diffusers import ModelMixin
 from pydantic import Field, model_validator
 
-from echosynth.config import StrictModel
+from echosynth.config import RunName, StrictModel
 from echosynth.diffusion.calibration import check_calibration
 from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.ef_guide import EFGuide
@@ -59,7 +59,7 @@ class CascadeConfig(StrictModel):
     """
 
     kind: Literal["cascade"]
-    name: str
+    name: RunName
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")

@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from pydantic import Field, model_validator
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from echosynth.config import StrictModel
+from echosynth.config import RunName, StrictModel
 from echosynth.errors import ConfigError
 from echosynth.metrics.clinical import conformal_margin
 from echosynth.metrics.ef_metrics import compute_ef_scores
@@ -49,7 +49,7 @@ class RegressorConfig(StrictModel):
     """
 
     kind: Literal["regressor"]
-    name: str
+    name: RunName
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
