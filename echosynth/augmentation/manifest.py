@@ -8,14 +8,15 @@ attempts are used up. A last line that a killed process left torn is cut off; an
 
 import importlib.metadata
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from echosynth import __version__
 from echosynth.errors import OutputError
+from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_records
 
 SCHEMA = 1
 
@@ -79,6 +80,9 @@ class ManifestEntry:
         return abs(self.gate_ef - self.target_ef)
 
 
+_ENTRY = TypeAdapter(ManifestEntry)
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that decide pixels."""
     packages = ("torch", "diffusers", "numpy")
@@ -86,7 +90,7 @@ def package_versions() -> dict[str, str]:
 
 
 class Manifest:
-    """A manifest on disk.
+    """A manifest on disk, read by the run that appends to it.
 
     Args:
         path: the file; it need not exist.
@@ -102,12 +106,18 @@ class Manifest:
         self.path = Path(path)
         self.entries: list[ManifestEntry] = []
         known = {field.name for field in fields(ManifestEntry)}
-        for number, record in enumerate(read_records(self.path), start=1):
+        records = read_records(self.path)
+        cut_torn_line(self.path)
+        for number, record in enumerate(records, start=1):
             if record.get("schema") != SCHEMA or set(record) != known:
                 raise OutputError(
                     f"{self.path}, line {number}: not a manifest line of schema {SCHEMA}; use a new folder"
                 )
-            self.entries.append(ManifestEntry(**record))
+            try:
+                self.entries.append(_ENTRY.validate_json(json.dumps(record), strict=True))
+            except ValidationError as error:
+                key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+                raise OutputError(f"{damaged(self.path, number)}: {key} has a value of the wrong type") from None
 
     def append(self, entry: ManifestEntry) -> None:
         """Record an attempt; when this returns it is safe on disk."""
@@ -123,54 +133,3 @@ def best_entries(entries: Iterable[ManifestEntry]) -> dict[str, ManifestEntry]:
         if old is None or (entry.accepted, -entry.distance) > (old.accepted, -old.distance):
             best[entry.sample_id] = entry
     return best
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON lines; a torn last line is cut off the file. [] if there is no file.
-
-    Raises:
-        OutputError: damaged, or cannot be read.
-    """
-    if not path.is_file():
-        return []
-    try:
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with path.open("rb+") as file:
-                file.truncate(len(whole))
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"cannot read {path}: {error.strerror}") from error
-    records = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            raise OutputError(f"{path}, line {number} is damaged; mend it or use a new folder")
-        records.append(record)
-    return records
-
-
-def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one JSON line and sync it; a line that could not be written whole is taken back.
-
-    Raises:
-        OutputError: the disk refused.
-    """
-    line = json.dumps(record).encode() + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            size = file.tell()
-            try:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(path, size)
-                raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -31,7 +31,7 @@ from echosynth.augmentation.loaded import (
     open_regressor,
     refuse_judge_as_gate,
 )
-from echosynth.augmentation.manifest import append_record, package_versions, read_records
+from echosynth.augmentation.manifest import package_versions
 from echosynth.augmentation.plan import check_target_ef
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.commands.console import print_table
@@ -48,6 +48,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.report.evaluation_page import write_report
 from echosynth.report.tables import evaluation_tables
 from echosynth.seeding import derive_seed
+from echosynth.storage.jsonl import append_record, read_records
 from echosynth.storage.provenance import save_resolved
 from echosynth.storage.run_folder import claim
 from echosynth.video.clip import EchoClip

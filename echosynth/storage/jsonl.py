@@ -1,7 +1,7 @@
 """Files of JSON lines that grow while a run works: one object a line, synced before the run goes on.
 
-A process that is killed while it writes leaves its last line without an end. Reading passes over such a line, the next
-`append_record` cuts it off; any other damage is an error.
+A process that is killed while it writes leaves its last line without an end. Reading passes over such a line, for it
+may be that the process still writes; `append_record` and `cut_torn_line` cut it off. Any other damage is an error.
 """
 
 import json
@@ -36,6 +36,23 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             raise damaged(path, number)
         records.append(record)
     return records
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line that a killed process left without an end; whoever calls holds the run's folder.
+
+    Raises:
+        OutputError: the system refused.
+    """
+    try:
+        if path.exists():
+            with path.open("rb+") as file:
+                end = _end_of_lines(file)
+                if end < file.seek(0, os.SEEK_END):
+                    file.truncate(end)
+                    os.fsync(file.fileno())
+    except OSError as error:
+        raise refusal(path, error) from error
 
 
 def damaged(path: Path, number: int) -> OutputError:

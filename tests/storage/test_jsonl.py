@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from echosynth.errors import OutputError
-from echosynth.storage.jsonl import append_record, keep_records, read_records
+from echosynth.storage.jsonl import append_record, cut_torn_line, keep_records, read_records
 
 
 @pytest.fixture
@@ -28,6 +28,10 @@ def test_a_torn_last_line_is_passed_over_and_cut_off_by_the_next(path: Path, tor
     path.write_bytes(path.read_bytes()[: len(whole) + torn])
     assert read_records(path) == [{"step": 0}]
     assert len(path.read_bytes()) == len(whole) + torn  # reading changes nothing
+    torn_file = path.read_bytes()
+    cut_torn_line(path)
+    assert path.read_bytes() == whole
+    path.write_bytes(torn_file)
     append_record(path, {"step": 2})
     assert path.read_bytes() == whole + b'{"step": 2}\n'
 
@@ -51,8 +55,9 @@ def test_a_folder_in_its_place_is_one_line(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(OutputError, match=r"cannot read .*log\.jsonl"):
         read_records(path)
-    with pytest.raises(OutputError, match=r"cannot write .*log\.jsonl"):
-        append_record(path, {})
+    for change in (lambda: append_record(path, {}), lambda: cut_torn_line(path)):
+        with pytest.raises(OutputError, match=r"cannot write .*log\.jsonl"):
+            change()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
