@@ -7,7 +7,7 @@ nearest valid key.
 import difflib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,7 +41,15 @@ class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
             raise ConfigError(f"{key}: {message}{got}", key) from None
 
 
-class VerbConfig(StrictModel, metaclass=_RaisesConfigError):
+if TYPE_CHECKING:  # a checker takes the metaclass, whose base it cannot see, for a conflict
+    _Checked = StrictModel
+else:
+
+    class _Checked(StrictModel, metaclass=_RaisesConfigError):
+        pass
+
+
+class VerbConfig(_Checked):
     """What one verb of the library does: `generate(GenerateConfig(...), out)`. A wrong value is a `ConfigError`."""
 
 
