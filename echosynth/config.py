@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from echosynth.errors import ConfigError
+from echosynth.storage.bundled import bundled_folder, find_config
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 """The name of a run or a model, which becomes the name of a folder: it leads out of none."""
@@ -72,7 +73,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     """Read a YAML file, apply `--set` overrides and check the result.
 
     Args:
-        path: the YAML file; its top level is a mapping.
+        path: the YAML file, or the name of a bundled one (see `find_config`); its top level is a mapping.
         model_class: the pydantic model to build, usually a `StrictModel`.
         overrides: "a.b=1" each; the value is read as YAML, a list item is addressed by its index ("stages.0.steps=8").
 
@@ -82,7 +83,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
-    path = Path(path)
+    path = find_config(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -201,6 +202,10 @@ def _is_tagged(model: type[BaseModel], tag: int | str) -> bool:
 
 
 def _nearest_file(path: Path) -> str:
+    """Words about the file that may have been meant: a neighbour, else a bundled one."""
     neighbours = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
+    near = [str(path.parent / name) for name in difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)]
+    bundled = bundled_folder("configs")
+    names = [file.relative_to(bundled).with_suffix("").as_posix() for file in bundled.rglob("*.yaml")]
+    near += difflib.get_close_matches(path.with_suffix("").as_posix(), names, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else f"; bundled ones are in {bundled}"
