@@ -1,19 +1,20 @@
 """Configuration: strict YAML in, a frozen pydantic model out.
 
 A key that is unknown, missing or of the wrong type is a `ConfigError` of one line that names the file, the key and the
-nearest valid key.
+nearest valid key. A file may extend others, see storage/config_file.py.
 """
 
 import difflib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from echosynth.errors import ConfigError
-from echosynth.storage.bundled import bundled_folder, find_config
+from echosynth.storage.config_file import Layer, merge_layers, parse_yaml, read_layers
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 """The name of a run or a model, which becomes the name of a folder: it leads out of none."""
@@ -42,38 +43,18 @@ class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
             raise ConfigError(f"{key}: {message}{got}", key) from None
 
 
-if TYPE_CHECKING:  # a checker takes the metaclass, whose base it cannot see, for a conflict
-    _Checked = StrictModel
-else:
-
-    class _Checked(StrictModel, metaclass=_RaisesConfigError):
-        pass
-
-
-class VerbConfig(_Checked):
+class VerbConfig(StrictModel, metaclass=_RaisesConfigError):
     """What one verb of the library does: `generate(GenerateConfig(...), out)`. A wrong value is a `ConfigError`."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice; PyYAML would keep the last one in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:  # before super(), which mixes merged keys (<<) in
-            if isinstance(key.value, str) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep=deep)
-
-
 def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence[str] = ()) -> ModelT:
     """Read a YAML file, apply `--set` overrides and check the result.
 
     Args:
-        path: the YAML file, or the name of a bundled one (see `find_config`); its top level is a mapping.
+        path: the YAML file; its top level is a mapping.
         model_class: the pydantic model to build, usually a `StrictModel`.
         overrides: "a.b=1" each; the value is read as YAML, a list item is addressed by its index ("stages.0.steps=8").
 
@@ -83,34 +64,15 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
-    path = find_config(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"no configuration file {path}{_nearest_file(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
-    data = _parse_yaml(text, str(path))
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the top level must be `key: value` lines, got a {type(data).__name__}")
+    layers = read_layers(Path(path))
+    data = merge_layers(layers)
     if overrides:
         data = _part(data)
     overridden = [_apply_override(data, override) for override in overrides]
     try:
         return model_class.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_describe(error, path, model_class, data, overridden)) from None
-
-
-def _parse_yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        raise ConfigError(_describe(error, layers, model_class, data, overridden)) from None
 
 
 def _part(value: Any) -> Any:
@@ -127,7 +89,7 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
     parts = key.split(".")
     if not equals or not all(parts):
         raise ConfigError(f"--set {override}: expected key=value, for example --set optimizer.lr=1e-4")
-    parsed = _parse_yaml(value, f"--set {key}")
+    parsed = parse_yaml(value, f"--set {key}")
     target: Any = data
     for i, part in enumerate(parts):
         index: Any = part
@@ -146,18 +108,27 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
     return key
 
 
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
+
+
 def _describe(
-    error: ValidationError, path: Path, model_class: type[BaseModel], data: dict[str, Any], overridden: list[str]
+    error: ValidationError,
+    layers: list[Layer],
+    model_class: type[BaseModel],
+    data: dict[str, Any],
+    overridden: list[str],
 ) -> str:
     """Turn pydantic's report into one line about its first fault."""
     faults = error.errors(include_url=False)
     # an unknown key is the usual cause of a missing one (a misspelling), so it is told first
-    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    fault = next((f for f in faults if f["type"] in UNKNOWN_KEY), faults[0])
     names, valid_keys = _locate(fault["loc"], model_class, data)
     key = ".".join(names)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    where = f"{path} with --set {key}" if any(key == o or key.startswith(o + ".") for o in overridden) else str(path)
-    if fault["type"] == "extra_forbidden":
+    where = _origin(layers, names)
+    if any(key == o or key.startswith(o + ".") for o in overridden):
+        where = f"{layers[-1][0]} with --set {key}"
+    if fault["type"] in UNKNOWN_KEY:
         near = difflib.get_close_matches(names[-1], valid_keys, n=1, cutoff=0.5)
         hint = f"did you mean '{'.'.join([*names[:-1], near[0]])}'?" if near else f"valid keys: {', '.join(valid_keys)}"
         return f"{where}: unknown key '{key}'; {hint}{more}"
@@ -170,20 +141,34 @@ def _describe(
     return f"{where}: key '{key}': {message}, got {got if len(got) <= 60 else got[:57] + '...'}{more}"
 
 
+def _origin(layers: list[Layer], names: list[str]) -> str:
+    """The file that says a key: the last one, or one that it extends."""
+    last = layers[-1][0]
+    origin = next((path for path, layer in reversed(layers) if _says(layer, names)), last)
+    return str(last) if origin == last else f"{origin} (extended by {last})"
+
+
+def _says(value: Any, names: list[str]) -> bool:
+    """Whether a mapping has a key; a list has whatever is asked of it, as files replace lists as a whole."""
+    if not names or not isinstance(value, dict):
+        return True
+    return names[0] in value and _says(value[names[0]], names[1:])
+
+
 def _locate(loc: tuple[int | str, ...], model_class: type[BaseModel], data: Any) -> tuple[list[str], list[str]]:
     """Follow pydantic's location: the key as the user wrote it, and the keys valid where its last part stands.
 
     Pydantic puts union tags and class names between the keys; they are in the models, not in the data.
     """
     names: list[str] = []
-    models = [model_class]
+    models: list[type] = [model_class]
     valid: list[str] = []
     for i, part in enumerate(loc):
-        valid = sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
+        valid = sorted({field.alias or name for model in models for name, field in _fields(model).items()})
         in_data = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
         if in_data or i == len(loc) - 1:
             names.append(str(part))
-            fields = [f for m in models for n, f in m.model_fields.items() if part in (n, f.alias)]
+            fields = [f for m in models for n, f in _fields(m).items() if part in (n, f.alias)]
             models = [found for field in fields for found in _models_in(field.annotation)] if fields else models
             data = data[part] if in_data else None
         else:
@@ -191,21 +176,17 @@ def _locate(loc: tuple[int | str, ...], model_class: type[BaseModel], data: Any)
     return names, valid
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> list[type]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-def _is_tagged(model: type[BaseModel], tag: int | str) -> bool:
-    return tag == model.__name__ or any(tag in get_args(field.annotation) for field in model.model_fields.values())
+def _fields(model: type) -> dict[str, FieldInfo]:
+    """The fields of a pydantic model or of a pydantic dataclass."""
+    found: dict[str, FieldInfo] = model.__pydantic_fields__  # type: ignore[attr-defined]
+    return found
 
 
-def _nearest_file(path: Path) -> str:
-    """Words about the file that may have been meant: a neighbour, else a bundled one."""
-    neighbours = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = [str(path.parent / name) for name in difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)]
-    bundled = bundled_folder("configs")
-    names = [file.relative_to(bundled).with_suffix("").as_posix() for file in bundled.rglob("*.yaml")]
-    near += difflib.get_close_matches(path.with_suffix("").as_posix(), names, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else f"; bundled ones are in {bundled}"
+def _is_tagged(model: type, tag: int | str) -> bool:
+    return tag == model.__name__ or any(tag in get_args(field.annotation) for field in _fields(model).values())

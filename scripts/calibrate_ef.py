@@ -1,6 +1,6 @@
 """Measure what a cascade makes of each EF it is told, and print the `ef_calibration` that takes its error back.
 
-    python scripts/calibrate_ef.py runs/phantom_fast_again/pipeline --write
+    python scripts/calibrate_ef.py runs/phantom_fast_high_noise/pipeline --write
 
 Validation patients (seeds 1,000,000 and up), single samples. Regressors read generated clips and true clips of the same
 patients; told and true EF that read alike belong together, so a regressor's own slope and bias cancel. How it takes

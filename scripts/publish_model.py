@@ -1,8 +1,8 @@
 """Copy finished weights into checkpoints/NAME in half precision, with card.json, a model card and SHA256SUMS.
 
-    python scripts/publish_model.py phantom_fast runs/phantom_fast_again/pipeline \
-        --config configs/diffusion/phantom_fast.yaml \
-        --logs runs/phantom_small runs/phantom_fast runs/phantom_fast_again \
+    python scripts/publish_model.py phantom_fast runs/phantom_fast_high_noise/pipeline \
+        --config configs/diffusion/phantom_fast_high_noise.yaml \
+        --logs runs/phantom_small runs/phantom_fast runs/phantom_fast_high_noise \
         --scores runs/evaluation/evaluation.json --hardware "2 CPU cores"
 
 Steps, hours, patients and the loss curve are read from the run folders, never typed. With --continue those that the
@@ -23,6 +23,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import ModelCard, TrainingRun, TrainingSession, read_card, write_card
+from echosynth.storage.config_file import read_config
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 DATA = "Simulated patients (phantoms) of the view family `{}`; EF is uniform in the range given. No patient data."
@@ -106,7 +107,7 @@ def copy_weights(config: dict[str, Any], folder: Path, target: Path) -> type:
 def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
     """Write checkpoints/NAME and return it."""
     text = args.config.read_text()
-    config = yaml.safe_load(text)
+    config = read_config(args.config)
     target = checkpoints / args.name
     earlier = read_card(target) if args.goes_on else None
     found = [session for folder in args.logs for session in read_sessions(folder, args.hardware)]

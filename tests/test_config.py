@@ -129,6 +129,73 @@ def test_merge_keys_are_not_taken_for_duplicates(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, text), Training).named["b"] == Stage(kind="base", num_inference_steps=3)
 
 
+def write_two(folder: Path, below: str, above: str) -> Path:
+    (folder / "base").mkdir()
+    (folder / "base" / "plain.yaml").write_text(below)
+    return write(folder, "extends: base/plain.yaml\n" + above)
+
+
+def test_a_file_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    below = "steps: 1\nstages: [{}, {}]\noptimizer: {lr: 1e-3, betas: [0.5, 0.9]}\nearly: {kind: spatial}\n"
+    above = "stages: [{kind: spatial}]\noptimizer: {lr: 1e-5}\nearly: null\nnamed: {sr1: {}}\n"
+    path = write_two(tmp_path, below, above)
+    said = Training(
+        steps=1, stages=[Stage(kind="spatial")], optimizer=Optimizer(lr=1e-5, betas=(0.5, 0.9)), named={"sr1": Stage()}
+    )
+    assert load_config(path, Training) == said
+    assert load_config(path, Training, ["optimizer.lr=2e-5"]).optimizer == Optimizer(lr=2e-5, betas=(0.5, 0.9))
+
+
+def test_later_files_win_and_a_replaced_mapping_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("steps: 1\noptimizer: {lr: 1e-3, betas: [0.5, 0.9]}\n")
+    (tmp_path / "two.yaml").write_text("extends: one.yaml\nsteps: 2\n")
+    (tmp_path / "three.yaml").write_text("task: {type: regression, backbone: x}\noptimizer: {lr: 1e-4}\n")
+    path = write(tmp_path, "extends: [two.yaml, three.yaml]\ntask: !replace {type: diffusion, sigma_data: 0.25}\n")
+    config = load_config(path, Training)
+    assert config.steps == 2
+    assert config.optimizer == Optimizer(lr=1e-4, betas=(0.5, 0.9))
+    assert config.task == DiffusionTask(sigma_data=0.25)
+    merged = path.read_text().replace("!replace ", "")
+    assert "three.yaml (extended by" in fail(tmp_path, merged)
+    assert "unknown key 'task.backbone'" in fail(tmp_path, merged)
+
+
+def test_what_two_files_share_by_an_alias_is_changed_for_one_key_alone(tmp_path: Path) -> None:
+    path = write_two(tmp_path, "steps: 1\nnamed: {a: &a {kind: spatial}, b: *a}\n", "named: {b: {kind: base}}\n")
+    config = load_config(path, Training, ["named.b.num_inference_steps=4"])
+    assert config.named == {"a": Stage(kind="spatial"), "b": Stage(num_inference_steps=4)}
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "words"),
+    [
+        ("steps: 1\noptimizer: {rl: 1}\n", "", "plain.yaml (extended by {above}): unknown key 'optimizer.rl'; did you"),
+        ("steps: x\nstages: [{kind: top}]\n", "steps: 1\n", "plain.yaml (extended by {above}): key 'stages.0.kind'"),
+        ("steps: x\n", "steps: y\n", "{above}: key 'steps': Input should be"),
+        ("early: {}\n", "early: {knd: base}\n", "{above}: unknown key 'early.knd'"),
+        ("early: {}\n", "", "{above}: key 'steps' is missing"),
+        ("extends: ../train.yaml\n", "", "{above}: extends itself: {above} -> "),
+        ("extends: plian.yaml\n", "", "plain.yaml: key 'extends': no configuration file"),
+        ("extends: [1]\n", "", "plain.yaml: key 'extends': names a file, or a list of files, got [1]"),
+        ("steps: [1\n", "", "plain.yaml, line 2: not valid YAML"),
+        ("- 1\n", "", "plain.yaml: the top level must be"),
+    ],
+)
+def test_the_file_that_says_what_is_wrong_is_named(tmp_path: Path, below: str, above: str, words: str) -> None:
+    path = write_two(tmp_path, below, above)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, Training)
+    assert words.replace("{above}", str(path)) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_resolved_config_does_not_extend(tmp_path: Path) -> None:
+    config = load_config(write_two(tmp_path, "steps: 1\n", "early: {}\n"), Training)
+    save_resolved(config, tmp_path / "run")
+    assert "extends" not in (tmp_path / "run" / "config.yaml").read_text()
+    assert load_config(tmp_path / "run" / "config.yaml", Training) == config
+
+
 def test_the_resolved_config_loads_again_and_a_resumed_run_keeps_its_history(tmp_path: Path) -> None:
     config = Training(steps=5, optimizer=Optimizer(lr=1e-5), task=RegressionTask(), early=Stage())
     for starts in (1, 2):

@@ -7,29 +7,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from echosynth.config import load_config
-from echosynth.errors import ConfigError, EchosynthError
+from echosynth.errors import EchosynthError
 from echosynth.storage.provenance import save_resolved
 from echosynth.storage.run_folder import release
-
-if TYPE_CHECKING:
-    from echosynth.training.cascade import CascadeConfig
-    from echosynth.training.regressor import RegressorConfig
-
-KINDS = ("cascade", "regressor")
-
-
-class _Kind(BaseModel):
-    """The one key that is read before the right model is known."""
-
-    model_config = ConfigDict(extra="allow")
-    kind: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,29 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
 
 
-def load_training_config(path: Path, overrides: Sequence[str] = ()) -> "CascadeConfig | RegressorConfig":
-    """Read a training config strictly, by its `kind`.
-
-    Raises:
-        ConfigError: it cannot be read, or a key or value is wrong.
-    """
-    from echosynth.training.cascade import CascadeConfig
-    from echosynth.training.regressor import RegressorConfig
-
-    kind = load_config(path, _Kind, overrides).kind
-    if kind == "cascade":
-        return load_config(path, CascadeConfig, overrides)
-    if kind == "regressor":
-        return load_config(path, RegressorConfig, overrides)
-    raise ConfigError(f"{path}: key 'kind': must be one of {', '.join(KINDS)} to be trained, got {kind!r}")
-
-
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished."""
     from echosynth.augmentation.loaded import silence_diffusers
     from echosynth.training.cascade import CascadeConfig, train_cascade
     from echosynth.training.engine.run import check_trackers, choose_precision
     from echosynth.training.regressor import check_fit, train_regressor
+    from echosynth.training.train import load_training_config
 
     silence_diffusers()
     config = load_training_config(args.config, args.set)

@@ -28,17 +28,11 @@ FIRST_KINDS = ("frame", "base")
 KINDS = (*FIRST_KINDS, "temporal", "spatial", "both")
 
 
-@dataclass(frozen=True)
-class StageSpec:
-    """One stage of a cascade.
+@dataclass(frozen=True, kw_only=True)
+class SamplingSpec:
+    """How a stage is sampled unless a caller asks for something else.
 
     Attributes:
-        name: "base", "sr1", "sr2", ...; "frame" for the stage that draws the frames of fictional patients.
-        kind: one of `KINDS`.
-        frames: frames of the clip it makes.
-        fps: Hz.
-        size: side of the picture it makes, pixels.
-        num_inference_steps: solver steps by default.
         guidance_scale: of classifier-free guidance, see `guided_scalar`; 1 means none.
         guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
         guidance_high: guide only at sigma <= this.
@@ -50,6 +44,31 @@ class StageSpec:
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
         noise_share: share of the noise's variance that all frames have in common, see `mix_shared_noise`.
         tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
+    """
+
+    guidance_scale: float = 1.0
+    guidance_low: float = 0.0
+    guidance_high: float = 1e9
+    ef_guidance_scale: float = 0.0
+    ef_guidance_low: float = 0.0
+    ef_guidance_high: float = 1e9
+    correction: float = 0.0
+    lowres_sigma: float = 0.0
+    noise_share: float = 0.0
+    tracked: bool = False
+
+
+@dataclass(frozen=True)
+class StageSpec(SamplingSpec):
+    """One stage of a cascade: what it makes, and how it is sampled.
+
+    Attributes:
+        name: "base", "sr1", "sr2", ...; "frame" for the stage that draws the frames of fictional patients.
+        kind: one of `KINDS`.
+        frames: frames of the clip it makes.
+        fps: Hz.
+        size: side of the picture it makes, pixels.
+        num_inference_steps: solver steps by default.
 
     Raises:
         ValueError: a field is outside its range.
@@ -61,16 +80,6 @@ class StageSpec:
     fps: float
     size: int
     num_inference_steps: int
-    guidance_scale: float = 1.0
-    guidance_low: float = 0.0
-    guidance_high: float = 1e9
-    ef_guidance_scale: float = 0.0
-    ef_guidance_low: float = 0.0
-    ef_guidance_high: float = 1e9
-    correction: float = 0.0
-    lowres_sigma: float = 0.0
-    noise_share: float = 0.0
-    tracked: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

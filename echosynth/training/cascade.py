@@ -76,9 +76,12 @@ class CascadeConfig(StrictModel):
         names = [*drawn, "base", *(f"sr{k}" for k in range(1, len(self.stages) - len(drawn)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
-        if self.ef_guide is None and any(s.ef_guidance_scale or s.correction for s in self.stages.values()):
-            raise ValueError("a stage has a ef_guidance_scale or a correction, but there is no ef_guide to read its EF")
-        tracked = any(stage.tracked for stage in self.stages.values())
+        sampled = [stage.sampling for stage in self.stages.values()]
+        if self.ef_guide is None and any(how.ef_guidance_scale or how.correction for how in sampled):
+            raise ValueError(
+                "a stage has an ef_guidance_scale or a correction, but there is no ef_guide to read its EF"
+            )
+        tracked = any(how.tracked for how in sampled)
         if tracked and self.tissue_tracker is None:
             raise ValueError("a stage is tracked, but there is no tissue_tracker")
         if self.tissue_tracker is not None and not tracked:
@@ -113,8 +116,8 @@ def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable
             given |= {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
         scalars = {name: batch[name] for name in config.unet.scalars}
         scheduler = config.scheduler()
-        scheduler.set_timesteps(config.num_inference_steps, device=model.device)
-        denoise = guided_denoiser(model, EDMPreconditioning(config.sigma_data), scalars, given)
+        scheduler.set_timesteps(config.sampling.num_inference_steps, device=model.device)
+        denoise = guided_denoiser(model, EDMPreconditioning(config.noise.sigma_data), scalars, given)
         with torch.no_grad():
             made = scheduler.sample(denoise, batch["noise"] * scheduler.init_noise_sigma)
         rows = []
@@ -191,7 +194,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
             if tracker.init is None:
                 raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
             tracker = tracker.model_copy(update={"optim": tracker.optim.model_copy(update={"steps": 0})})
-        before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].tracked)
+        before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].sampling.tracked)
         torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
         train(
             "tissue_tracker",
@@ -208,7 +211,7 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     for name, stage in config.stages.items():
         if name in wanted:
             torch.manual_seed(config.seed)
-            follow = _finished_tracker(out) if stage.tracked else None
+            follow = _finished_tracker(out) if stage.sampling.tracked else None
             views = zip(open_clips(name), (stage.jitter, None), strict=True)
             tasks: list[Task] = [DiffusionTask(stage, previous, c, follow, j) for c, j in views]
             if stage.consistency is not None:

@@ -1,12 +1,14 @@
 """A cascade stage as a config: what it makes, how it is sampled, and how it is trained."""
 
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.dataclasses import dataclass
 
 from echosynth.config import StrictModel
-from echosynth.diffusion.cascade import FIRST_KINDS, StageSpec
+from echosynth.diffusion.cascade import FIRST_KINDS, SamplingSpec, StageSpec
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
@@ -14,7 +16,7 @@ from echosynth.diffusion.unet3d import UNet3D
 from echosynth.training.clips.sources import SourceConfig
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.engine.checkpoint import load_weights
-from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.part_config import PartConfig
 
 
 class UNetConfig(StrictModel):
@@ -60,16 +62,62 @@ class ConsistencyConfig(StrictModel):
         return self
 
 
-class StageConfig(StrictModel):
-    """A stage: what it makes (see `StageSpec`), how it is sampled, and how it is trained.
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class SamplingConfig(SamplingSpec):
+    """How a stage is sampled; see `SamplingSpec` for most of it and `EDMScheduler` for the solver.
+
+    Attributes:
+        num_inference_steps: solver steps.
+        solver: of the probability flow; "consistency" for a stage that was tuned to few steps.
+        S_churn: noise that the solver adds on its way.
+        sigma_min: lowest noise level.
+        sigma_max: highest noise level.
+        rho: how levels crowd towards the lowest one.
+    """
+
+    num_inference_steps: int
+    solver: Literal["dpmpp_2m", "heun", "euler", "consistency"] = "dpmpp_2m"
+    S_churn: float = 0.0
+    sigma_min: float = 0.002
+    sigma_max: float = 20.0
+    rho: float = 7.0
+
+
+class NoiseConfig(StrictModel):
+    """The noise that a stage learns to remove.
 
     Attributes:
         sigma_data: spread of the clip's difference to its reference, in [-1, 1] units.
-        P_mean: mean of ln sigma in training.
-        P_std: its spread.
+        P_mean: mean of ln sigma.
+        P_std: standard deviation of ln sigma.
+        lowres_sigma_max: noise on the previous clip is uniform from 0 to this.
+    """
+
+    sigma_data: float
+    P_mean: float = -1.2
+    P_std: float = 1.4
+    lowres_sigma_max: float = 0.0
+
+
+BLOCKS = {
+    "sampling": {field.name for field in fields(SamplingConfig)},
+    "noise": set(NoiseConfig.model_fields),
+}
+"""Keys that stood beside the others before a stage had blocks, by the block that they are in now."""
+
+
+class StageConfig(PartConfig):
+    """A stage: what it makes (see `StageSpec`), how it is sampled, and how it is trained.
+
+    Attributes:
+        kind: "frame", "base", "temporal", "spatial" or "both".
+        frames: frames of the clip it makes.
+        fps: Hz.
+        size: side of the picture it makes, pixels.
+        sampling: how it is sampled.
+        noise: what it learns to remove.
         scalar_dropout: per scalar, the share of samples trained without it.
         frame_dropout: share trained without the conditioning frame; a frame stage never has one.
-        lowres_sigma_max: noise on the previous clip in training is uniform from 0 to this.
         window: frames seen at once in training, None for all.
         crop: side of the square seen in training, None for all; a multiple of the network's stride.
         image_share: share of the steps in which every frame is a sample of its own, without the others: what is learnt
@@ -78,38 +126,17 @@ class StageConfig(StrictModel):
         consistency: tune to few passes instead of training to denoise; needs the `init` of a trained stage.
         data: training clips of this stage, None for those of the whole cascade.
         validation: its held-out clips, None for the cascade's.
-        init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
-            Scalars that those weights do not listen to start fresh.
-        unet: network.
-        optim: optimiser.
+        unet: network. Scalars that the weights of `init` do not know start fresh.
     """
 
     kind: Literal["frame", "base", "temporal", "spatial", "both"]
     frames: int
     fps: float
     size: int
-    num_inference_steps: int
-    guidance_scale: float = 1.0
-    guidance_low: float = 0.0
-    guidance_high: float = 1e9
-    ef_guidance_scale: float = 0.0
-    ef_guidance_low: float = 0.0
-    ef_guidance_high: float = 1e9
-    correction: float = 0.0
-    lowres_sigma: float = 0.0
-    noise_share: float = 0.0
-    tracked: bool = False
-    solver: Literal["dpmpp_2m", "heun", "euler", "consistency"] = "dpmpp_2m"
-    S_churn: float = 0.0
-    sigma_data: float
-    sigma_min: float = 0.002
-    sigma_max: float = 20.0
-    rho: float = 7.0
-    P_mean: float = -1.2
-    P_std: float = 1.4
+    sampling: SamplingConfig
+    noise: NoiseConfig
     scalar_dropout: dict[str, float] = Field(default_factory=lambda: {"ef": 0.1})
     frame_dropout: float = 0.05
-    lowres_sigma_max: float = 0.0
     window: int | None = None
     crop: int | None = None
     image_share: float = Field(0.0, ge=0, le=1)
@@ -117,18 +144,34 @@ class StageConfig(StrictModel):
     consistency: ConsistencyConfig | None = None
     data: SourceConfig | None = Field(None, discriminator="source")
     validation: SourceConfig | None = Field(None, discriminator="source")
-    init: Path | None = None
     unet: UNetConfig
-    optim: OptimConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat_keys(cls, values: Any) -> Any:
+        """Configs of earlier versions have the keys of `sampling` and `noise` beside the others."""
+        if not isinstance(values, Mapping):
+            return values
+        values = {key.replace("steering_", "ef_guidance_"): value for key, value in values.items()}
+        for block, names in BLOCKS.items():
+            flat = {key: values.pop(key) for key in names & values.keys()}
+            own = values.get(block, {})
+            if not flat or not isinstance(own, Mapping):
+                continue
+            if twice := sorted(flat.keys() & own.keys()):
+                raise ValueError(f"'{twice[0]}' is '{block}.{twice[0]}' now, and that is given too; leave one out")
+            values[block] = {**own, **flat}
+        return values
 
     @model_validator(mode="after")
     def _options_agree(self) -> "StageConfig":
+        sampling = self.sampling
         if (self.kind == "frame") != (self.unet.frame_patch is None):
             raise ValueError("unet.frame_patch: null for a frame stage, which sees no frame, and for no other")
-        renewed = self.S_churn or (self.solver == "consistency" and self.num_inference_steps > 1)
-        if self.noise_share and renewed:
+        renewed = sampling.S_churn or (sampling.solver == "consistency" and sampling.num_inference_steps > 1)
+        if sampling.noise_share and renewed:
             raise ValueError("this sampler adds noise of every frame's own on its way: leave out noise_share")
-        if self.correction and self.solver != "consistency":
+        if sampling.correction and sampling.solver != "consistency":
             raise ValueError("correction: EF can be read off the answer of a jump alone; leave it out, or jump")
         if self.consistency is not None and (self.init is None or self.image_share):
             raise ValueError("consistency: it tunes what an `init` has learnt of whole clips; leave out image_share")
@@ -138,13 +181,15 @@ class StageConfig(StrictModel):
 
     def spec(self, name: str) -> StageSpec:
         """The part that the pipeline needs."""
-        shared = StageSpec.__dataclass_fields__.keys() - {"name"}
-        return StageSpec(name=name, **{key: getattr(self, key) for key in shared})
+        options = {field.name: getattr(self.sampling, field.name) for field in fields(SamplingSpec)}
+        steps = self.sampling.num_inference_steps
+        return StageSpec(name, self.kind, self.frames, self.fps, self.size, steps, **options)
 
     def scheduler(self) -> EDMScheduler:
         """The stage's sampler."""
+        how = self.sampling
         return EDMScheduler(
-            self.sigma_min, self.sigma_max, self.sigma_data, self.rho, solver=self.solver, S_churn=self.S_churn
+            how.sigma_min, how.sigma_max, self.noise.sigma_data, how.rho, solver=how.solver, S_churn=how.S_churn
         )
 
     def network(self) -> UNet3D:

@@ -1,5 +1,6 @@
 """A stage's training batch: crops and windows are the same for clip, reference and conditioning frame."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,8 @@ def test_the_loss_of_a_network_that_says_nothing_is_about_one(tmp_path: Path) ->
     stage = make_stage("base", 4, 8.0, 16, scalar_dropout={}, frame_dropout=0.0)
     probe = DiffusionTask(stage, None, source).make_batch(64, make_generator(0))
     spread = float(probe["residual"].square().mean().sqrt())
-    task = DiffusionTask(stage.model_copy(update={"sigma_data": spread}), None, source)
+    noise = stage.noise.model_copy(update={"sigma_data": spread})
+    task = DiffusionTask(stage.model_copy(update={"noise": noise}), None, source)
     loss = task.compute_loss(stage.network(), task.make_batch(64, make_generator(1)))
     assert float(loss.detach()) == pytest.approx(1.0, abs=0.3)
 
@@ -149,7 +151,8 @@ def test_frames_that_are_not_shown_teach_nothing(stage: StageConfig, previous: S
 
 
 def test_frames_share_noise_as_far_as_asked() -> None:
-    task = DiffusionTask(SPACE.model_copy(update={"noise_share": 0.75, "window": 8}), TIME, Noise())
+    shared = replace(SPACE.sampling, noise_share=0.75)
+    task = DiffusionTask(SPACE.model_copy(update={"sampling": shared, "window": 8}), TIME, Noise())
     noise = torch.cat([task.make_batch(64, make_generator(k))["noise"] for k in range(4)])
     first, later = noise[:, :, 0].flatten(), noise[:, :, 5].flatten()
     assert float(torch.corrcoef(torch.stack([first, later]))[0, 1]) == pytest.approx(0.75, abs=0.02)
@@ -159,7 +162,7 @@ def test_frames_share_noise_as_far_as_asked() -> None:
 
 def test_a_tracked_stage_needs_its_tracker() -> None:
     with pytest.raises(ValueError, match="with a tracker"):
-        DiffusionTask(SPACE.model_copy(update={"tracked": True}), TIME, Noise())
+        DiffusionTask(SPACE.model_copy(update={"sampling": replace(SPACE.sampling, tracked=True)}), TIME, Noise())
 
 
 def test_single_frames_teach_without_their_neighbours() -> None:

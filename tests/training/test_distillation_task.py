@@ -47,7 +47,7 @@ def test_answers_that_agree_cost_nothing_and_others_their_distance(tmp_path: Pat
     offset = 0.1 * task.stage.preconditioning.c_out(batch["sigma"])[:, None, None, None, None]
     answers = iter([batch["residual"] + offset, batch["residual"]])
     task.stage.denoise = lambda *_: next(answers)  # type: ignore[method-assign]
-    gap = 1 - lower_level(batch["sigma"], 4, task.stage.config.sigma_data) / batch["sigma"]
+    gap = 1 - lower_level(batch["sigma"], 4, task.stage.config.noise.sigma_data) / batch["sigma"]
     assert float(task.compute_loss(model, batch)) == pytest.approx(float((0.1 / gap / 2**4).mean()), rel=0.05)
 
 
@@ -66,7 +66,7 @@ def test_the_gap_narrows_with_the_steps(tmp_path: Path, first: int, expected: di
     task.stage.denoise = watch  # type: ignore[method-assign]
     model = tune(task, 0)
     batch = task.make_batch(6, make_generator(4))
-    sigma_data = task.stage.config.sigma_data
+    sigma_data = task.stage.config.noise.sigma_data
     for step, doublings in expected.items():
         seen.clear()
         task.compute_loss(model, batch if step is None else batch | {"step": torch.full((6,), step)})

@@ -1,6 +1,7 @@
 """The published cascades at full size: sizes on the meta device, and two real steps of each at reduced width."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def test_work_is_what_one_counts_by_hand(tmp_path: Path) -> None:
     unet = {"widths": [32], "blocks": [1], "space_attention": [False], "time_attention": [False], "emb_dim": 32}
     plain = base.unet.model_copy(update=unet)
     optim = base.optim.model_copy(update={"checkpointing": False})
-    small = base.model_copy(update={"unet": plain, "optim": optim, "guidance_scale": 1.0})
+    unguided = replace(base.sampling, guidance_scale=1.0)
+    small = base.model_copy(update={"unet": plain, "optim": optim, "sampling": unguided})
     (stage,) = estimate_cascade(config.model_copy(update={"stages": {"base": small}}), gpus=4, tflops=50)
     pixels, wide = 112 * 112, 32
     block = 2 * wide * wide * (9 + 3)
@@ -64,7 +66,8 @@ def reduce(stage: Mapping[str, Any]) -> dict[str, Any]:
     unet["frame_patch"] *= patch
     optim = stage["optim"] | {"steps": 2, "batch_size": 2, "micro_batch": 1, "mixed_precision": "no"}
     window, crop = (None if stage["kind"] == "base" else 8), (48 if stage["crop"] else None)
-    return dict(stage) | {"unet": unet, "optim": optim, "window": window, "crop": crop, "num_inference_steps": 2}
+    sampling = stage["sampling"] | {"num_inference_steps": 2}
+    return dict(stage) | {"unet": unet, "optim": optim, "window": window, "crop": crop, "sampling": sampling}
 
 
 @pytest.fixture(scope="module")

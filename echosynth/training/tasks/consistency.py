@@ -49,7 +49,7 @@ class DistillationTask:
         first, last = self.config.first_doublings, self.config.doublings
         doublings = (first + ((last - first + 1) * step / self.steps).floor()).clamp_max(last)
         t, clean, noise = batch["sigma"], batch["residual"], batch["noise"]
-        r = lower_level(t, doublings, self.stage.config.sigma_data)
+        r = lower_level(t, doublings, self.stage.config.noise.sigma_data)
         high = self.stage.denoise(model, batch, t, clean + _spread(t) * noise)
         with torch.no_grad():
             low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)

@@ -49,11 +49,11 @@ class DiffusionTask:
         jitter: ViewJitter | None = None,
         traced: bool = False,
     ) -> None:
-        if config.tracked != (tracker is not None):
+        if config.sampling.tracked != (tracker is not None):
             raise ValueError("a tracked stage, and no other, is trained with a tracker")
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
         self.jitter, self.traced = jitter, traced
-        self.preconditioning = EDMPreconditioning(config.sigma_data)
+        self.preconditioning = EDMPreconditioning(config.noise.sigma_data)
         self.frame_scale = (config.unet.frame_patch or 0) // config.unet.patch  # frame pixels per clip pixel, one side
 
     def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
@@ -90,7 +90,7 @@ class DiffusionTask:
         if self.previous is None:  # without a frame there is nothing to hold still: start from black
             reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
         else:
-            level = (torch.rand(size, generator=generator) * config.lowres_sigma_max).to(device)
+            level = (torch.rand(size, generator=generator) * config.noise.lowres_sigma_max).to(device)
             earlier = see(clips[:, self._earlier(start, count)])
             lowres = self._lowres(earlier, count, level, generator)
             reference = superres_reference(lowres, count, config.size)
@@ -100,9 +100,9 @@ class DiffusionTask:
                 reference = reference + given * warp_high_frequencies(frame, moved, config.size)
             batch["lowres_sigma"] = level
         noise = draw_normal(target.shape, generator, device)
-        if config.noise_share:
+        if config.sampling.noise_share:
             common = draw_normal((size, 1, config.size, config.size), generator, device)
-            noise = mix_shared_noise(noise, common, config.noise_share, moved)
+            noise = mix_shared_noise(noise, common, config.sampling.noise_share, moved)
         if config.crop:
             unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
             y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
@@ -114,7 +114,7 @@ class DiffusionTask:
             hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
             batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
         residual = target - reference
-        sigma = draw_sigma((size,), config.P_mean, config.P_std, generator)
+        sigma = draw_sigma((size,), config.noise.P_mean, config.noise.P_std, generator)
         if config.image_share:
             batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
         if self.traced:

@@ -7,19 +7,16 @@ uncertain; p are the landmarks of every frame whose border is known, shares of t
 draw. The batches are those of the base stage, with EF, frame and a noise level that lies where EF can be seen at all.
 """
 
-from pathlib import Path
-
 import torch
 from torch import nn
 
 from echosynth.cardiac.volumes import LEAST_VOLUME, disc_volume, mirror_landmarks
-from echosynth.config import StrictModel
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.clips.batches import ClipSource
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
-from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.part_config import PartConfig
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.denoising import DiffusionTask
 from echosynth.training.tasks.masks import masked_mean
@@ -28,8 +25,8 @@ PLACE_WEIGHT, VOLUME_WEIGHT = 2.0, 0.5
 MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
 
 
-class GuideConfig(StrictModel):
-    """The EF guide of a cascade; see `EFGuide`.
+class GuideConfig(PartConfig):
+    """The EF guide of a cascade; see `EFGuide` and `PartConfig`.
 
     Attributes:
         patch: side of a patch, pixels.
@@ -37,8 +34,6 @@ class GuideConfig(StrictModel):
         blocks: space-time blocks per level.
         P_mean: mean of ln sigma in training.
         P_std: its spread.
-        init: folder of finished weights to start from, None for fresh ones.
-        optim: optimiser.
     """
 
     patch: int = 2
@@ -46,8 +41,6 @@ class GuideConfig(StrictModel):
     blocks: list[int]
     P_mean: float = 0.0
     P_std: float = 1.5
-    init: Path | None = None
-    optim: OptimConfig
 
     def network(self, size: int) -> EFGuide:
         """A guide for clips of this side, with fresh weights, or with those of `init`.
@@ -74,7 +67,8 @@ class GuideTask:
     def __init__(
         self, config: GuideConfig, base: StageConfig, source: ClipSource, jitter: ViewJitter | None = None
     ) -> None:
-        changes = {"P_mean": config.P_mean, "P_std": config.P_std, "scalar_dropout": {}, "frame_dropout": 0.0}
+        noise = base.noise.model_copy(update={"P_mean": config.P_mean, "P_std": config.P_std})
+        changes = {"noise": noise, "scalar_dropout": {}, "frame_dropout": 0.0}
         self.base = DiffusionTask(base.model_copy(update=changes), None, source, jitter=jitter, traced=True)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:

@@ -6,20 +6,17 @@ The truth comes from simulated hearts; a clip shows what the stage before super-
 much noise as that stage's training lays on it.
 """
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from echosynth.config import StrictModel
 from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.clips.batches import draw_normal
 from echosynth.training.clips.sources import DatasetSource, PhantomSource
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
-from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.part_config import PartConfig
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.masks import masked_mean
 from echosynth.video.clip import to_network
@@ -28,8 +25,10 @@ SOFTEST = 0.1  # pixels: errors below count by their square
 MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
 
 
-class TrackerConfig(StrictModel):
-    """The tissue tracker of a cascade; see `TissueTracker`.
+class TrackerConfig(PartConfig):
+    """The tissue tracker of a cascade; see `TissueTracker` and `PartConfig`.
+
+    On clips whose motion nobody knows it keeps the weights of `init`.
 
     Attributes:
         reach: how far tissue is looked for, pixels of the clip.
@@ -37,8 +36,6 @@ class TrackerConfig(StrictModel):
         widths: channels per level.
         blocks: space-time blocks per level.
         window: frames seen at once in training.
-        init: folder of finished weights to start from; on clips whose motion nobody knows they stay as they are.
-        optim: optimiser.
     """
 
     reach: int = 3
@@ -46,8 +43,6 @@ class TrackerConfig(StrictModel):
     widths: list[int]
     blocks: list[int]
     window: int = 16
-    init: Path | None = None
-    optim: OptimConfig
 
     def network(self) -> TissueTracker:
         """A tracker with fresh weights, or with those of `init`.
@@ -92,7 +87,7 @@ class TrackerTask:
         frame = torch.where(turned, frame.flip(-1), frame)
         mirror = torch.tensor([-1.0, 1.0], device=device)[:, None, None]
         displacement = torch.where(turned[..., None], displacement.flip(-1) * mirror, displacement)
-        level = (torch.rand(size, generator=generator) * self.stage.lowres_sigma_max).to(device)
+        level = (torch.rand(size, generator=generator) * self.stage.noise.lowres_sigma_max).to(device)
         noise = draw_normal(clip.shape, generator, device)
         return {
             "clip": clip + level[:, None, None, None, None] * noise,
