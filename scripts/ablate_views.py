@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_EF
 from echosynth.data.clip_files import load_clip_file
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import render_pair
@@ -32,7 +33,7 @@ def render_family(family: str, patients: int) -> tuple[list[np.ndarray], list[Ec
     frames, clips, efs = [], [], []
     for seed in range(FIRST_SEED, FIRST_SEED + patients):
         draw = np.random.default_rng(derive_seed(seed, "ablation"))
-        own, ef = (float(draw.uniform(10.0, 85.0)) for _ in range(2))
+        own, ef = (float(draw.uniform(LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)) for _ in range(2))
         frame, clip = render_pair(seed, own, ef, 64, 32.0, float(draw.uniform(0, 1)), views=family)
         frames.append(frame)
         clips.append(clip)
@@ -85,7 +86,7 @@ def main() -> None:
     if not args.bases:
         return
     reader = load_regressor(args.reader)
-    sources = {family: frames for family, (frames, _, _) in families.items()}
+    sources: dict[str, list[np.ndarray]] = {family: frames for family, (frames, _, _) in families.items()}
     sources["real clip"] = [real.pixels[k % real.num_frames] for k in range(0, 5 * 36, 5)]
     print("\n| base | " + " | ".join(f"{source}: slope / r" for source in sources) + " |")
     print("|---|" + "---|" * len(sources))

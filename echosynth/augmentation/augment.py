@@ -18,6 +18,7 @@ from echosynth.augmentation.manifest import Manifest
 from echosynth.augmentation.plan import PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start, StepHook
 from echosynth.augmentation.writer import SyntheticWriter
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import RunName, StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.diffusion.pipeline import EchoCascadePipeline
@@ -53,8 +54,8 @@ class AugmentConfig(StrictModel):
     seed: int = 0
     per_bin: int = Field(gt=0)
     bin_width: float = Field(default=5.0, gt=0, le=94)
-    low: float = Field(default=10.0, ge=1, le=95)
-    high: float = Field(default=85.0, ge=1, le=95)
+    low: float = Field(default=LOWEST_DRAWN_EF, ge=LOWEST_TARGET_EF, le=HIGHEST_TARGET_EF)
+    high: float = Field(default=HIGHEST_DRAWN_EF, ge=LOWEST_TARGET_EF, le=HIGHEST_TARGET_EF)
     model: str | None = None
     gate: str | None = None
     tolerance: float = Field(default=5.0, ge=0)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.errors import ConfigError
 from echosynth.seeding import derive_seed
-
-LOWEST_EF, HIGHEST_EF = 1.0, 95.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,10 @@ def check_target_ef(value: float) -> float:
     Raises:
         ConfigError: not a number, or outside 1-95 per cent.
     """
-    if not (math.isfinite(value) and LOWEST_EF <= value <= HIGHEST_EF):
-        raise ConfigError(f"EF {value:g}: a target EF is in per cent, from {LOWEST_EF:g} to {HIGHEST_EF:g}")
+    if not (math.isfinite(value) and LOWEST_TARGET_EF <= value <= HIGHEST_TARGET_EF):
+        raise ConfigError(
+            f"EF {value:g}: a target EF is in per cent, from {LOWEST_TARGET_EF:g} to {HIGHEST_TARGET_EF:g}"
+        )
     return float(value)
 
 
@@ -94,8 +95,8 @@ def plan_balance(
     num_frames: Sequence[int],
     per_bin: int,
     bin_width: float = 5.0,
-    low: float = 10.0,
-    high: float = 85.0,
+    low: float = LOWEST_DRAWN_EF,
+    high: float = HIGHEST_DRAWN_EF,
     seed: int = 0,
 ) -> list[PlannedSample]:
     """Plan the clips that fill a dataset's EF histogram up to a count per bin.

@@ -159,7 +159,7 @@ def _told_by_all(mine: Sequence[Reading], key: str) -> list[float]:
 
 
 def _score(mine: Sequence[Reading]) -> dict[str, Any]:
-    from echosynth.cardiac.ef_limits import REDUCED_EF
+    from echosynth.cardiac.ejection_fraction import REDUCED_EF
     from echosynth.metrics.clinical import auroc, clinical_scores, score_calls
     from echosynth.metrics.ef_metrics import compute_ef_scores, none_if_undefined
 

@@ -16,6 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
+from echosynth.cardiac.landmarks import CHORDS
 from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.echonet_tables import (
     FILE_LIST_HEADER,
@@ -30,7 +31,7 @@ from echosynth.data.echonet_tables import (
     stem,
     write_table,
 )
-from echosynth.data.outlines import CHORDS, Outline
+from echosynth.data.outlines import Outline
 from echosynth.errors import DatasetError, OutputError
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video, write_avi

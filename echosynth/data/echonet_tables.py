@@ -3,9 +3,7 @@
     FileList.csv        FileName (no .avi),EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split
     VolumeTracings.csv  FileName (with .avi),X1,Y1,X2,Y2,Frame: per traced frame the long axis, then the chords
 
-EF in per cent, volumes in ml, tracings in pixels. Method of discs on a tracing (L long axis, D_i the N chords):
-
-    V = pi / 4  L / N  sum_i D_i^2
+EF in per cent, volumes in ml, tracings in pixels.
 """
 
 import csv
@@ -19,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from echosynth.cardiac.discs import traced_volume
+from echosynth.cardiac.ejection_fraction import ejection_fraction
 from echosynth.errors import DatasetError
 from echosynth.storage.atomic import atomic_write
 
@@ -44,7 +44,7 @@ class EchoNetRow:
     @property
     def ef_of_volumes(self) -> float:
         """100 (EDV - ESV) / EDV, per cent; NaN without an EDV."""
-        return 100 * (self.edv - self.esv) / self.edv if self.edv > 0 else math.nan
+        return ejection_fraction(self.edv, self.esv) if self.edv > 0 else math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,7 @@ class Tracing:
     @property
     def volume(self) -> float:
         """Volume by the method of discs, cubic pixels."""
-        length = float(np.hypot(*(self.long_axis[1] - self.long_axis[0])))
-        squares = ((self.chords[:, :2] - self.chords[:, 2:]) ** 2).sum(1)
-        return math.pi / 4 * length * float(squares.mean())
+        return traced_volume(self.long_axis, self.chords)
 
     def rows(self) -> np.ndarray:
         """Return float (1 + N, 4), the rows of VolumeTracings.csv: the long axis, then the chords."""

@@ -1,7 +1,6 @@
 """Borders of the left ventricle in datasets: read where chords are stored, taken from masks and polygons elsewhere.
 
-A border is 21 pairs of points (x, y) in pixels, whole numbers on pixel centres: the long axis, from the apex to the
-middle of the annulus, then 20 chords across it from apex to base, as in EchoNet's tracings.
+A border is 21 pairs of points in pixels, see cardiac/landmarks.py.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-CHORDS = 20
+from echosynth.cardiac.landmarks import CHORDS
+
 STEP = 0.25  # pixels, between the points of a chord that are looked at
 BASE = 0.06  # share of the long axis that counts as its lower end where no atrium tells
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))

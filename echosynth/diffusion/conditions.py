@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_TARGET_EF, LOWEST_TARGET_EF, ejection_fraction
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -34,7 +36,7 @@ class Condition:
 
 
 CONDITIONS: dict[str, Condition] = {
-    "ef": Condition(0, 100, 1, 95, "per cent", "EF"),
+    "ef": Condition(0, 100, LOWEST_TARGET_EF, HIGHEST_TARGET_EF, "per cent", "EF"),
     "heart_rate": Condition(30, 150, 30, 150, "beats per minute", "heart rate"),
     "phase": Condition(0, 1, 0, 1, "of a beat", "phase"),
     "quality": Condition(0, 1, 0, 1, "from worst to best", "quality"),
@@ -82,7 +84,7 @@ def read_conditions(
     if deaf:
         raise ValueError(f"this cascade does not listen to {', '.join(deaf)}, only to {', '.join(heard)}")
     read = {name: read_condition(name, given.get(name), count, device) for name in CONDITIONS}
-    told = 100 * (1 - read["esv"] / read["edv"])
+    told = ejection_fraction(read["edv"], read["esv"])
     wrong = ((told - read["ef"]).abs() > EF_SLACK).nonzero().flatten().tolist()
     if wrong:
         edv, esv, ef, made = (float(part[wrong[0]]) for part in (read["edv"], read["esv"], read["ef"], told))

@@ -19,7 +19,9 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.cardiac.volumes import LEAST_VOLUME, ROWS, disc_volume
+from echosynth.cardiac.discs import LEAST_VOLUME, disc_volume
+from echosynth.cardiac.ejection_fraction import ejection_fraction
+from echosynth.cardiac.landmarks import ROWS
 from echosynth.diffusion.attention import Attention
 from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
@@ -34,7 +36,7 @@ class EFReading(NamedTuple):
     Attributes:
         ef: (B,), per cent.
         std: (B,), its standard deviation, per cent.
-        landmarks: (B, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py.
+        landmarks: (B, T, 21, 2, 2), the endocardium in every frame, see cardiac/landmarks.py.
     """
 
     ef: torch.Tensor
@@ -47,7 +49,7 @@ def drawn_ef(landmarks: torch.Tensor) -> torch.Tensor:
     volume = disc_volume(landmarks).clamp_min(LEAST_VOLUME)
     level = SHARPNESS * volume.log()
     full, empty = ((volume * torch.softmax(sign * level, dim=1)).sum(1) for sign in (1, -1))
-    return 100 * (1 - empty / full)
+    return ejection_fraction(full, empty)
 
 
 class EFGuide(ModelMixin, ConfigMixin):

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_EF, LOWEST_SCORED_EF
 from echosynth.config import StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError
@@ -21,10 +22,9 @@ from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.view_families import ViewFamily
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
-
-LOWEST_OWN_EF, LOWEST_TARGET_EF, HIGHEST_EF = 10.0, 15.0, 85.0
 
 
 class PhantomTest(StrictModel):
@@ -36,7 +36,7 @@ class PhantomTest(StrictModel):
     kind: Literal["phantom"]
     first_seed: int = Field(default=2_000_000, ge=0)
     count: int = Field(default=100, ge=2)
-    views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
+    views: ViewFamily = "echonet"
 
     @model_validator(mode="after")
     def _keep_off_reserved(self) -> "PhantomTest":
@@ -78,7 +78,7 @@ class Case:
 def _draw_efs(seed: int) -> tuple[float, float, float]:
     """EF of a patient's frame, EF asked for, per cent, and phase of the frame, share of a beat."""
     draw = np.random.default_rng(derive_seed(seed, "evaluation"))
-    own, target = draw.uniform(LOWEST_OWN_EF, HIGHEST_EF), draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF)
+    own, target = draw.uniform(LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF), draw.uniform(LOWEST_SCORED_EF, HIGHEST_DRAWN_EF)
     return float(own), float(target), float(draw.uniform(0, 1))
 
 
@@ -162,5 +162,5 @@ def iter_cases(test: PhantomTest | DatasetTest, num_frames: int, fps: float, see
     for index in chosen:
         clip, name = dataset.clip(index), dataset.rows[index].file_name
         draw = np.random.default_rng(derive_seed(seed, "evaluation", name))
-        target = float(draw.uniform(LOWEST_TARGET_EF, HIGHEST_EF))
+        target = float(draw.uniform(LOWEST_SCORED_EF, HIGHEST_DRAWN_EF))
         yield Case(name, clip.pixels[0], dataset.rows[index].ef, target, clip, False)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from echosynth.cardiac.ef_limits import REDUCED_EF
+from echosynth.cardiac.ejection_fraction import REDUCED_EF
 from echosynth.metrics.ef_metrics import none_if_undefined
 
 BANDS = (0.0, 30.0, 40.0, 50.0, 60.0, 100.0)  # per cent

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
+from echosynth.cardiac.landmarks import CHORDS
 from echosynth.phantom.amplitude import decay
 from echosynth.phantom.noise import counter_normal
 
-NUM_DISCS = 20
 SHORTEST_BEAT_S = 0.42  # what ejection, relaxation and filling need
 Fields = dict[str, torch.Tensor]
 
@@ -47,7 +47,7 @@ class Shape:
 
 def disc_centres(like: torch.Tensor) -> torch.Tensor:
     """Middle of each disc along the axis, (20,), in (0, 1)."""
-    return (torch.arange(NUM_DISCS, dtype=like.dtype, device=like.device) + 0.5) / NUM_DISCS
+    return (torch.arange(CHORDS, dtype=like.dtype, device=like.device) + 0.5) / CHORDS
 
 
 def disc_profile(patient: Fields) -> torch.Tensor:
@@ -225,7 +225,7 @@ def compute_motion(patient: Fields, cycle: Cycle, ef: torch.Tensor) -> Motion:
     septal, lateral = shape.septal[:, None, None] * f, shape.lateral[:, None, None] * f
     still, moving = (septal + lateral).expand_as(rho_s), septal * rho_s + lateral * rho_l
     s00, s01, s11 = (still**2).sum(-1), (still * moving).sum(-1), (moving**2).sum(-1)
-    wanted = volume / (math.pi / 4 * length / NUM_DISCS)
+    wanted = volume / (math.pi / 4 * length / CHORDS)
     root = s01**2 - s11 * (s00 - wanted)
     a = (s01 - root.clamp_min(0).sqrt()) / s11
     strongest = (a[..., None] * torch.maximum(rho_s, rho_l)).amax(dim=(1, 2))
@@ -235,8 +235,3 @@ def compute_motion(patient: Fields, cycle: Cycle, ef: torch.Tensor) -> Motion:
             "the segments that still move would have to pass the axis"
         )
     return Motion(length, a, volume, c, ef)
-
-
-def simpson_volume(septal: torch.Tensor, lateral: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-    """Method of discs: (..., 20) half widths and (...) length in cm -> (...) ml."""
-    return math.pi / 4 * ((septal + lateral) ** 2).sum(-1) * length / septal.shape[-1]

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from pydantic import Field, field_validator, model_validator
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_PHANTOM_EF, LOWEST_TARGET_EF
 from echosynth.config import StrictModel
 from echosynth.errors import DatasetError
 from echosynth.phantom.motion import compute_cycle
 from echosynth.phantom.patient import Patient
-from echosynth.phantom.population import HIGHEST_EF, highest_ef, remodel, sample_ef, sample_patient
+from echosynth.phantom.population import highest_ef, remodel, sample_ef, sample_patient
 from echosynth.phantom.scanner import View, sample_view
+from echosynth.phantom.view_families import Quality, ViewFamily
 from echosynth.seeding import derive_seed
 
-LOWEST_EF = 1.0
 SPLITS = ("TRAIN",) * 6 + ("VAL", "TEST")
 PHASE_DRAWS = 16  # start phases tried before the clip starts at end-diastole
 
@@ -57,8 +58,8 @@ class SimulateConfig(StrictModel):
     fps: float | None = Field(default=None, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
     lossless: bool = False
-    views: Literal["echonet", "camus", "point-of-care", "wide"] = "echonet"
-    quality: Literal["excellent", "good", "medium", "poor"] | None = None
+    views: ViewFamily = "echonet"
+    quality: Quality | None = None
     hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global"] = (
         "any"
     )
@@ -70,8 +71,10 @@ class SimulateConfig(StrictModel):
     @field_validator("counterfactual")
     @classmethod
     def _reachable(cls, efs: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not LOWEST_EF <= ef <= HIGHEST_EF for ef in efs):
-            raise ValueError(f"a counterfactual EF is in per cent and lies within {LOWEST_EF:g}-{HIGHEST_EF:g}")
+        if any(not LOWEST_TARGET_EF <= ef <= HIGHEST_PHANTOM_EF for ef in efs):
+            raise ValueError(
+                f"a counterfactual EF is in per cent and lies within {LOWEST_TARGET_EF:g}-{HIGHEST_PHANTOM_EF:g}"
+            )
         if len(set(efs)) != len(efs):
             raise ValueError("a counterfactual EF is given twice")
         return efs

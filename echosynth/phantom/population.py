@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF
 from echosynth.phantom.patient import Patient
 from echosynth.seeding import derive_seed
-
-HIGHEST_EF = 88.0
-"""Every sampled patient can be rendered at any EF up to this, per cent."""
 
 DEAD = 0.9
 """Amplitude of wall-motion differences from which a segment stands still."""
@@ -68,7 +66,7 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
 
 def highest_ef(heart: str) -> float:
     """Every patient with this heart can be rendered at any EF up to this, per cent."""
-    return HIGHEST_OF_HEART.get(heart, HIGHEST_EF)
+    return HIGHEST_OF_HEART.get(heart, HIGHEST_PHANTOM_EF)
 
 
 def foreshorten(patient: Patient, share: float) -> Patient:
@@ -180,7 +178,7 @@ def _draw_patient(seed: int) -> Patient:
     )
 
 
-def sample_ef(seed: int, distribution: str = "echonet", highest: float = 85.0) -> float:
+def sample_ef(seed: int, distribution: str = "echonet", highest: float = HIGHEST_DRAWN_EF) -> float:
     """Draw an EF in per cent, at most `highest`: `echonet` like EchoNet-Dynamic's histogram, `uniform` from 10 up.
 
     The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and spread 12.0
@@ -188,10 +186,10 @@ def sample_ef(seed: int, distribution: str = "echonet", highest: float = 85.0) -
     """
     rng = np.random.default_rng(derive_seed(seed, "ef", distribution))
     if distribution == "uniform":
-        return float(rng.uniform(10.0, min(highest, 85.0)))
+        return float(rng.uniform(LOWEST_DRAWN_EF, min(highest, HIGHEST_DRAWN_EF)))
     if distribution != "echonet":
         raise ValueError(f"distribution must be 'echonet' or 'uniform', got {distribution!r}")
     while True:
         ef = rng.normal(60.8, 5.6) if rng.uniform() < 0.78 else rng.normal(37.5, 11.5)
-        if 7.0 <= ef <= min(highest, 85.0):
+        if 7.0 <= ef <= min(highest, HIGHEST_DRAWN_EF):
             return float(ef)

@@ -16,17 +16,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_TARGET_EF
 from echosynth.phantom.acoustics import NUM_BEAMS, NUM_RANGES, Machine
 from echosynth.phantom.anatomy import build_atlas
-from echosynth.phantom.motion import (
-    Cycle,
-    Fields,
-    Motion,
-    compute_cycle,
-    compute_motion,
-    disc_widths,
-    simpson_volume,
-)
+from echosynth.phantom.motion import Cycle, Fields, Motion, compute_cycle, compute_motion
 from echosynth.phantom.noise import counter_normal, smooth_field
 from echosynth.phantom.patient import Patient
 from echosynth.phantom.scanner import View, scan_grid, scanner_marks
@@ -189,8 +182,8 @@ class Phantom:
         """The truth of the clips that `render` would make, without the pictures; see there."""
         device = self.mask.device
         ef = torch.as_tensor(ef, dtype=torch.float64, device=device)
-        if bool((ef <= 0).any()) or bool((ef >= 95).any()):
-            raise ValueError(f"EF is in per cent, above 0 and below 95, got {ef.tolist()}")
+        if bool((ef <= 0).any()) or bool((ef >= HIGHEST_TARGET_EF).any()):
+            raise ValueError(f"EF is in per cent, above 0 and below {HIGHEST_TARGET_EF:g}, got {ef.tolist()}")
         begin = torch.zeros_like(ef) if start_phase is None else start_phase
         phase = torch.as_tensor(begin, dtype=torch.float64, device=device)
         time = torch.arange(num_frames, device=device, dtype=torch.float64) / fps
@@ -255,12 +248,3 @@ class Phantom:
         codec = torch.stack([self.codec[:, k % NOISE_CODEC] for k in range(frames.start, frames.stop)], 1)
         near = F.max_pool2d(self.mask, 5, 1, 2)[:, None]  # blocks of the codec leak a little beyond the sector's edge
         return (picture * 255 + codec * near).round().clamp(0, 255).to(torch.uint8)
-
-    def pitch_side_cm(self, item: int) -> float:
-        """Side of the picture in cm: depth over the share of the side that it takes."""
-        return float(self.view["depth"][item] / self.view["radius"][item])
-
-    def volumes(self, truth: Truth) -> torch.Tensor:
-        """Volume of every frame by the 20-disc method from the drawn widths, (B, T) ml: what a reader would trace."""
-        septal, lateral = disc_widths(self.patient, truth.motion.narrowing, truth.cycle.ejecting)
-        return simpson_volume(septal, lateral, truth.motion.length)

@@ -5,7 +5,11 @@ scanner was ever assumed (domain randomisation). The others are kinds of scanner
 in degrees, levels in dB, picture coordinates as shares of the side.
 """
 
+from typing import Literal
+
 Range = tuple[float, float]
+ViewFamily = Literal["echonet", "camus", "point-of-care", "wide"]
+Quality = Literal["excellent", "good", "medium", "poor"]
 
 # Every machine and every hand: what networks are trained on. p_NAME is how often NAME is drawn, otherwise its rare
 # values or none.
@@ -62,7 +66,7 @@ WIDE: dict[str, Range] = {
     "codec_noise": (0.0, 2.5),
     "second_trip_db": (-42.0, -14.0),
 }
-VIEW_FAMILIES: dict[str, dict[str, Range]] = {
+VIEW_FAMILIES: dict[ViewFamily, dict[str, Range]] = {
     "wide": WIDE,
     # A hospital's echo lab, pictures good enough to be traced: EchoNet-Dynamic's aggregates (docs/data.md).
     "echonet": WIDE
@@ -141,5 +145,10 @@ HARMFUL = frozenset(
     "lateral_fwhm clutter_db haze_db noise_db gain_spread wall_drop_db shadow_db edge_left_db edge_right_db near_db"
     " far_db reverb_db second_trip_db".split()
 )
-QUALITIES: dict[str, Range] = {"excellent": (0.0, 0.2), "good": (0.15, 0.45), "medium": (0.4, 0.75), "poor": (0.7, 1.0)}
+QUALITIES: dict[Quality, Range] = {
+    "excellent": (0.0, 0.2),
+    "good": (0.15, 0.45),
+    "medium": (0.4, 0.75),
+    "poor": (0.7, 1.0),
+}
 HARM_SPREAD = 0.15  # of a range, to both sides of the place that a quality given as a number has in it

@@ -60,7 +60,7 @@ class EFDetails:
         curve: (B, T), volume of every frame as a share of EDV.
         phases: (B, 2), frames of end-diastole and end-systole.
         landmarks: (B, 2, 1 or 2, 21, 2, 2), at end-diastole and end-systole the endocardium, and the epicardium behind
-            it where the regressor finds it too; see volumes.py.
+            it where the regressor finds it too; see cardiac/landmarks.py.
         embedding: (B, D), ordered by EF.
         denoised: (B, M), the standardised EFs that were shown with noise.
         reduced_ef_logit: (B,), logit of the probability of an EF of at most 40 %.

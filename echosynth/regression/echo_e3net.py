@@ -26,7 +26,8 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from echosynth.cardiac.volumes import ROWS, disc_ef
+from echosynth.cardiac.discs import disc_ef
+from echosynth.cardiac.landmarks import ROWS
 from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
 
 PHASES = 2  # end-diastole, end-systole

@@ -11,7 +11,6 @@ one the attention never learns), attributes are scaled by the training patients 
 instead of guessed.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,17 +19,11 @@ from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks fo
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from echosynth.cardiac.attributes import ATTRIBUTES, order_attributes
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
 from echosynth.regression.score_head import ScoreHead
 from echosynth.regression.uniformer import UniFormer
 from echosynth.video.clip import EchoClip
-
-ATTRIBUTES = ("age", "sex", "weight", "height")  # years, 0 female and 1 male, kg, cm
-
-
-def order_attributes(known: Mapping[str, float]) -> torch.Tensor:
-    """Attributes by name to (4,), NaN where not known."""
-    return torch.tensor([known.get(name, math.nan) for name in ATTRIBUTES])
 
 
 class AttributeTokens(nn.Module):

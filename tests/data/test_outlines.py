@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echosynth.cardiac.volumes import disc_volume
+from echosynth.cardiac.discs import disc_volume
 from echosynth.data.camus import CamusDataset
 from echosynth.data.echonet_pediatric import PediatricDataset
 from echosynth.data.layouts import open_dataset

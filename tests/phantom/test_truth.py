@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, simpson_volume
+from echosynth.cardiac.discs import volume_of_discs
+from echosynth.cardiac.ejection_fraction import HIGHEST_PHANTOM_EF
+from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import (
     SimulateConfig,
@@ -18,7 +20,7 @@ from echosynth.phantom.plan import (
     plan_patient,
     split_of,
 )
-from echosynth.phantom.population import HIGHEST_EF, sample_ef, sample_patient
+from echosynth.phantom.population import sample_ef, sample_patient
 from echosynth.phantom.scanner import sample_view
 
 SEEDS = st.integers(0, RESERVED_PATIENT_SEEDS - 1)
@@ -31,7 +33,8 @@ def test_ef_by_the_method_of_discs_is_the_asked_ef(seed: int, ef: float, phase: 
     fields = sample_patient(seed).fields()
     cycle = compute_cycle(fields, TIME, torch.tensor([phase]))
     motion = compute_motion(fields, cycle, torch.tensor([ef], dtype=torch.float64))
-    volumes = simpson_volume(*disc_widths(fields, motion.narrowing, cycle.ejecting), motion.length)[0]
+    septal, lateral = disc_widths(fields, motion.narrowing, cycle.ejecting)
+    volumes = volume_of_discs(motion.length, (septal + lateral).square())[0]
     torch.testing.assert_close(volumes, motion.volume[0], rtol=1e-9, atol=1e-9)
     measured = 100 * (1 - volumes / fields["edv"])
     torch.testing.assert_close(measured, ef * cycle.contraction[0], rtol=0, atol=1e-6)
@@ -43,7 +46,7 @@ def test_ef_by_the_method_of_discs_is_the_asked_ef(seed: int, ef: float, phase: 
 @given(SEEDS)
 def test_regional_hearts_are_there_and_reach_every_ef(seed: int) -> None:
     patient = sample_patient(seed)
-    assert patient.can_reach(HIGHEST_EF)
+    assert patient.can_reach(HIGHEST_PHANTOM_EF)
     assert patient.can_reach(5.0)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from echosynth.cardiac.attributes import order_attributes
 from echosynth.data.dataset import read_clips
 from echosynth.data.layouts import open_dataset
-from echosynth.regression.mcsdr import MCSDR, AttributeTokens, order_attributes
+from echosynth.regression.mcsdr import MCSDR, AttributeTokens
 from echosynth.regression.score_head import ScoreHead
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource

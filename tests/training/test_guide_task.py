@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from echosynth.cardiac.volumes import disc_volume
+from echosynth.cardiac.discs import disc_volume
 from echosynth.diffusion.ef_guide import EFReading
 from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.cardiac.volumes import disc_ef, disc_volume
+from echosynth.cardiac.discs import disc_ef, disc_volume
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate

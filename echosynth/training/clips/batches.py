@@ -10,8 +10,8 @@ from typing import Protocol
 
 import torch
 
-from echosynth.cardiac.volumes import BORDERS, ROWS
-from echosynth.regression.mcsdr import ATTRIBUTES
+from echosynth.cardiac.attributes import ATTRIBUTES
+from echosynth.cardiac.landmarks import BORDERS, ROWS
 
 
 def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> torch.Tensor:
@@ -32,7 +32,7 @@ class ClipBatch:
         frames: a conditioning frame for each, uint8 (count, S, S), of the moment that the clip's first frame shows.
         known: `CONDITIONS` by name, (count,) each, `ef` at least; one that is missing, or NaN, is not known.
         shown: bool (count, T): frames that the clip really has; the others do not count.
-        landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see video/volumes.py; NaN where not known.
+        landmarks: (count, T, 21, 2, 2), the endocardium in every frame, see cardiac/landmarks.py; NaN where not known.
     """
 
     clips: torch.Tensor
@@ -73,7 +73,7 @@ class EFBatch:
         clips: uint8 (count, T, S, S).
         ef: (count,), per cent.
         curve: (count, T), volume of every frame as a share of EDV; NaN where it is not known.
-        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see video/volumes.py; NaN
+        landmarks: (count, 2, 2, 21, 2, 2), endocardium and epicardium at ED and ES, see cardiac/landmarks.py; NaN
             where not known.
         traced: int64 (count, 2), the frames that they belong to.
         attributes: (count, 4) of the patients, in the order of `ATTRIBUTES`; NaN where not known.

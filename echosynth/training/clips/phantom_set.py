@@ -236,7 +236,7 @@ class PhantomSet:
         """The borders in every frame of some clips, from what is known of them.
 
         Returns:
-            Landmarks float32 (B, T, 2, 21, 2, 2) of endocardium and epicardium, see video/volumes.py.
+            Landmarks float32 (B, T, 2, 21, 2, 2) of endocardium and epicardium, see cardiac/landmarks.py.
         """
         patients = self._patients(indices, self.config.size)
         truth = patients.move()

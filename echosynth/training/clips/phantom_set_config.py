@@ -3,18 +3,18 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import StrictModel
-from echosynth.phantom.population import HIGHEST_EF
 from echosynth.phantom.scanner import View, sample_view
+from echosynth.phantom.view_families import ViewFamily
 from echosynth.seeding import derive_seed
 
-Family = Literal["wide", "echonet", "camus", "point-of-care"]
-EF = Annotated[float, Field(ge=1, le=HIGHEST_EF)]
+EF = Annotated[float, Field(ge=LOWEST_TARGET_EF, le=HIGHEST_PHANTOM_EF)]
 
 LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
 
@@ -44,12 +44,12 @@ class PhantomSetConfig(StrictModel):
     fps: float = 32.0
     size: int = 112
     frames_per_clip: int = 3
-    efs: tuple[EF, EF] = (10.0, 85.0)
-    views: Family | tuple[Family, ...] = "wide"
+    efs: tuple[EF, EF] = (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)
+    views: ViewFamily | tuple[ViewFamily, ...] = "wide"
     graded: bool = False
     workers: int = 2
 
-    def family(self, seed: int) -> Family:
+    def family(self, seed: int) -> ViewFamily:
         """Family of a patient's view."""
         if isinstance(self.views, str):
             return self.views

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from accelerate import PartialState
 
-from echosynth.cardiac.volumes import BORDERS, ROWS, order_landmarks
+from echosynth.cardiac.attributes import ATTRIBUTES, order_attributes
+from echosynth.cardiac.landmarks import BORDERS, ROWS, order_landmarks
 from echosynth.config import StrictModel
 from echosynth.data.clips import build_store, store_folder
 from echosynth.data.layouts import open_dataset
@@ -17,7 +18,6 @@ from echosynth.data.outlines import Outline, OutlinedDataset
 from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.regression.mcsdr import ATTRIBUTES, order_attributes
 from echosynth.training.clips.batches import ClipBatch, EFBatch
 from echosynth.training.clips.phantom_set import SHARD, PhantomSet, render_phantom_set
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig

@@ -10,7 +10,8 @@ draw. The batches are those of the base stage, with EF, frame and a noise level 
 import torch
 from torch import nn
 
-from echosynth.cardiac.volumes import LEAST_VOLUME, disc_volume, mirror_landmarks
+from echosynth.cardiac.discs import LEAST_VOLUME, disc_volume
+from echosynth.cardiac.landmarks import mirror_landmarks
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.clips.batches import ClipSource
 from echosynth.training.clips.transforms import ViewJitter

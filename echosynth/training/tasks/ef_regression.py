@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from echosynth.cardiac.volumes import mirror_landmarks
+from echosynth.cardiac.landmarks import mirror_landmarks
 from echosynth.training.clips.batches import EFBatch, draw_normal
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.engine.loop import Batch

@@ -5,14 +5,14 @@
          + w_agree * h(EF_discs - EF)
          + w_order * max(0, V_ES / V_ED - 1)
 
-EF_discs follows from the endocardium's landmarks by the method of discs (video/volumes.py). The parts are those
+EF_discs follows from the endocardium's landmarks by the method of discs (cardiac/discs.py). The parts are those
 that Echo-E3Net names; their weights are ours.
 """
 
 import torch
 import torch.nn.functional as F
 
-from echosynth.cardiac.volumes import disc_ef
+from echosynth.cardiac.discs import disc_ef
 from echosynth.config import StrictModel
 from echosynth.training.tasks.masks import masked_mean
 

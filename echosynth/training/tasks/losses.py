@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from echosynth.cardiac.ef_limits import REDUCED_EF
+from echosynth.cardiac.ejection_fraction import REDUCED_EF
 from echosynth.config import StrictModel
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
