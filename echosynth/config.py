@@ -8,12 +8,13 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from echosynth.errors import ConfigError
+from echosynth.storage.bundled import find_config
 from echosynth.storage.config_file import Layer, merge_layers, parse_yaml, read_layers
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
@@ -43,7 +44,15 @@ class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
             raise ConfigError(f"{key}: {message}{got}", key) from None
 
 
-class VerbConfig(StrictModel, metaclass=_RaisesConfigError):
+if TYPE_CHECKING:  # a checker takes the metaclass, whose base it cannot see, for a conflict
+    _Checked = StrictModel
+else:
+
+    class _Checked(StrictModel, metaclass=_RaisesConfigError):
+        pass
+
+
+class VerbConfig(_Checked):
     """What one verb of the library does: `generate(GenerateConfig(...), out)`. A wrong value is a `ConfigError`."""
 
 
@@ -54,7 +63,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     """Read a YAML file, apply `--set` overrides and check the result.
 
     Args:
-        path: the YAML file; its top level is a mapping.
+        path: the YAML file, or the name of a bundled one (see `find_config`); its top level is a mapping.
         model_class: the pydantic model to build, usually a `StrictModel`.
         overrides: "a.b=1" each; the value is read as YAML, a list item is addressed by its index ("stages.0.steps=8").
 
@@ -64,7 +73,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
-    layers = read_layers(Path(path))
+    layers = read_layers(find_config(path))
     data = merge_layers(layers)
     if overrides:
         data = _part(data)

@@ -1,11 +1,22 @@
-"""`echosynth bench regressors`: weights, counted work and latency of every regressor, beside what was published.
+"""Weights, counted work and latency of every regressor, beside what was published.
 
-Work is of one window, counted by torch (2 operations per multiply-add); published figures
-that count a multiply-add once are doubled. Latency is the fastest of a few windows, one at a time.
+Work is of one window, counted by torch (2 operations per multiply-add); published figures that count a multiply-add
+once are doubled. Latency is the fastest of a few windows, one at a time.
 """
 
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from echosynth.benchmark.settings import RegressorBenchmarkConfig
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.loading import REGRESSORS, load_regressor
+from echosynth.runtime import choose_device
+from echosynth.storage.model_store import list_models
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     # torchvision's network with one output, at EchoNet-Dynamic's 32 frames of 112x112
@@ -40,38 +51,62 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 
 
-def measure_regressors(device: str, repeat: int = 3) -> list[dict[str, Any]]:
-    """One row per regressor: the published sizes, then those that are bundled or were added.
+@dataclass(frozen=True)
+class RegressorCost:
+    """What a regressor costs.
 
-    Returns:
-        [{"name", "parameters", "gflop", "seconds", "published": {"parameters", "gflop"}}]; of a part of one the
-        weights alone.
+    Attributes:
+        name: of the model, or of the publication.
+        parameters: weights.
+        gflop: work of one window, 1e9 operations; None for a part, whose weights alone are counted.
+        seconds: of one window.
+        published: {"parameters", "gflop"} as published; None for models that are bundled or were added.
     """
-    import torch
 
-    from echosynth.regression.loading import REGRESSORS, load_regressor
-    from echosynth.storage.model_store import list_models
+    name: str
+    parameters: int
+    gflop: float | None
+    seconds: float | None
+    published: dict[str, float | None] | None
 
-    rows = []
-    for name, known in PUBLISHED.items():
-        torch.manual_seed(0)
-        model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()  # type: ignore[arg-type]
-        published = {key: known[key] for key in ("parameters", "gflop")}
-        if "part" in known:
-            count = sum(p.numel() for p in model.get_submodule(known["part"]).parameters())
-            rows.append({"name": name, "parameters": count, "gflop": None, "seconds": None, "published": published})
-            continue
-        rows.append({"name": name, **_measure(model, repeat), "published": published})
+
+@dataclass(frozen=True)
+class RegressorBenchmark:
+    """Result of `benchmark_regressors`: the published sizes, then the models that are bundled or were added."""
+
+    regressors: list[RegressorCost]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `bench regressors --json`."""
+        return asdict(self)
+
+
+def benchmark_regressors(config: RegressorBenchmarkConfig) -> RegressorBenchmark:
+    """Count and time every regressor.
+
+    Raises:
+        CheckpointError: a model at hand is damaged.
+        ConfigError: the device is not there.
+    """
+    device = choose_device(config.device)
+    rows = [_measure_published(name, device, config.repeat) for name in PUBLISHED]
     for name in (entry.name for entry in list_models() if entry.kind == "regressor"):
-        rows.append({"name": name, **_measure(load_regressor(name, device), repeat), "published": None})
-    return rows
+        rows.append(_measure(name, load_regressor(name, device), config.repeat, None))
+    return RegressorBenchmark(rows)
 
 
-def _measure(model: Any, repeat: int) -> dict[str, Any]:
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
+def _measure_published(name: str, device: str, repeat: int) -> RegressorCost:
+    known = PUBLISHED[name]
+    torch.manual_seed(0)
+    model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()  # type: ignore[arg-type]
+    published = {key: known[key] for key in ("parameters", "gflop")}
+    if "part" not in known:
+        return _measure(name, model, repeat, published)
+    count = sum(p.numel() for p in model.get_submodule(known["part"]).parameters())
+    return RegressorCost(name, count, None, None, published)
 
+
+def _measure(name: str, model: EFRegressor, repeat: int, published: dict[str, float | None] | None) -> RegressorCost:
     contract = model.contract
     window = torch.rand(1, 1, contract.frames, contract.size, contract.size, device=model.device)
     # Fused attention is not known to the counter.
@@ -83,8 +118,5 @@ def _measure(model: Any, repeat: int) -> dict[str, Any]:
             began = time.perf_counter()
             model(window).cpu()  # a GPU answers before it has finished
             seconds.append(time.perf_counter() - began)
-    return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "gflop": counter.get_total_flops() / 1e9,
-        "seconds": min(seconds),
-    }
+    parameters = sum(p.numel() for p in model.parameters())
+    return RegressorCost(name, parameters, counter.get_total_flops() / 1e9, min(seconds), published)

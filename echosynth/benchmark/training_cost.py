@@ -6,13 +6,15 @@ counted; hours follow from a rate that the caller says, and memory leaves out wh
 """
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from echosynth.benchmark.settings import TrainingCostConfig
+from echosynth.config import load_config
 from echosynth.diffusion.blocks import SpaceTimeBlock
 from echosynth.diffusion.cascade import FIRST_KINDS
 from echosynth.diffusion.pipeline import EchoCascadePipeline
@@ -45,6 +47,34 @@ class StageEstimate:
     step_tflop: float
     memory_gb: float
     hours: float
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """Result of `estimate_training`: the stages, and the GPUs and their 1e12 operations a second that hours rest on."""
+
+    stages: list[StageEstimate]
+    gpus: int
+    tflops: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `bench --estimate --json`; of the total's memory, that of the largest stage."""
+        total: dict[str, Any] = {
+            key: sum(getattr(stage, key) for stage in self.stages)
+            for key in ("parameters", "passes", "clip_tflop", "hours")
+        }
+        total |= {"step_tflop": None, "memory_gb": max(stage.memory_gb for stage in self.stages)}
+        return asdict(self) | {"total": total}
+
+
+def estimate_training(config: TrainingCostConfig) -> TrainingCost:
+    """Estimate what training the cascade of a config will take, without a GPU and without data.
+
+    Raises:
+        ConfigError: the config is not one of a cascade.
+    """
+    cascade = load_config(config.config, CascadeConfig)
+    return TrainingCost(estimate_cascade(cascade, config.gpus, config.tflops), config.gpus, config.tflops)
 
 
 def estimate_cascade(config: CascadeConfig, gpus: int = 1, tflops: float = 100.0) -> list[StageEstimate]:

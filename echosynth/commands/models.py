@@ -73,10 +73,10 @@ def add_file(source: Path, name: str, fps: float | None = None) -> Path:
         CheckpointError: the file is not known as public weights, the name is no folder's, or is taken.
         OutputError: it cannot be written.
     """
-    from echosynth.commands.measure import require_rate
+    from echosynth.data.layouts import check_rate
     from echosynth.regression.public_weights import read_public_weights
 
-    require_rate(fps)
+    check_rate(fps)
     if name != Path(name).name or name.startswith("."):
         raise CheckpointError(f"'{name}' cannot be the name of a folder; choose another --name")
     found = read_public_weights(source, fps)

@@ -8,8 +8,10 @@ from echosynth.data import camus, echonet_pediatric, hmc_qu
 from echosynth.data.clip_files import ClipFiles
 from echosynth.data.dataset import ClipDataset, read_clips
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.errors import DatasetError, SourceError
+from echosynth.errors import ConfigError, DatasetError, SourceError
 from echosynth.video.clip import EchoClip
+
+FASTEST_HZ = 1000.0
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,17 @@ def iter_clips(path: str | Path, fps: float | None = None) -> Iterator[tuple[str
         raise SourceError(
             f"no usable picture or video among the {len(dataset.entries)} files in {path} ({complaints[0]})"
         )
+
+
+def check_rate(fps: float | None) -> float | None:
+    """Return a frame rate in Hz to use instead of clips' own, or None for no such rate.
+
+    Raises:
+        ConfigError: it is not above 0 and at most `FASTEST_HZ`.
+    """
+    if fps is not None and not 0 < fps <= FASTEST_HZ:
+        raise ConfigError(f"fps must be above 0 and at most {FASTEST_HZ:g} Hz, got {fps:g}", "fps")
+    return fps
 
 
 def require_video(name: str, clip: EchoClip) -> None:

@@ -1,6 +1,6 @@
-"""What a regressor goes by, drawn: its two frames with borders and heat, its volume curve, what it thinks EF may be."""
+"""Explanations as pictures: two frames with borders, their Grad-CAM heat, the volume curve and the posterior of EF."""
 
-from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -8,54 +8,48 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from echosynth.report.figures import BLUE, GREEN, GREY, ORANGE
+from echosynth.evaluation.explain import ExplainResult, Explanation
+from echosynth.report.figures import BLUE, GREEN, GREY, ORANGE, write_figure
+from echosynth.video.files import write_colour_gif
 from echosynth.video.resample import resize
 
-HEAT = "autumn"  # red to yellow, nowhere dark: no heat leaves the picture as it is
+HEAT = "autumn"  # red to yellow: no colour of it is dark
 OPACITY = 0.6
 SHOWN_SIDE = 224  # pixels, of a frame of the animation
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """One window as one regressor read it.
+def write_explanations(out: Path, result: ExplainResult) -> list[tuple[Path, Path]]:
+    """Write NAME.png, the figure, and NAME_heat.gif, the window with its heat, of every regressor; return both paths.
 
-    Attributes:
-        title: of the figure.
-        pixels: uint8 (T, H, W).
-        fps: Hz.
-        phases: frames of end-diastole and end-systole; None if it finds none: the first and the middle one are drawn.
-        heat: (T, H, W) in [0, 1], where it looked.
-        landmarks: (2, 1 or 2, 21, 2, 2), the borders at the two phases, the endocardium first, shares of the side; None
-            if it finds none.
-        curve: (T,), volume as a share of the largest.
-        paths: (steps, count), samples of EF on their way from noise to the answer, per cent.
-        ef: its answer, per cent.
-        true_ef: None if it is not known.
+    Raises:
+        OutputError: the disk refused.
     """
-
-    title: str
-    pixels: np.ndarray
-    fps: float
-    phases: tuple[int, int] | None
-    heat: np.ndarray
-    landmarks: np.ndarray | None
-    curve: np.ndarray | None
-    paths: np.ndarray | None
-    ef: float
-    true_ef: float | None
+    written = []
+    for seen in result.explanations:
+        figure, animation = (out / f"{seen.regressor}{end}" for end in (".png", "_heat.gif"))
+        title = f"{seen.regressor} on {Path(result.file).name}"
+        write_figure(figure, draw_explanation(seen, title, result.true_ef), dpi=110)
+        write_colour_gif(animation, animate_heat(seen), seen.fps)
+        written.append((figure, animation))
+    return written
 
 
-def draw_explanation(seen: Explanation) -> Figure:
-    """Draw everything that is known, side by side."""
+def draw_explanation(seen: Explanation, title: str, true_ef: float | None = None) -> Figure:
+    """Draw everything that a regressor finds, side by side.
+
+    Args:
+        seen: what it finds.
+        title: of the figure.
+        true_ef: per cent; None if it is not known.
+    """
     extra = [seen.curve is not None, seen.paths is not None, seen.paths is not None and len(seen.paths) > 1]
     columns = 4 + sum(extra)
     figure = Figure(figsize=(2.3 * columns, 2.7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(1, columns, width_ratios=[1] * 4 + [1.3] * sum(extra)))
-    truth = "" if seen.true_ef is None else f", true {seen.true_ef:.0f} %"
-    figure.suptitle(f"{seen.title}: EF {seen.ef:.0f} %{truth}", fontsize=10)
-    shown = seen.phases or (0, len(seen.pixels) // 2)
+    truth = "" if true_ef is None else f", true {true_ef:.0f} %"
+    figure.suptitle(f"{title}: EF {seen.ef:.0f} %{truth}", fontsize=10)
+    shown = seen.phases or (0, len(seen.pixels) // 2)  # without phases, the first frame and the middle one
     for k, (name, frame) in enumerate(zip(("ED, ", "ES, "), shown, strict=True)):
         axes[k].imshow(seen.pixels[frame], cmap="gray", vmin=0, vmax=255)
         if seen.landmarks is not None:
@@ -71,7 +65,7 @@ def draw_explanation(seen: Explanation) -> Figure:
     if seen.curve is not None:
         _draw_curve(rest.pop(0), seen)
     if seen.paths is not None:
-        _draw_posterior(rest.pop(0), seen.paths[-1], seen)
+        _draw_posterior(rest.pop(0), seen.paths[-1], seen.ef, true_ef)
         if rest:
             _draw_paths(rest.pop(0), seen.paths)
     return figure
@@ -92,7 +86,7 @@ def animate_heat(seen: Explanation) -> np.ndarray:
 
 
 def _draw_border(axes: Axes, landmarks: np.ndarray, side: int, colour: str) -> None:
-    """The outline runs up one side's ends of the chords and down the other's; the long axis is dashed."""
+    """Draw the outline through the ends of the chords, up one side and down the other, and the long axis dashed."""
     places = landmarks * side - 0.5
     chords = places[1:]
     outline = np.concatenate([places[:1, 0], chords[:, 1], chords[::-1, 0], places[:1, 0]])
@@ -109,12 +103,12 @@ def _draw_curve(axes: Axes, seen: Explanation) -> None:
     _label(axes, "volume by frame", "time (s)", "share of the largest (%)")
 
 
-def _draw_posterior(axes: Axes, samples: np.ndarray, seen: Explanation) -> None:
+def _draw_posterior(axes: Axes, samples: np.ndarray, ef: float, true_ef: float | None) -> None:
     axes.hist(samples, bins=[5 * k - 2.5 for k in range(22)], color=BLUE, alpha=0.7, density=True)
-    axes.axvline(seen.ef, color=ORANGE, linewidth=1.2)
-    if seen.true_ef is not None:
-        axes.axvline(seen.true_ef, color=GREY, linewidth=1.2, linestyle="--")
-    _label(axes, f"what EF may be: ± {samples.std():.1f}", "EF (%)", "density")
+    axes.axvline(ef, color=ORANGE, linewidth=1.2)
+    if true_ef is not None:
+        axes.axvline(true_ef, color=GREY, linewidth=1.2, linestyle="--")
+    _label(axes, f"posterior of EF: std {samples.std():.1f}", "EF (%)", "density")
 
 
 def _draw_paths(axes: Axes, paths: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from echosynth.errors import ConfigError
+from echosynth.storage.bundled import bundled_folder
 
 Layer = tuple[Path, dict[str, Any]]
 """A file, and what it says itself, without what it extends."""
@@ -118,6 +119,10 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _nearest_file(path: Path) -> str:
+    """Words about the file that may have been meant: a neighbour, else a bundled one."""
     neighbours = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
+    near = [str(path.parent / name) for name in difflib.get_close_matches(path.name, neighbours, n=1, cutoff=0.4)]
+    bundled = bundled_folder("configs")
+    names = [file.relative_to(bundled).with_suffix("").as_posix() for file in bundled.rglob("*.yaml")]
+    near += difflib.get_close_matches(path.with_suffix("").as_posix(), names, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else f"; bundled ones are in {bundled}"

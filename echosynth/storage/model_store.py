@@ -4,10 +4,8 @@ A model is a folder `<name>/` with `card.json` ({"name", "kind", "class", "licen
 `sha256sum`, so that `sha256sum -c SHA256SUMS` checks it too) and the files of `save_pretrained`. It is looked for in
 
     $ECHOSYNTH_CHECKPOINTS
-    checkpoints/ of the source checkout
+    checkpoints/ of the source checkout, or the copy in an installed package
     $XDG_DATA_HOME/echosynth/checkpoints, that is ~/.local/share/echosynth/checkpoints
-
-Like `config`, `errors` and `seeding`, this module is open to every folder of the package.
 """
 
 import difflib
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from echosynth.errors import CheckpointError, ConfigError
+from echosynth.storage.bundled import bundled_folder
 from echosynth.storage.checksums import SUMS_FILE, WEIGHT_SUFFIXES, check_sums, hash_files, write_sums
 
 __all__ = ["CARD_FILE", "KINDS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "list_models"]
@@ -98,7 +97,7 @@ def search_roots() -> list[Path]:
     chosen = os.environ.get("ECHOSYNTH_CHECKPOINTS")
     if chosen and not Path(chosen).is_dir():
         raise CheckpointError(f"ECHOSYNTH_CHECKPOINTS names {chosen}, which is not a folder; mend or unset it")
-    roots = [Path(__file__).resolve().parents[2] / "checkpoints", user_root()]
+    roots = [bundled_folder("checkpoints"), user_root()]
     return ([Path(chosen)] if chosen else []) + [root for root in roots if root.is_dir()]
 
 

@@ -1,4 +1,4 @@
-"""`echosynth generate` and `measure` on tiny models: files, JSON, seeds, continuation."""
+"""`echosynth generate` on tiny models: files, JSON, seeds, continuation."""
 
 import json
 
@@ -8,11 +8,7 @@ import pytest
 from echosynth.augmentation import session as production
 from echosynth.augmentation.manifest import Manifest
 from echosynth.data.clip_files import load_clip_file
-from echosynth.regression import phases
-from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
-from echosynth.regression.phases import Beat
-from echosynth.video.clip import EchoClip
-from echosynth.video.files import load_video, write_avi
+from echosynth.video.files import load_video
 
 
 def pixels(run, name):
@@ -96,85 +92,6 @@ def test_a_folder_gives_all_its_usable_files(echosynth, phantom_video, noise_pic
     assert [clip["source"] for clip in done.json["clips"]] == [str(folder / "one.avi"), str(folder / "two.avi")]
     assert "passed over" in done.err
     assert len(echosynth(*words, "--out", tmp_path / "some", "--limit", 1).json["clips"]) == 1
-
-
-def test_measure_gives_ef_and_interval(echosynth, phantom_video, tmp_path):
-    table = tmp_path / "ef.csv"
-    done = echosynth("measure", phantom_video, "--regressor", DEFAULT_GATE, "--csv", table, "--json")
-    assert done.code == 0, done.err
-    (clip,) = done.json["clips"]
-    assert clip["regressor"] == DEFAULT_GATE
-    assert clip["low"] <= clip["ef"] <= clip["high"]
-    assert "scores" not in done.json
-    assert table.read_text().count("\n") == 2
-
-
-def test_a_panel_reads_a_dataset_with_truth(echosynth, tmp_path):
-    assert echosynth("simulate", tmp_path / "set", "--patients", 3, "--frames", 40, "--fps", 32).code == 0
-    names = ("--regressor", DEFAULT_GATE, "--regressor", DEFAULT_JUDGE)
-    done = echosynth("measure", tmp_path / "set", *names, "--plots", tmp_path / "plots", "--json")
-    assert done.code == 0, done.err
-    by_reader = {}
-    for clip in done.json["clips"]:
-        by_reader.setdefault(clip["regressor"], []).append(clip)
-    assert [len(clips) for clips in by_reader.values()] == [3, 3, 3]
-    for gate, judge, panel in zip(*by_reader.values(), strict=True):
-        assert panel["ef"] == pytest.approx((gate["ef"] + judge["ef"]) / 2)
-        assert panel["spread"] == pytest.approx(abs(gate["ef"] - judge["ef"]))
-        assert panel["agreed"] == (max(gate["low"], judge["low"]) <= min(gate["high"], judge["high"]))
-    scores = done.json["scores"]["panel"]
-    assert sum(band["n"] for band in scores["bands"]) == 3
-    assert set(scores["auroc"]) == {"35", "40", "45", "50"}
-    kinds = {path.name.split("_", 1)[1] for path in (tmp_path / "plots").glob("judge_*.png")}
-    assert kinds == {f"frame_transformer_{kind}.png" for kind in ("scatter", "bland_altman", "embedding")}
-    assert len(list((tmp_path / "plots").glob("*.png"))) == 3 + 3 + 2  # a panel has no embedding
-
-
-def test_measure_beat_by_beat_and_keeps_embeddings(echosynth, phantom_video, tmp_path, monkeypatch):
-    beats = [Beat(0.1, 0.3), Beat(0.9, 1.1)]
-    monkeypatch.setattr(phases, "find_beats", lambda model, clip: beats)
-    words = ("measure", phantom_video, "--regressor", DEFAULT_GATE, "--beats")
-    done = echosynth(*words, "--embeddings", tmp_path / "e.npz", "--json")
-    assert done.code == 0, done.err
-    (clip,) = done.json["clips"]
-    assert [(beat["ed"], beat["es"]) for beat in clip["beats"]] == [(0.1, 0.3), (0.9, 1.1)]
-    assert clip["ef"] == pytest.approx(np.mean([beat["ef"] for beat in clip["beats"]]))
-    kept = np.load(tmp_path / "e.npz")
-    assert kept["files"].tolist() == [clip["file"]]
-    assert kept[DEFAULT_GATE].shape[0] == 1
-    assert "beat by beat: " in echosynth(*words).out
-    beats.clear()
-    assert echosynth(*words, "--json").json["clips"][0]["beats"] == []
-    assert "none is whole" in echosynth(*words).out
-
-
-def test_measure_reads_as_many_windows_as_it_is_told(echosynth, phantom_video, tmp_path):
-    frames = np.concatenate([load_clip_file(phantom_video).pixels] * 8)
-    write_avi(tmp_path / "long.avi", EchoClip(frames, 32.0))
-    words = ("measure", tmp_path / "long.avi", "--regressor", DEFAULT_GATE, "--json")
-    for count in (1, 3):
-        assert len(echosynth(*words, "--windows", count).json["clips"][0]["windows"]) == count
-    every, usual = (echosynth(*words, *more).json["clips"][0]["windows"] for more in (("--windows", "all"), ()))
-    assert len(every) > len(usual)
-    for wrong in ("0", "-1", "some", "1.5"):
-        refused = echosynth(*words, f"--windows={wrong}")
-        assert refused.code == 2
-        assert "--windows must be" in refused.err
-    assert "leave one of them out" in echosynth(*words, "--windows", 3, "--beats").err
-
-
-def test_measure_and_explain_warn_of_clips_that_cannot_meet_the_contract(echosynth, phantom_video, tmp_path):
-    words = (phantom_video, "--regressor", DEFAULT_GATE)
-    assert "warning" not in echosynth("measure", *words, "--fps", 16).err
-    done = echosynth("measure", *words, "--fps", 4, "--json")
-    assert done.code == 0, done.err
-    assert [warning.split()[0] for warning in done.json["clips"][0]["warnings"]] == ["slower"]
-    assert done.err.count("warning: ") == 1
-    assert f"{DEFAULT_GATE} read 1 clip slower than" in done.err
-    assert phantom_video.name in done.err
-    explained = echosynth("explain", *words, "--fps", 4, "--out", tmp_path / "why", "--json")
-    assert explained.json["explained"][0]["warnings"] == done.json["clips"][0]["warnings"]
-    assert "slower than" in explained.err
 
 
 def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):

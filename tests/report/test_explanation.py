@@ -1,19 +1,20 @@
-"""The explanation: as many panels as things are known, and a picture without heat stays as it is."""
+"""The explanation: one panel for each thing that is known, and a picture without heat stays as it is."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from echosynth.report.explanation import SHOWN_SIDE, Explanation, animate_heat, draw_explanation, paint_heat
+from echosynth.evaluation.explain import Explanation
+from echosynth.report.explanation import SHOWN_SIDE, animate_heat, draw_explanation, paint_heat
 
 
 def explanation(**known: Any) -> Explanation:
     rng = np.random.default_rng(0)
-    none: dict[str, Any] = {"landmarks": None, "curve": None, "paths": None, "true_ef": None}
+    none: dict[str, Any] = {"landmarks": None, "curve": None, "paths": None}
     parts = none | {"phases": (0, 3)} | known
     pixels, heat = rng.integers(0, 256, (6, 16, 16), dtype=np.uint8), rng.random((6, 16, 16))
-    return Explanation(title="a on b", pixels=pixels, fps=16.0, heat=heat, ef=50.0, **parts)
+    return Explanation(regressor="a", pixels=pixels, fps=16.0, heat=heat, ef=50.0, **parts)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +29,12 @@ def explanation(**known: Any) -> Explanation:
     ],
 )
 def test_what_is_known_is_drawn(known: dict[str, Any], panels: int) -> None:
-    figure = draw_explanation(explanation(**known))
+    true_ef = known.pop("true_ef", None)
+    figure = draw_explanation(explanation(**known), "a on b", true_ef)
     assert len(figure.axes) == panels
     lines = sum(len(axes.lines) for axes in figure.axes[:4])
     assert lines == (4 * known["landmarks"].shape[1] if "landmarks" in known else 0)  # outline and axis at both phases
-    assert ("true 44 %" in figure.get_suptitle()) == ("true_ef" in known)
+    assert figure.get_suptitle() == "a on b: EF 50 %" + ("" if true_ef is None else ", true 44 %")
 
 
 def test_heat_is_laid_over_the_picture() -> None:
@@ -55,6 +57,6 @@ def test_the_animation_keeps_frames_and_places() -> None:
 
 
 def test_moments_are_named_only_where_they_are_known() -> None:
-    titles = [axes.get_title() for axes in draw_explanation(explanation(phases=None)).axes]
+    titles = [axes.get_title() for axes in draw_explanation(explanation(phases=None), "t").axes]
     assert titles == ["0.00 s", "0.19 s", "heat, 0.00 s", "heat, 0.19 s"]
-    assert draw_explanation(explanation()).axes[0].get_title() == "ED, 0.00 s"
+    assert draw_explanation(explanation(), "t").axes[0].get_title() == "ED, 0.00 s"

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from echosynth.errors import CheckpointError
+from echosynth.storage.model_store import find_model
 from echosynth.training.engine.sharding import gather, spread_like
 
 KEEP = 2
@@ -30,13 +31,14 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tupl
 
     Args:
         model: changed in place.
-        folder: as a training run or `save_pretrained` left it.
+        folder: as a training run or `save_pretrained` left it; or the name of a bundled or added model.
         may_lack: parts whose name begins like this stay fresh where the folder does not have them.
         parts: take only what has a name that begins like one of these; everything else stays fresh.
 
     Raises:
         CheckpointError: the folder holds no weights, weights of another shape, or none of one of the parts.
     """
+    folder = find_model(folder)
     try:
         found = load_file(folder / "diffusion_pytorch_model.safetensors")
         own = model.state_dict()

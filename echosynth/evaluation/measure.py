@@ -1,0 +1,170 @@
+"""Measuring: the EF that regressors read in clips, with 90 % intervals, and scores where the true EF is known."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from echosynth.config import VerbConfig
+from echosynth.data.layouts import check_rate, iter_clips, open_dataset, require_video
+from echosynth.errors import ConfigError
+from echosynth.evaluation.readers import load_readers
+from echosynth.evaluation.reading import (
+    PANEL,
+    BeatReading,
+    Reading,
+    format_warnings,
+    group_by_regressor,
+    score_readings,
+)
+from echosynth.progress import SILENT, Progress
+from echosynth.regression.base import EFPrediction, EFRegressor
+from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
+from echosynth.regression.panel import read_as_panel
+from echosynth.regression.phases import Beat, find_beats
+from echosynth.regression.windows import Coverage
+from echosynth.runtime import choose_device
+from echosynth.storage.model_store import LoadedModel
+from echosynth.video.clip import EchoClip
+
+log = logging.getLogger(__name__)
+
+
+class MeasureConfig(VerbConfig):
+    """What `measure` does.
+
+    Attributes:
+        sources: videos, DICOM cines, .npy files, dataset folders, folders of files.
+        regressors: names or folders; several are a panel too.
+        fps: frame rate to use instead of the files', Hz.
+        beats: read beat by beat, in windows around the end-systoles that the bundled judge finds.
+        windows: so many windows, spread over the clip, or "all"; None for windows half a length apart.
+        embeddings: also keep the features that EF is read from.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    sources: tuple[Path, ...] = Field(min_length=1)
+    regressors: tuple[str, ...] = Field(default=(DEFAULT_JUDGE,), min_length=1)
+    fps: float | None = None
+    beats: bool = False
+    windows: int | Literal["all"] | None = None
+    embeddings: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    check_fps = field_validator("fps")(check_rate)
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _check_windows(cls, windows: Any) -> Any:
+        if windows is None or windows == "all":
+            return windows
+        word = str(windows)
+        if not word.isascii() or not word.isdigit() or int(word) < 1:
+            raise ConfigError(f"windows must be a whole number above 0, or all, got {word!r}", "windows")
+        return int(word)
+
+    @model_validator(mode="after")
+    def _choose_windows_once(self) -> "MeasureConfig":
+        if self.beats and self.windows is not None:
+            raise ConfigError("beats and windows both say which windows are read; leave one of them out")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class MeasureResult:
+    """What was read.
+
+    Attributes:
+        readings: of every clip by every regressor and, if there are several, by the panel.
+        scores: of each reader, see `score_readings`; None unless the true EF of every clip is known.
+        embeddings: of each regressor, float32 (clips, D) in the order of `files`; {} if they were not asked for.
+    """
+
+    readings: tuple[Reading, ...]
+    scores: dict[str, dict[str, Any]] | None
+    embeddings: dict[str, np.ndarray]
+
+    @property
+    def files(self) -> list[str]:
+        """The clips in the order in which they were read."""
+        first = self.readings[0].regressor if self.readings else ""
+        return [reading.file for reading in self.readings if reading.regressor == first]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `measure --json` prints."""
+        clips = [reading.to_dict() for reading in self.readings]
+        return {"clips": clips} if self.scores is None else {"clips": clips, "scores": self.scores}
+
+
+def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult:
+    """Read the EF of every clip of the sources with every regressor.
+
+    Args:
+        config: what is read, and how.
+        progress: told of every clip.
+
+    Raises:
+        SourceError: a source cannot be used, or is a single picture.
+        DatasetError: tables of a dataset are malformed.
+        CheckpointError: a regressor is not there or damaged.
+    """
+    device = choose_device(config.device)
+    readers = load_readers(config.regressors, device)
+    finder = load_regressor(DEFAULT_JUDGE, device) if config.beats else None
+    readings: list[Reading] = []
+    embeddings: dict[str, list[np.ndarray]] = {reader.ref.name: [] for reader in readers}
+    total = sum(len(open_dataset(path, fps=config.fps).entries) for path in config.sources)
+    with progress.task(total, "measuring") as task:
+        for name, clip in _iter_sources(config):
+            beats = None if finder is None else find_beats(finder, clip)
+            readings += read_clip(name, clip, readers, beats, config.windows)
+            for reader in readers if config.embeddings else ():
+                embeddings[reader.ref.name].append(reader.model.embed_clip(clip))
+            task.advance()
+    for line in format_warnings((r.regressor, r.file, getattr(r.answer, "warnings", ())) for r in readings):
+        log.warning(line)
+    known = bool(readings) and all(reading.true_ef is not None for reading in readings)
+    scores = {reader: score_readings(mine) for reader, mine in group_by_regressor(readings).items()} if known else None
+    stacked = {name: np.stack(vectors) for name, vectors in embeddings.items() if vectors}
+    return MeasureResult(tuple(readings), scores, stacked)
+
+
+def _iter_sources(config: MeasureConfig) -> Iterator[tuple[str, EchoClip]]:
+    for path in config.sources:
+        for name, clip in iter_clips(path, config.fps):
+            require_video(name, clip)
+            yield name, clip
+
+
+def read_clip(
+    name: str,
+    clip: EchoClip,
+    readers: Sequence[LoadedModel[EFRegressor]],
+    beats: Sequence[Beat] | None = None,
+    windows: Coverage = None,
+) -> list[Reading]:
+    """Read one clip with every reader and, if there are several, as a panel.
+
+    Args:
+        name: of the clip.
+        clip: the clip.
+        readers: the regressors.
+        beats: beats to read one by one; None to read the clip as one.
+        windows: which windows are read, see regression/windows.py.
+    """
+    moments = [beat.es for beat in beats or ()]
+    answers = [reader.model.predict([clip], [moments], windows)[0] for reader in readers]
+    readings = [
+        Reading(name, clip.ef, reader.ref.name, answer, None if beats is None else _read_beats(beats, answer))
+        for reader, answer in zip(readers, answers, strict=True)
+    ]
+    return readings if len(answers) < 2 else [*readings, Reading(name, clip.ef, PANEL, read_as_panel(answers))]
+
+
+def _read_beats(beats: Sequence[Beat], answer: EFPrediction) -> tuple[BeatReading, ...]:
+    # Without a whole beat, the windows are those of the whole clip.
+    return tuple(BeatReading(beat.ed, beat.es, ef) for beat, ef in zip(beats, answer.windows, strict=False))
