@@ -7,16 +7,12 @@ attempts are used up. A last line that a killed process left torn is cut off; an
 """
 
 import importlib.metadata
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from echosynth import __version__
-from echosynth.errors import OutputError
-from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_records
+from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_typed
 
 SCHEMA = 1
 
@@ -80,9 +76,6 @@ class ManifestEntry:
         return abs(self.gate_ef - self.target_ef)
 
 
-_ENTRY = TypeAdapter(ManifestEntry)
-
-
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that decide pixels."""
     packages = ("torch", "diffusers", "numpy")
@@ -104,20 +97,11 @@ class Manifest:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.entries: list[ManifestEntry] = []
-        known = {field.name for field in fields(ManifestEntry)}
-        records = read_records(self.path)
+        self.entries = read_typed(self.path, ManifestEntry)
+        for number, entry in enumerate(self.entries, start=1):
+            if entry.schema != SCHEMA:
+                raise damaged(self.path, number, f"not of schema {SCHEMA}")
         cut_torn_line(self.path)
-        for number, record in enumerate(records, start=1):
-            if record.get("schema") != SCHEMA or set(record) != known:
-                raise OutputError(
-                    f"{self.path}, line {number}: not a manifest line of schema {SCHEMA}; use a new folder"
-                )
-            try:
-                self.entries.append(_ENTRY.validate_json(json.dumps(record), strict=True))
-            except ValidationError as error:
-                key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
-                raise OutputError(f"{damaged(self.path, number)}: {key} has a value of the wrong type") from None
 
     def append(self, entry: ManifestEntry) -> None:
         """Record an attempt; when this returns it is safe on disk."""

@@ -7,10 +7,9 @@ Which of two traced frames is end-diastolic is not said in the files, and reader
 number), so we decide by the larger volume, and write the end-systolic rows first, as EchoNet's own loader expects.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +32,7 @@ from echosynth.data.echonet_tables import (
 )
 from echosynth.data.outlines import Outline
 from echosynth.errors import DatasetError, OutputError
+from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_typed
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import load_video, write_avi
 
@@ -148,7 +148,7 @@ class EchoNetWriter:
         synthetic: mark every video as synthetic.
 
     Raises:
-        OutputError: the folder cannot be used.
+        OutputError: the folder cannot be used, or its journal is damaged.
         DatasetError: the folder holds tables that are malformed.
     """
 
@@ -156,6 +156,7 @@ class EchoNetWriter:
         self.root, self.lossless, self.synthetic = Path(root), lossless, synthetic
         self._rows: dict[str, EchoNetRow] = {}
         self._tracings: dict[str, list[Tracing]] = {}
+        self._reopened: set[str] = set()
         try:
             (self.root / "Videos").mkdir(parents=True, exist_ok=True)
             if (self.root / "FileList.csv").is_file():
@@ -166,10 +167,23 @@ class EchoNetWriter:
             raise OutputError(f"cannot use the folder {self.root}: {error.strerror}") from error
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and stem(name) in self._rows
+        return isinstance(name, str) and stem(name) in self._rows and stem(name) not in self._reopened
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def row(self, name: str) -> EchoNetRow | None:
+        """Return what the list says of a clip that is there."""
+        return self._rows.get(stem(name))
+
+    def tracings(self, name: str) -> list[Tracing]:
+        """Return the tracings of a clip that is there, by falling volume."""
+        return self._tracings.get(stem(name), [])
+
+    def reopen(self, name: str) -> None:
+        """Have a clip that is there, but damaged, added once more; it keeps its place in the tables."""
+        if stem(name) in self._rows:
+            self._reopened.add(stem(name))
 
     @property
     def names(self) -> list[str]:
@@ -193,7 +207,7 @@ class EchoNetWriter:
         name = stem(name)
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a plain file name")
-        if name in self._rows:
+        if name in self:
             raise DatasetError(f"{name} is already in {self.root}")
         if clip.ef is None or clip.edv is None or clip.esv is None:
             raise ValueError(f"{name}: EchoNet format needs ef, edv and esv")
@@ -205,17 +219,11 @@ class EchoNetWriter:
         row = EchoNetRow(name, ef, esv, edv, height, width, fps, clip.num_frames, split.upper())
         write_avi(self.root / "Videos" / f"{name}.avi", clip, lossless=self.lossless, synthetic=self.synthetic)
         traced = sorted(tracings or (), key=lambda t: t.volume, reverse=True)
-        lines = [[t.frame, t.rows().tolist()] for t in traced]
-        try:
-            with (self.root / _JOURNAL).open("a", encoding="utf-8") as journal:
-                journal.write(json.dumps({"row": asdict(row), "tracings": lines}) + "\n")
-                journal.flush()
-                os.fsync(journal.fileno())
-        except OSError as error:
-            raise OutputError(f"cannot write {self.root / _JOURNAL}: {error.strerror}") from error
+        entry = _JournalEntry(row, [(t.frame, t.rows().tolist()) for t in traced])
+        append_record(self.root / _JOURNAL, asdict(entry))
+        self._reopened.discard(name)
         self._rows[name] = row
-        if traced:
-            self._tracings[name] = traced
+        self._tracings[name] = traced
         return row
 
     def close(self) -> None:
@@ -239,26 +247,25 @@ class EchoNetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None or self._rows:  # what failed before its first clip leaves no tables of nothing
+            self.close()
 
     def _replay(self) -> None:
-        """Take over the clips of a journal that a killed run left; a torn last line is cut off."""
+        """Take over the clips of a journal that a killed run left."""
         path = self.root / _JOURNAL
-        if not path.is_file():
-            return
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with path.open("rb+") as journal:
-                journal.truncate(len(whole))
-                os.fsync(journal.fileno())
-        for line in whole.decode("utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-                row = EchoNetRow(**entry["row"])
-                traced = [make_tracing(frame, np.array(rows, float)) for frame, rows in entry["tracings"]]
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                raise DatasetError(f"{path} is damaged; move it away to begin anew from FileList.csv") from error
-            self._rows[row.file_name] = row
-            if traced:
-                self._tracings[row.file_name] = traced
+        for number, entry in enumerate(read_typed(path, _JournalEntry), start=1):
+            whole = all(len(rows) > 1 and all(len(row) == 4 for row in rows) for _, rows in entry.tracings)
+            if not whole or not NAME.fullmatch(entry.row.file_name):
+                raise damaged(path, number)
+            self._rows[entry.row.file_name] = entry.row
+            traced = [make_tracing(frame, np.array(rows)) for frame, rows in entry.tracings]
+            self._tracings[entry.row.file_name] = traced
+        cut_torn_line(path)
+
+
+@dataclass(frozen=True)
+class _JournalEntry:
+    """One line of the journal: a clip, and (frame, rows of VolumeTracings.csv) of what is traced."""
+
+    row: EchoNetRow
+    tracings: list[tuple[int, list[list[float]]]]

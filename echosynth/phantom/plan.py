@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_PHANTOM_EF, LOWEST_TARGET_EF
-from echosynth.config import StrictModel
+from echosynth.config import VerbConfig
 from echosynth.errors import DatasetError
 from echosynth.phantom.motion import compute_cycle
 from echosynth.phantom.patient import Patient
@@ -27,7 +27,7 @@ SPLITS = ("TRAIN",) * 6 + ("VAL", "TEST")
 PHASE_DRAWS = 16  # start phases tried before the clip starts at end-diastole
 
 
-class SimulateConfig(StrictModel):
+class SimulateConfig(VerbConfig):
     """What is simulated.
 
     Attributes:

@@ -5,176 +5,122 @@
     OUT/Masks/P0000007.npz          on request: `labels` uint8 (T, S, S), 1 cavity, 2 myocardium, 3 left atrium
     OUT/Motion/P0000007.npz         on request: `displacement` float16 (T, 2, S, S), pixels, from where tissue is to
                                     where it is in the ED frame, NaN outside of the sector; `volume` float32 (T,), ml
-    OUT/FileList.csv, OUT/VolumeTracings.csv, OUT/Phantom.csv, OUT/README.md, OUT/config.yaml, OUT/provenance.json
+    OUT/FileList.csv, OUT/VolumeTracings.csv, OUT/Phantom.csv, OUT/README.md, OUT/SHA256SUMS, and the run's records
 
 The 20-disc method on the written tracings gives back the EF that was asked for. A patient's clips share one split.
 """
 
-import multiprocessing
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from echosynth.data.echonet_format import EchoNetWriter
-from echosynth.data.echonet_tables import Tracing, write_table
-from echosynth.errors import OutputError
-from echosynth.phantom.contours import trace_contours
-from echosynth.phantom.maps import displace_pixels, label_pixels
-from echosynth.phantom.plan import PhantomRow, SimulateConfig, make_patient, make_view, plan_patient
-from echosynth.phantom.render import Phantom, Truth
+from echosynth.data.echonet_tables import write_table
+from echosynth.errors import ConfigError
+from echosynth.phantom.dataset_card import describe_dataset
+from echosynth.phantom.dataset_check import clip_files, reopen_damaged
+from echosynth.phantom.plan import PhantomRow, SimulateConfig, plan_patient
+from echosynth.phantom.simulated_clips import Rendered, render_patients
+from echosynth.progress import SILENT, Progress
 from echosynth.storage.atomic import write_text
-from echosynth.storage.provenance import save_resolved
+from echosynth.storage.checksums import hash_file, list_sums
+from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
 from echosynth.video.files import write_npz
 
 
-def trace(phantom: Phantom, truth: Truth, item: int, frame: int) -> Tracing:
-    """The exact tracing of one frame, as EchoNet's tables hold it."""
-    axis, chords = (v[item, 0].cpu().numpy() for v in trace_contours(phantom, truth.at(frame)))
-    return Tracing(frame, axis, chords.reshape(-1, 4))
+@dataclass(frozen=True)
+class SimulateResult:
+    """A simulated dataset.
 
-
-def traced_ef(ed: Tracing, es: Tracing) -> float:
-    """EF by the method of discs from two tracings, per cent; the unit of length cancels."""
-    return 100.0 * (1.0 - es.volume / ed.volume)
-
-
-@dataclass(frozen=True, eq=False)
-class Rendered:
-    """One clip: its row, uint8 (T, S, S), the tracings of its ED and ES frame, and by folder the arrays asked for."""
-
-    row: PhantomRow
-    pixels: np.ndarray
-    traced: list[Tracing]
-    extras: dict[str, dict[str, np.ndarray]]
-
-
-def render_rows(config: SimulateConfig, rows: list[PhantomRow]) -> list[Rendered]:
-    """Render clips of one patient.
-
-    Raises:
-        RuntimeError: the tracings do not hold the EF asked for: a bug of ours, and no label is better than a wrong one.
+    Attributes:
+        run: its folder.
+        patients: how many.
+        clips: how many.
+        rendered: clips that this call added or made again.
+        splits: clips in TRAIN, VAL and TEST.
+        seconds: that this call took.
     """
-    seed = rows[0].patient_seed
-    phantom = Phantom([make_patient(config, seed)], [make_view(config, seed)], [seed], config.size)
-    made: list[Rendered] = []
-    for row in rows:
-        pixels, truth = phantom.render([row.ef], row.frames, row.fps, [row.start_phase])
-        traced = [trace(phantom, truth, 0, frame) for frame in (row.ed_frame, row.es_frame)]
-        if abs((found := traced_ef(*traced)) - row.ef) > 1e-4:
-            raise RuntimeError(f"{row.file}: traced EF {found:.5f} % is not the EF asked for, {row.ef:.5f} %")
-        extras: dict[str, dict[str, np.ndarray]] = {}
-        if config.masks:
-            extras["Masks"] = {"labels": label_pixels(phantom, truth)[0].numpy()}
-        if config.motion:
-            moved = displace_pixels(phantom, truth, truth.at(row.ed_frame))[0].half()
-            extras["Motion"] = {"displacement": moved.numpy(), "volume": truth.motion.volume[0].float().numpy()}
-        made.append(Rendered(row, pixels[0].numpy(), traced, extras))
-    return made
+
+    run: str
+    patients: int
+    clips: int
+    rendered: int
+    splits: dict[str, int]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        return asdict(self)
 
 
-def _render_job(job: tuple[SimulateConfig, list[PhantomRow]]) -> list[Rendered]:
-    torch.set_num_threads(1)
-    return render_rows(*job)
-
-
-def _render_all(config: SimulateConfig, jobs: list[list[PhantomRow]], workers: int) -> Iterator[list[Rendered]]:
-    """Render the patients in order, here or by several processes."""
-    if workers <= 1 or len(jobs) < 2:
-        yield from (render_rows(config, rows) for rows in jobs)
-        return
-    # spawn: forking a process that has used torch's threads can hang.
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap(_render_job, [(config, rows) for rows in jobs])
-
-
-def simulate(
-    config: SimulateConfig, out: Path, workers: int = 1, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """Write the dataset; running it again with the same config continues a run that was interrupted.
+def simulate(config: SimulateConfig, out: Path, workers: int = 1, progress: Progress = SILENT) -> SimulateResult:
+    """Write the dataset; running it again with the same config adds what is missing or damaged.
 
     Args:
         config: what.
         out: folder, made if missing.
         workers: processes that render; the dataset does not depend on it.
-        progress: called as progress(clips done, clips in all).
-
-    Returns:
-        {"run", "patients", "clips", "rendered", "splits"}; "rendered" counts what this call added.
+        progress: counts clips.
 
     Raises:
-        OutputError: the folder holds something else, or the disk refused.
+        ConfigError: less than one worker.
+        OutputError: the folder holds something else, another process works in it, or the disk refused.
         DatasetError: the clips are too short to be labelled.
     """
-    out = Path(out)
-    if (out / "FileList.csv").exists() and not (out / "config.yaml").exists():
-        raise OutputError(f"{out} holds a dataset that `simulate` did not write; choose another folder")
+    if workers < 1:
+        raise ConfigError(f"workers: must be at least 1, got {workers}", "workers")
+    began, out = time.monotonic(), Path(out)
     patients = [plan_patient(config, seed) for seed in range(config.seed, config.seed + config.patients)]
-    save_resolved(config, out)
     rows = [row for patient in patients for row in patient]
-    with EchoNetWriter(out, lossless=config.lossless, synthetic=True) as writer:
-        jobs = [left for patient in patients if (left := [row for row in patient if row.file not in writer])]
-        rendered = sum(len(job) for job in jobs)
-        done = len(rows) - rendered
-        for clips in _render_all(config, jobs, workers):
-            for made in clips:
-                row = made.row
-                for folder, arrays in made.extras.items():  # before the clip, whose entry says that all of it is there
-                    write_npz(out / folder / f"{row.file}.npz", **arrays)
-                pixels, ed, es = made.pixels, row.ed_frame, row.es_frame
-                clip = EchoClip(pixels, row.fps, row.ef, row.edv, row.esv, ed, es, row.file)
-                writer.add(row.file, clip, row.split, made.traced)
-                done += 1
-                if progress:
-                    progress(done, len(rows))
+    with RunFolder.open(out, "simulate", config):
+        with EchoNetWriter(out, lossless=config.lossless, synthetic=True) as writer:
+            sums = reopen_damaged(writer, config, rows)
+            jobs = [left for patient in patients if (left := [row for row in patient if row.file not in writer])]
+            rendered = sum(map(len, jobs))
+            with (
+                progress.task(len(rows), "rendering") as task,
+                closing(render_patients(config, jobs, workers)) as made,  # an error here ends the processes at once
+            ):
+                task.advance(len(rows) - rendered)
+                for clips in made:
+                    for clip in clips:
+                        _write(writer, clip)
+                        task.advance()
+        _write_tables(config, out, rows, sums)
+    splits = Counter(row.split for row in rows)
+    return SimulateResult(
+        str(out),
+        config.patients,
+        len(rows),
+        rendered,
+        {name: splits[name] for name in ("TRAIN", "VAL", "TEST")},
+        round(time.monotonic() - began, 2),
+    )
+
+
+def _write(writer: EchoNetWriter, made: Rendered) -> None:
+    row = made.row
+    for folder, arrays in made.extras.items():  # before the clip, whose entry says that all of it is there
+        write_npz(writer.root / folder / f"{row.file}.npz", **arrays)
+    clip = EchoClip(made.pixels, row.fps, row.ef, row.edv, row.esv, row.ed_frame, row.es_frame, row.file)
+    writer.add(row.file, clip, row.split, made.traced)
+
+
+def _write_tables(config: SimulateConfig, out: Path, rows: list[PhantomRow], sums: dict[str, str]) -> None:
+    """Write what is said of the clips, the hashes of their files last: they say that the dataset is finished.
+
+    Args:
+        config: of the dataset.
+        out: its folder.
+        rows: its clips.
+        sums: hashes that are known of files that this run has not written.
+    """
     header = [field.name for field in fields(PhantomRow)]
     write_table(out / "Phantom.csv", header, (asdict(row).values() for row in rows))
-    write_text(out / "README.md", describe(config, rows))
-    splits = Counter(row.split for row in rows)
-    return {
-        "run": str(out),
-        "patients": config.patients,
-        "clips": len(rows),
-        "rendered": rendered,
-        "splits": {name: splits[name] for name in ("TRAIN", "VAL", "TEST")},
-    }
-
-
-_MASKS_ROW = "| `Masks/NAME.npz` | `labels` of every pixel: 1 left-ventricular cavity, 2 myocardium, 3 left atrium |\n"
-_MOTION_ROW = "| `Motion/NAME.npz` | `displacement` of tissue to the ED frame, pixels; `volume` of every frame, ml |\n"
-
-
-def describe(config: SimulateConfig, rows: list[PhantomRow]) -> str:
-    """The dataset card."""
-    factual = [row.ef for row in rows if row.file == row.factual]
-    frames, rates = [row.frames for row in rows], [row.fps for row in rows]
-    codec = "lossless (FFV1)" if config.lossless else "motion JPEG at its best quality"
-    last = config.seed + config.patients - 1
-    extras = _MASKS_ROW * config.masks + _MOTION_ROW * config.motion
-    asked = ", ".join(f"{ef:g} %" for ef in config.counterfactual) or "none"
-    return f"""# Simulated echocardiograms (SYNTHETIC)
-
-**Everything here is SYNTHETIC: a kinematic phantom made by echosynth. It shows no patient. Research only, not for
-diagnosis.**
-
-- {len(rows)} clips of {config.patients} simulated patients (seeds {config.seed} to {last}), apical four-chamber view,
-  scanners of the kind "{config.views}", picture quality {config.quality or "of every level"}
-- {min(frames)}-{max(frames)} frames at {min(rates):g}-{max(rates):g} Hz, {config.size}x{config.size} pixels, {codec}
-- LVEF of the factual clips: {min(factual):.1f}-{max(factual):.1f} %, drawn from "{config.ef_distribution}"
-- counterfactual EF: {asked}. `NAME_efXX` is patient NAME with the same view, noise and phase at another EF;
-  its end-diastolic frame is the factual one, bit for bit
-- splits are by patient: a patient and all its counterfactuals share one
-
-| file | what |
-|---|---|
-| `FileList.csv`, `VolumeTracings.csv`, `Videos/` | EchoNet-Dynamic's layout; end-systolic rows come first |
-| `Phantom.csv` | seeds, volumes (ml), pixel pitch (cm), phase, heart rate, traced frames, frame rate |
-{extras}| `config.yaml`, `provenance.json` | how it was made |
-
-Labels are exact: the 20-disc method on the tracings gives the EF of `FileList.csv` to 1e-4.
-"""
+    write_text(out / "README.md", describe_dataset(config, rows))
+    names = [name for row in rows for name in clip_files(config, row)]
+    list_sums(out, {name: sums.get(name) or hash_file(out / name) for name in names})

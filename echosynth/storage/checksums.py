@@ -44,7 +44,7 @@ def check_sums(folder: Path, found: dict[str, str]) -> None:
         CheckpointError: there is no list, it is malformed, a file is missing or has another hash (both are shown), or
             a weight file is not on the list.
     """
-    expected = _read_sums(folder)
+    expected = read_sums(folder)
     for name, published in expected.items():
         if name not in found and not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} is missing, but {SUMS_FILE} lists it. Fetch the model again")
@@ -69,12 +69,21 @@ def write_sums(folder: str | Path) -> Path:
     found = hash_files(folder) if folder.is_dir() else {}
     if not found:
         raise CheckpointError(f"no files to hash in {folder}")
+    return list_sums(folder, found)
+
+
+def list_sums(folder: Path, found: dict[str, str]) -> Path:
+    """Write `SHA256SUMS` with some hashes, atomically. Return its path."""
     write_text(folder / SUMS_FILE, "".join(f"{digest}  {name}\n" for name, digest in found.items()))
     return folder / SUMS_FILE
 
 
-def _read_sums(folder: Path) -> dict[str, str]:
-    """Read name -> sha256 from a list in the format of `sha256sum`."""
+def read_sums(folder: Path) -> dict[str, str]:
+    """Read name -> sha256 from a list in the format of `sha256sum`.
+
+    Raises:
+        CheckpointError: there is no list, or it is malformed.
+    """
     path = folder / SUMS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {SUMS_FILE}, so its weights cannot be trusted")

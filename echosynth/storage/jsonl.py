@@ -7,11 +7,19 @@ may be that the process still writes; `append_record` and `cut_torn_line` cut it
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from echosynth.errors import OutputError
 from echosynth.storage.atomic import refusal, sync_folder, write_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+RecordT = TypeVar("RecordT", bound="DataclassInstance")
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -55,9 +63,30 @@ def cut_torn_line(path: Path) -> None:
         raise refusal(path, error) from error
 
 
-def damaged(path: Path, number: int) -> OutputError:
+def read_typed(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Read every whole line as a dataclass; its fields are the keys of a line, their types are checked strictly.
+
+    Raises:
+        OutputError: damaged, a value of a wrong type, a key too few or too many, or the file cannot be read.
+    """
+    adapter = TypeAdapter(kind)
+    known = {field.name for field in fields(kind)}
+    made = []
+    for number, record in enumerate(read_records(path), start=1):
+        if set(record) != known:
+            raise damaged(path, number, f"its keys are not {', '.join(sorted(known))}")
+        try:
+            made.append(adapter.validate_json(json.dumps(record), strict=True))
+        except ValidationError as error:
+            key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+            raise damaged(path, number, f"{key} is of a wrong type") from None
+    return made
+
+
+def damaged(path: Path, number: int, reason: str = "") -> OutputError:
     """The error of line `number` (from 1) that is not what a run writes."""
-    return OutputError(f"{path}, line {number} is damaged; mend it or use a new folder")
+    because = f" ({reason})" if reason else ""
+    return OutputError(f"{path}, line {number} is damaged{because}; mend it or use a new folder")
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:

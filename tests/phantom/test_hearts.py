@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echosynth.cardiac.discs import volume_of_discs
+from echosynth.errors import ConfigError
 from echosynth.phantom.motion import compute_cycle, compute_motion, disc_widths, regional_pattern
 from echosynth.phantom.plan import SimulateConfig, plan_patient
 from echosynth.phantom.population import HEARTS, RHYTHMS, foreshorten, highest_ef, remodel, sample_patient
@@ -105,7 +106,7 @@ def test_a_dead_wall_does_not_move_in_and_the_other_makes_up_for_it(heart: str, 
 
 
 def test_what_a_dead_wall_cannot_reach_is_refused() -> None:
-    with pytest.raises(ValueError, match="dead septal wall"):
+    with pytest.raises(ConfigError, match="dead septal wall"):
         SimulateConfig(patients=1, hearts="septal", counterfactual=(80.0,))
     plan = [plan_patient(SimulateConfig(patients=1, hearts="septal"), seed)[0].ef for seed in range(40)]
     assert max(plan) <= highest_ef("septal")
@@ -115,7 +116,7 @@ def test_hearts_that_are_weak_all_over_eject_little() -> None:
     for distribution in ("echonet", "uniform"):
         config = SimulateConfig(patients=1, hearts="global", ef_distribution=distribution)
         assert max(plan_patient(config, seed)[0].ef for seed in range(40)) <= 45
-    with pytest.raises(ValueError, match="weak all over reach an EF of 45 %"):
+    with pytest.raises(ConfigError, match="weak all over reach an EF of 45 %"):
         SimulateConfig(patients=1, hearts="global", counterfactual=(60.0,))
 
 

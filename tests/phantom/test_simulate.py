@@ -1,6 +1,9 @@
 """A simulated dataset read back by the reader: labels, pairs, splits, resume, any number of workers."""
 
 import csv
+import hashlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +11,12 @@ import pytest
 
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
 from echosynth.data.echonet_tables import read_file_list, read_tracings
-from echosynth.errors import DatasetError, OutputError
+from echosynth.errors import ConfigError, DatasetError, OutputError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import SimulateConfig, split_of
-from echosynth.phantom.simulate import simulate, traced_ef
+from echosynth.phantom.simulate import simulate
+from echosynth.phantom.simulated_clips import traced_ef
+from echosynth.storage.lock import hold
 from echosynth.video.files import load_video
 
 CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, fps=32.0, size=56)
@@ -20,10 +25,17 @@ CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, f
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("phantoms") / "set"
-    told: list[tuple[int, int]] = []
-    result = simulate(CONFIG, root, progress=lambda *done: told.append(done))
-    assert result["clips"] == result["rendered"] == 6
-    assert told == [(k, 6) for k in range(1, 7)]
+    result = simulate(CONFIG, root)
+    assert result.clips == result.rendered == 6
+    keys = {"run", "patients", "clips", "rendered", "splits", "seconds"}
+    assert set(result.to_dict()) == keys
+    return root
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("masked") / "set"
+    simulate(CONFIG.model_copy(update={"masks": True}), root)
     return root
 
 
@@ -101,9 +113,9 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
             simulate(CONFIG, tmp_path / "set")
     monkeypatch.undo()
     assert not (tmp_path / "set" / "FileList.csv").exists()
-    assert simulate(CONFIG, tmp_path / "set")["rendered"] == 3
+    assert simulate(CONFIG, tmp_path / "set").rendered == 3
     assert snapshot(tmp_path / "set") == whole
-    assert simulate(CONFIG, tmp_path / "set")["rendered"] == 0
+    assert simulate(CONFIG, tmp_path / "set").rendered == 0
     assert snapshot(tmp_path / "set") == whole
 
 
@@ -114,12 +126,108 @@ def test_two_workers_write_the_same_bytes(dataset: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_of_something_else_is_left_alone(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="another configuration"):
+    with pytest.raises(OutputError, match="another configuration: seed was 5, now 6"):
         simulate(CONFIG.model_copy(update={"seed": 6}), dataset)
     (tmp_path / "FileList.csv").write_text("mine")
-    with pytest.raises(OutputError, match="did not write"):
+    with pytest.raises(OutputError, match="other files and no run"):
         simulate(CONFIG, tmp_path)
     assert (tmp_path / "FileList.csv").read_text() == "mine"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def drop_lines(path: Path) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+
+
+def put_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "made_again", "hashed"),
+    [
+        ("Videos/P0000006.avi", Path.unlink, 1, True),
+        ("Videos/P0000006.avi", Path.unlink, 1, False),
+        ("Videos/P0000006.avi", cut, 1, True),
+        ("Videos/P0000006.avi", cut, 1, False),
+        ("Videos/P0000006_ef30.avi", flip, 1, True),
+        ("Masks/P0000006.npz", Path.unlink, 1, False),
+        ("Masks/P0000006.npz", cut, 1, True),
+        ("Masks/P0000006.npz", cut, 1, False),
+        ("FileList.csv", drop_lines, 4, True),
+        ("VolumeTracings.csv", Path.unlink, 6, True),
+        ("Phantom.csv", cut, 0, True),
+    ],
+)
+def test_what_a_finished_dataset_has_lost_is_made_again(
+    masked: Path, tmp_path: Path, name: str, harm: Callable[[Path], None], made_again: int, hashed: bool
+) -> None:
+    """Without hashes, in a dataset of an earlier version, what is missing or was cut off is found."""
+    out, config = tmp_path / "set", CONFIG.model_copy(update={"masks": True})
+    shutil.copytree(masked, out)
+    if not hashed:
+        (out / "SHA256SUMS").unlink()
+    harm(out / name)
+    assert simulate(config, out).rendered == made_again
+    assert snapshot(out) == snapshot(masked)
+    assert simulate(config, out).rendered == 0
+
+
+def test_a_damaged_list_of_hashes_and_a_folder_for_a_file_are_one_line(masked: Path, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"masks": True})
+    for name, harm in (("SHA256SUMS", cut), ("Videos/P0000005.avi", put_a_folder)):
+        out = tmp_path / Path(name).stem
+        shutil.copytree(masked, out)
+        harm(out / name)
+        with pytest.raises(OutputError, match=Path(name).name):
+            simulate(config, out)
+
+
+def test_the_hashes_are_those_of_sha256sum(dataset: Path) -> None:
+    lines = [line.split("  ") for line in (dataset / "SHA256SUMS").read_text().splitlines()]
+    assert [name for _, name in lines] == [f"Videos/{row.file_name}.avi" for row in read_file_list(dataset)]
+    assert all(digest == hashlib.sha256((dataset / name).read_bytes()).hexdigest() for digest, name in lines)
+
+
+def test_what_a_killed_run_left_half_written_is_removed(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    for name in ("Videos/.P0000001.avi.6f60e52564d3.tmp", ".config.yaml.4711.tmp", ".VolumeTracings.csv.0a1b2c.tmp"):
+        (out / name).write_text("half")
+    simulate(CONFIG, out)
+    assert snapshot(out) == snapshot(dataset)
+
+
+def test_a_dataset_of_an_earlier_version_is_continued(dataset: Path, tmp_path: Path) -> None:
+    """It had no run.json, no hashes and no lock."""
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    for name in ("run.json", "SHA256SUMS", ".lock"):
+        (out / name).unlink()
+    with pytest.raises(OutputError, match="another configuration: patients was 3, now 4"):
+        simulate(CONFIG.model_copy(update={"patients": 4}), out)
+    assert simulate(CONFIG, out).rendered == 0
+    assert snapshot(out) == snapshot(dataset)
+
+
+def test_one_process_at_a_time(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    (out / "Videos/P0000005.avi").unlink()
+    before = snapshot(out)
+    with hold(out), pytest.raises(OutputError, match="another process is working in"):
+        simulate(CONFIG, out)
+    assert snapshot(out) == before
 
 
 def test_clips_too_short_to_label_are_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -130,14 +238,14 @@ def test_clips_too_short_to_label_are_refused_before_anything_is_written(tmp_pat
 
 def test_acceptance_patients_may_be_simulated(tmp_path: Path) -> None:
     config = SimulateConfig(patients=1, seed=RESERVED_PATIENT_SEEDS, frames=44, fps=32.0, size=28)
-    assert simulate(config, tmp_path)["clips"] == 1
+    assert simulate(config, tmp_path).clips == 1
 
 
 @pytest.mark.parametrize(
     "change", [{"patients": 0}, {"counterfactual": (0.5,)}, {"counterfactual": (30, 30)}, {"fps": 10}]
 )
 def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"greater|lies within|twice"):
+    with pytest.raises(ConfigError, match=r"greater|lies within|twice"):
         SimulateConfig(**({"patients": 1} | change))
 
 
@@ -162,11 +270,10 @@ def test_motion_lies_beside_the_videos_and_carries_the_heart(dataset: Path, tmp_
     assert "Motion/NAME.npz" in (tmp_path / "README.md").read_text()
 
 
-def test_masks_lie_beside_the_videos_and_change_nothing_else(dataset: Path, tmp_path: Path) -> None:
-    simulate(CONFIG.model_copy(update={"masks": True}), tmp_path)
+def test_masks_lie_beside_the_videos_and_change_nothing_else(dataset: Path, masked: Path) -> None:
     for video in (dataset / "Videos").iterdir():
-        assert (tmp_path / "Videos" / video.name).read_bytes() == video.read_bytes()
-        with np.load(tmp_path / "Masks" / f"{video.stem}.npz") as file:
+        assert (masked / "Videos" / video.name).read_bytes() == video.read_bytes()
+        with np.load(masked / "Masks" / f"{video.stem}.npz") as file:
             assert file["labels"].shape == load_video(video).pixels.shape
             assert {1, 2} <= set(np.unique(file["labels"]))
-    assert "Masks/NAME.npz" in (tmp_path / "README.md").read_text()
+    assert "Masks/NAME.npz" in (masked / "README.md").read_text()
