@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic._internal._model_construction import ModelMetaclass  # type(BaseModel), by a name that types know
 from pydantic.fields import FieldInfo
 
 from echosynth.errors import ConfigError
@@ -27,7 +28,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
+class _RaisesConfigError(ModelMetaclass):
     """Turns the report of pydantic into a `ConfigError` where a config is built by a call."""
 
     def __call__(cls, *args: Any, **values: Any) -> Any:
