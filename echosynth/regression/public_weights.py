@@ -13,6 +13,7 @@ Followers measured EchoNet-Dynamic's mean and spread; its own code measures them
 """
 
 import argparse
+import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from echosynth.errors import CheckpointError
+from echosynth.errors import CheckpointError, ConfigError
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFRegressor
 from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.r2plus1d import R2Plus1D
+from echosynth.storage.added_models import added_folder
+from echosynth.storage.checksums import write_sums
+from echosynth.storage.model_store import CARD_FILE, user_root
 
 State = dict[str, torch.Tensor]
 ECHONET_STATISTICS = (32.7, 49.9)  # mean and spread of a pixel, mean over channels
 ECHONET_RATE = 50.0  # Hz, of most of its videos
+HIGHEST_RATE = 1000.0  # Hz
 FIRST = "patch_embed1.proj.weight"
 UNDER = ("state_dict", "model", "model_state_dict")  # where weights stand among what else a training keeps
 # What training scripts put beside their weights; nothing else that runs code is read.
@@ -62,7 +67,10 @@ def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
 
     Raises:
         CheckpointError: it cannot be read without running code from it, or its layout is not one of those above.
+        ConfigError: the frame rate is none.
     """
+    if fps is not None and not 0 < fps <= HIGHEST_RATE:
+        raise ConfigError(f"the frame rate must be above 0 and at most {HIGHEST_RATE:g} Hz, got {fps:g}", "fps")
     content = _load(path)
     state = next((content[key] for key in UNDER if key in content), content)
     if not isinstance(state, dict):
@@ -80,6 +88,35 @@ def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
     raise CheckpointError(
         f"{path} has a layout that is not known here (it begins with {first}); see docs/regression.md"
     )
+
+
+def add_public_weights(path: Path, name: str, fps: float | None = None) -> Path:
+    """Convert a weight file of another project, keep it as the user's model `name`, and return its folder.
+
+    Args:
+        path: a torch or safetensors file.
+        name: what to call it.
+        fps: see `read_public_weights`.
+
+    Raises:
+        CheckpointError: the file is not known as public weights, the name is no folder's, or is taken.
+        OutputError: it cannot be written.
+    """
+    found = read_public_weights(path, fps)
+    kind = type(found.model)
+    card = {
+        "name": name,
+        "kind": found.kind,
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "license": "its source's",
+        "source": found.source,
+        "file": path.name,
+    }
+    with added_folder(name) as part:
+        found.model.save_pretrained(part)
+        (part / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write_sums(part)
+    return user_root() / name
 
 
 def _load(path: Path) -> dict[str, Any]:

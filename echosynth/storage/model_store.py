@@ -57,6 +57,17 @@ class ModelEntry:
     size: int
     folder: Path
 
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of `models list --json`."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "class": self.class_name,
+            "license": self.license,
+            "mib": round(self.size / 2**20, 2),
+            "folder": str(self.folder),
+        }
+
 
 @dataclass(frozen=True)
 class ModelRef:

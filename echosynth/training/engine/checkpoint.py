@@ -38,7 +38,10 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tupl
     Raises:
         CheckpointError: the folder holds no weights, weights of another shape, or none of one of the parts.
     """
-    folder = find_model(folder)
+    try:
+        folder = find_model(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot start from {folder}: {error}") from None
     try:
         found = load_file(folder / "diffusion_pytorch_model.safetensors")
         own = model.state_dict()
