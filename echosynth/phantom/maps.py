@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from echosynth.phantom.anatomy import left_atrium_map
 from echosynth.phantom.motion import compute_shape
 from echosynth.phantom.render import Phantom, Truth
-from echosynth.phantom.scanner import pixel_positions
+from echosynth.phantom.scan_conversion import pixel_positions
 from echosynth.phantom.warp import (
     LVFrame,
     Tissue,
@@ -26,7 +26,6 @@ from echosynth.phantom.warp import (
 )
 
 CAVITY, MYOCARDIUM, LEFT_ATRIUM = 1, 2, 3
-LABEL_NAMES = {CAVITY: "left-ventricular cavity", MYOCARDIUM: "myocardium", LEFT_ATRIUM: "left atrium"}
 
 
 def _look(phantom: Phantom, truth: Truth) -> tuple[LVFrame, Tissue]:

@@ -107,75 +107,107 @@ def _weaken_until_able(patient: Patient, highest: float, dead: float) -> Patient
     return patient
 
 
-def _draw_patient(seed: int) -> Patient:
-    rng = np.random.default_rng(derive_seed(seed, "patient"))
+class _Draws:
+    """Draws from one stream of a seed, one after the other."""
 
-    def u(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
+    def __init__(self, seed: int, stream: str) -> None:
+        self.rng = np.random.default_rng(derive_seed(seed, stream))
 
-    def sometimes(probability: float, low: float, high: float) -> float:
-        draw, value = rng.uniform(), u(low, high)
+    def uniform(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+    def normal(self, mean: float, std: float, low: float, high: float) -> float:
+        """Cut off at both limits."""
+        return float(np.clip(self.rng.normal(mean, std), low, high))
+
+    def sometimes(self, probability: float, low: float, high: float) -> float:
+        draw, value = self.rng.uniform(), self.uniform(low, high)
         return value if draw < probability else 0.0
 
+
+def _draw_patient(seed: int) -> Patient:
+    draws = _Draws(seed, "patient")
+    fields = _draw_shape(draws) | _draw_motion(draws) | _draw_echoes(draws)
     # What came later has a stream of its own, so that it moves no earlier draw.
-    late = np.random.default_rng(derive_seed(seed, "detail"))
+    return Patient(seed=seed, **fields, **_draw_details(_Draws(seed, "detail")))
 
-    def more(low: float, high: float) -> float:
-        return float(late.uniform(low, high))
 
-    edv = float(np.clip(np.exp(rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
+def _draw_shape(draws: _Draws) -> dict[str, float]:
+    """Sizes and shapes of chambers and walls."""
+    u = draws.uniform
+    edv = float(np.clip(np.exp(draws.rng.normal(np.log(95.0), 0.42)), 35.0, 280.0))
     large = float(np.clip(np.log(edv / 95.0), -1.0, 1.0))  # large ventricles are rounder
-    return Patient(
-        seed=seed,
-        edv=edv,
-        sphericity=float(np.clip(u(0.46, 0.68) + 0.08 * large, 0.42, 0.82)),
-        z_max=u(0.52, 0.72),
-        base_taper=u(0.12, 0.38),
-        apex_power=u(1.8, 3.2),
-        septal_share=u(0.43, 0.57),
-        bow=u(-0.5, 0.5),
-        wall=u(0.6, 1.35) if rng.uniform() < 0.8 else u(1.1, 1.7),
-        wall_apex=u(0.4, 1.0),
-        rv_width=u(1.6, 4.2),
-        rv_apex=u(0.08, 0.4),
-        rv_shortening=u(0.1, 0.4),
-        la_length=u(3.2, 6.6),
-        la_width=u(1.4, 3.0),
-        ra_width=u(1.3, 2.9),
-        tricuspid_offset=u(0.02, 0.11),
-        heart_rate=float(np.clip(rng.normal(74.0, 17.0), 45.0, 120.0)),
-        rr_jitter=u(0.0, 0.06),
-        early_filling=u(0.5, 0.8),
-        long_axis_share=u(0.12, 0.3),
-        regional=sometimes(0.4, 0.2, 1.0),
-        regional_z=u(0.0, 0.9),
-        regional_side=float(rng.choice([-1.0, 0.0, 1.0])),
-        gradient=u(-0.3, 0.3),
-        asynchrony=sometimes(0.6, -0.35, 0.35),
-        decorrelation=u(0.6, 2.8),
-        swing=u(0.0, 0.35),
-        respiration=sometimes(0.8, 0.0, 0.25),
-        tissue_db=u(-24.0, -9.0),
-        lateral_db=u(-10.0, 3.0),
-        apex_drop_db=u(-2.0, 18.0),
-        background_db=u(-46.0, -27.0),
-        posterior_db=u(4.0, 28.0),
-        blood_db=u(-62.0, -38.0),
-        texture=u(0.1, 0.75),
-        valve_db=u(-24.0, -9.0),
-        valve_thickness=u(0.03, 0.09),
-        trabeculation=u(0.02, 0.16),
-        papillary_db=u(-30.0, -13.0),
-        outflow=sometimes(0.35, 0.2, 1.0),
-        warp=u(0.08, 0.4),
-        foreshortening=more(0.02, 0.2) * (late.uniform() < 0.4),
-        leaflet_tip=more(0.2, 2.0),
-        leaflet_billow=more(-0.12, 0.22),
-        chordae_db=more(-18.0, -4.0),
-        rv_trabeculation=more(0.05, 0.45),
-        veins=more(0.2, 1.0) * (late.uniform() < 0.6),
-        drift=more(0.1, 1.5),
-    )
+    return {
+        "edv": edv,
+        "sphericity": float(np.clip(u(0.46, 0.68) + 0.08 * large, 0.42, 0.82)),
+        "z_max": u(0.52, 0.72),
+        "base_taper": u(0.12, 0.38),
+        "apex_power": u(1.8, 3.2),
+        "septal_share": u(0.43, 0.57),
+        "bow": u(-0.5, 0.5),
+        "wall": u(0.6, 1.35) if draws.rng.uniform() < 0.8 else u(1.1, 1.7),
+        "wall_apex": u(0.4, 1.0),
+        "rv_width": u(1.6, 4.2),
+        "rv_apex": u(0.08, 0.4),
+        "rv_shortening": u(0.1, 0.4),
+        "la_length": u(3.2, 6.6),
+        "la_width": u(1.4, 3.0),
+        "ra_width": u(1.3, 2.9),
+        "tricuspid_offset": u(0.02, 0.11),
+    }
+
+
+def _draw_motion(draws: _Draws) -> dict[str, float]:
+    """Timing and wall motion."""
+    u = draws.uniform
+    return {
+        "heart_rate": draws.normal(74.0, 17.0, 45.0, 120.0),
+        "rr_jitter": u(0.0, 0.06),
+        "early_filling": u(0.5, 0.8),
+        "long_axis_share": u(0.12, 0.3),
+        "regional": draws.sometimes(0.4, 0.2, 1.0),
+        "regional_z": u(0.0, 0.9),
+        "regional_side": float(draws.rng.choice([-1.0, 0.0, 1.0])),
+        "gradient": u(-0.3, 0.3),
+        "asynchrony": draws.sometimes(0.6, -0.35, 0.35),
+        "decorrelation": u(0.6, 2.8),
+        "swing": u(0.0, 0.35),
+        "respiration": draws.sometimes(0.8, 0.0, 0.25),
+    }
+
+
+def _draw_echoes(draws: _Draws) -> dict[str, float]:
+    """Echogenicity of tissue and blood."""
+    u = draws.uniform
+    return {
+        "tissue_db": u(-24.0, -9.0),
+        "lateral_db": u(-10.0, 3.0),
+        "apex_drop_db": u(-2.0, 18.0),
+        "background_db": u(-46.0, -27.0),
+        "posterior_db": u(4.0, 28.0),
+        "blood_db": u(-62.0, -38.0),
+        "texture": u(0.1, 0.75),
+        "valve_db": u(-24.0, -9.0),
+        "valve_thickness": u(0.03, 0.09),
+        "trabeculation": u(0.02, 0.16),
+        "papillary_db": u(-30.0, -13.0),
+        "outflow": draws.sometimes(0.35, 0.2, 1.0),
+        "warp": u(0.08, 0.4),
+    }
+
+
+def _draw_details(draws: _Draws) -> dict[str, float]:
+    """Foreshortening, leaflets, and what else is small."""
+    u = draws.uniform
+    return {
+        "foreshortening": u(0.02, 0.2) * (draws.rng.uniform() < 0.4),
+        "leaflet_tip": u(0.2, 2.0),
+        "leaflet_billow": u(-0.12, 0.22),
+        "chordae_db": u(-18.0, -4.0),
+        "rv_trabeculation": u(0.05, 0.45),
+        "veins": u(0.2, 1.0) * (draws.rng.uniform() < 0.6),
+        "drift": u(0.1, 1.5),
+    }
 
 
 def sample_ef(seed: int, distribution: str = "echonet", highest: float = HIGHEST_DRAWN_EF) -> float:

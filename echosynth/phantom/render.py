@@ -18,11 +18,12 @@ import torch.nn.functional as F
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_TARGET_EF
 from echosynth.phantom.acoustics import NUM_BEAMS, NUM_RANGES, Machine
-from echosynth.phantom.anatomy import build_atlas
+from echosynth.phantom.atlas import build_atlas
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_cycle, compute_motion
 from echosynth.phantom.noise import counter_normal, smooth_field
 from echosynth.phantom.patient import Patient
-from echosynth.phantom.scanner import View, scan_grid, scanner_marks
+from echosynth.phantom.scan_conversion import scan_grid, scanner_marks
+from echosynth.phantom.scanner import View
 from echosynth.phantom.valves import draw_valves
 from echosynth.phantom.warp import Pose, atlas_grid, compute_pose, to_lv_frame
 

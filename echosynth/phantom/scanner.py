@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from echosynth.phantom.amplitude import decay
 from echosynth.phantom.view_families import HARM_SPREAD, HARMFUL, QUALITIES, VIEW_FAMILIES
 from echosynth.seeding import derive_seed
 
@@ -122,6 +121,42 @@ def _harm_range(quality: str | float | None) -> tuple[float, float]:
     return max(0.0, harm - HARM_SPREAD), min(1.0, harm + HARM_SPREAD)
 
 
+class _ViewDraws:
+    """Draws of a view's fields, one after the other, from the ranges of a family.
+
+    Args:
+        seed: of the view.
+        family: of `VIEW_FAMILIES`.
+        quality: see `sample_view`.
+    """
+
+    def __init__(self, seed: int, family: str, quality: str | float | None) -> None:
+        self.best, self.worst = _harm_range(quality)
+        if family not in VIEW_FAMILIES:
+            raise ValueError(f"view family must be one of {', '.join(VIEW_FAMILIES)}, got {family!r}")
+        self.ranges = VIEW_FAMILIES[family]
+        self.rng = np.random.default_rng(derive_seed(seed, "view"))
+
+    def uniform(self, name: str) -> float:
+        low, high = self.ranges[name]
+        if name in HARMFUL:
+            low, high = low + self.best * (high - low), low + self.worst * (high - low)
+        return float(self.rng.uniform(low, high))
+
+    def happens(self, name: str) -> bool:
+        chance = self.ranges[f"p_{name}"][0] * (self.best + self.worst if name in HARMFUL else 1.0)
+        return bool(self.rng.uniform() < chance)
+
+    def common_or_rare(self, name: str) -> float:
+        return self.uniform(name) if self.happens(name) else self.uniform(f"{name}_rare")
+
+    def if_happens(self, name: str) -> float:
+        return self.uniform(name) if self.happens(name) else 0.0
+
+    def each(self, *names: str) -> dict[str, float]:
+        return {name: self.uniform(name) for name in names}
+
+
 def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality: str | float | None = None) -> View:
     """Draw a view that holds the heart in its sector.
 
@@ -135,80 +170,53 @@ def sample_view(seed: int, long_axis: float = 8.5, family: str = "wide", quality
     Raises:
         ValueError: there is no such family or quality.
     """
-    best, worst = _harm_range(quality)
-    if family not in VIEW_FAMILIES:
-        raise ValueError(f"view family must be one of {', '.join(VIEW_FAMILIES)}, got {family!r}")
-    rng, ranges = np.random.default_rng(derive_seed(seed, "view")), VIEW_FAMILIES[family]
+    draws = _ViewDraws(seed, family, quality)
+    pose = _draw_pose(draws, long_axis)
+    shadowed = draws.happens("shadow_db")
+    place = draws.each("apex_x", "apex_y", "radius")
+    fields = pose | place | _draw_machine(draws) | _draw_losses(draws, shadowed)
+    own = np.random.default_rng(derive_seed(seed, "blur"))
+    soft = own.uniform() >= draws.ranges["p_blur"][0]
+    return View(
+        seed=seed,
+        **fields,
+        blur=float(own.uniform(*draws.ranges["blur_rare"])) if soft else draws.uniform("blur"),
+        corner_cut=draws.happens("corner_cut") and pose["half_angle"] > 41.0,
+        marks=draws.if_happens("marks"),
+        codec_noise=draws.uniform("codec_noise"),
+        second_trip_db=draws.uniform("second_trip_db"),
+    )
 
-    def u(name: str) -> float:
-        low, high = ranges[name]
-        if name in HARMFUL:
-            low, high = low + best * (high - low), low + worst * (high - low)
-        return float(rng.uniform(low, high))
 
-    def happens(name: str) -> bool:
-        chance = ranges[f"p_{name}"][0] * (best + worst if name in HARMFUL else 1.0)
-        return bool(rng.uniform() < chance)
-
+def _draw_pose(draws: _ViewDraws, long_axis: float) -> dict[str, float]:
+    """Depth, opening of the sector, and the heart's place in it."""
     # A large heart is looked at with more depth.
-    fill = u("fill") if happens("fill") else u("fill_rare")
-    depth = float(np.clip(long_axis / fill, 10.0, 23.0))
-    half_angle = u("half_angle") if happens("half_angle") else u("half_angle_rare")
-    tilt = float(np.clip(rng.normal(*ranges["tilt"]), *ranges["tilt_limits"]))
+    depth = float(np.clip(long_axis / draws.common_or_rare("fill"), 10.0, 23.0))
+    half_angle = draws.common_or_rare("half_angle")
+    rng = draws.rng
+    tilt = float(np.clip(rng.normal(*draws.ranges["tilt"]), *draws.ranges["tilt_limits"]))
     heart_z = float(rng.uniform(0.4, 2.6)) + 0.06 * depth * rng.uniform()
     # Keep the middle of the LV within the sector's inner two thirds, whatever the tilt.
     centre_z = heart_z + 0.5 * long_axis
     reach = math.tan(math.radians(half_angle)) * centre_z * 0.42
     sideways = float(rng.uniform(-0.8, 1.0)) * reach
     heart_x = float(np.clip(sideways - 0.5 * long_axis * math.sin(math.radians(tilt)), -4.0, 3.0))
-    shadowed = happens("shadow_db")
-    own = np.random.default_rng(derive_seed(seed, "blur"))
-    soft = own.uniform() >= ranges["p_blur"][0]
-    return View(
-        seed=seed,
-        depth=depth,
-        half_angle=half_angle,
-        apex_x=u("apex_x"),
-        apex_y=u("apex_y"),
-        radius=u("radius"),
-        heart_x=heart_x,
-        heart_z=heart_z,
-        tilt=tilt,
-        lateral_fwhm=u("lateral_fwhm"),
-        axial_blur=u("axial_blur"),
-        dynamic_range=u("dynamic_range"),
-        gain=u("gain"),
-        gamma=u("gamma"),
-        s_curve=u("s_curve"),
-        second_look=u("second_look"),
-        speckle_reduction=u("speckle_reduction") if happens("speckle_reduction") else 0.0,
-        persistence=u("persistence") if happens("persistence") else 0.0,
-        clutter_db=u("clutter_db"),
-        clutter_decay=u("clutter_decay"),
-        haze_db=u("haze_db"),
-        noise_db=u("noise_db"),
-        gain_spread=u("gain_spread"),
-        wall_drop_db=u("wall_drop_db"),
-        drop_angle=u("drop_angle"),
-        drop_angle_2=u("drop_angle_2"),
-        drop_width=u("drop_width"),
-        drop_depth=u("drop_depth"),
-        shadow_db=u("shadow_db") if shadowed else 0.0,
-        shadow_angle=u("shadow_angle"),
-        shadow_width=u("shadow_width"),
-        edge_left_db=u("edge_left_db"),
-        edge_right_db=u("edge_right_db"),
-        edge_width=u("edge_width"),
-        near_db=u("near_db"),
-        far_db=u("far_db"),
-        reverb_db=u("reverb_db"),
-        reverb_depth=u("reverb_depth"),
-        blur=float(own.uniform(*ranges["blur_rare"])) if soft else u("blur"),
-        corner_cut=happens("corner_cut") and half_angle > 41.0,
-        marks=u("marks") if happens("marks") else 0.0,
-        codec_noise=u("codec_noise"),
-        second_trip_db=u("second_trip_db"),
-    )
+    return {"depth": depth, "half_angle": half_angle, "heart_x": heart_x, "heart_z": heart_z, "tilt": tilt}
+
+
+def _draw_machine(draws: _ViewDraws) -> dict[str, float]:
+    """Beam, grey map and filters."""
+    fields = draws.each("lateral_fwhm", "axial_blur", "dynamic_range", "gain", "gamma", "s_curve", "second_look")
+    return fields | {name: draws.if_happens(name) for name in ("speckle_reduction", "persistence")}
+
+
+def _draw_losses(draws: _ViewDraws, shadowed: bool) -> dict[str, float]:
+    """Haze, noise, drop-outs, shadows and reverberation."""
+    fields = draws.each("clutter_db", "clutter_decay", "haze_db", "noise_db", "gain_spread")
+    fields |= draws.each("wall_drop_db", "drop_angle", "drop_angle_2", "drop_width", "drop_depth")
+    fields["shadow_db"] = draws.uniform("shadow_db") if shadowed else 0.0
+    fields |= draws.each("shadow_angle", "shadow_width", "edge_left_db", "edge_right_db", "edge_width")
+    return fields | draws.each("near_db", "far_db", "reverb_db", "reverb_depth")
 
 
 def view_quality(view: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -224,60 +232,3 @@ def view_quality(view: Mapping[str, torch.Tensor]) -> torch.Tensor:
     names = sorted(HARMFUL - {"shadow_db"})
     shares = [((view[name] - wide[name][0]) / (wide[name][1] - wide[name][0])).clamp(0, 1) for name in names]
     return 1 - torch.stack(shares).mean(0)
-
-
-def _pixel_centres(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the pixels' centres, (size, size) each.
-
-    The published mask is in 112-pixel units; so is everything here, whatever the size.
-    """
-    axis = (torch.arange(size, device=view["depth"].device) + 0.5) * (112.0 / size) - 0.5
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return y, x
-
-
-def scan_grid(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each pixel lies in the polar data, and whether it lies in the sector.
-
-    Args:
-        view: fields of `View` as (B, 1, 1) tensors.
-        size: side of the picture, pixels.
-
-    Returns:
-        Sampling grid (B, size, size, 2) in grid_sample's [-1, 1] (beam, range), and the mask (B, size, size), float
-        0/1.
-    """
-    y, x = _pixel_centres(view, size)
-    dx, dy = x - 112.0 * view["apex_x"], y - 112.0 * view["apex_y"]
-    radius = (dx * dx + dy * dy).sqrt() / (112.0 * view["radius"])
-    angle = torch.atan2(dx, dy)
-    half = view["half_angle"] * (math.pi / 180.0)
-    inside = (radius < 1.0) & (angle.abs() < half) & (dy > 0)
-    echonet_mask = ((x + y > 67.0) & (x - y < 67.0)) | (view["corner_cut"] < 0.5)
-    grid = torch.stack([angle / half, radius * 2.0 - 1.0], dim=-1)
-    return grid, (inside & echonet_mask).float()
-
-
-def pixel_positions(view: "dict[str, torch.Tensor]", size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each pixel's centre lies before the probe, cm: x to the right, z down, (B, size, size) each.
-
-    Args:
-        view: fields of `View` as (B, 1, 1) tensors.
-        size: side of the picture, pixels.
-    """
-    y, x = _pixel_centres(view, size)
-    pitch = view["depth"] / (112.0 * view["radius"])
-    return (x - 112.0 * view["apex_x"]) * pitch, (y - 112.0 * view["apex_y"]) * pitch
-
-
-def scanner_marks(view: "dict[str, torch.Tensor]", size: int) -> torch.Tensor:
-    """Depth ticks, grey bar and probe mark that the crop left beside the sector: (B, size, size) in 0-1."""
-    y, x = _pixel_centres(view, size)
-    across, along = x - y - 62.0, x + y
-    strength = view["marks"]
-    bar = decay(((across - 1.0) / 1.0) ** 2) * (along > 118.0) * (along < 118.0 + 30.0 * strength)
-    dot = decay(((x - 72.0) / 1.3) ** 2 + ((y - 4.0) / 1.3) ** 2)
-    ticks = decay(((x - 108.5) / 1.0) ** 2) * ((y * 112.0 / (10.0 * view["depth"]) % 1.0) < 0.12)
-    first_kind = (strength * 10.0 % 1.0) < 0.5
-    marks = torch.where(first_kind, torch.maximum(0.75 * bar, 0.7 * dot), torch.maximum(0.8 * ticks, 0.7 * dot))
-    return marks * (strength > 0)

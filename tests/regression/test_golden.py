@@ -1,0 +1,34 @@
+"""Published regressors: their files load unchanged and read the same EF as when they were published.
+
+The numbers were made once, on one thread of a CPU, by the code of the weights' publication:
+
+    frame, clip = render_pair(3_000_009, 55.0, 30.0, 64, 32.0, 0.0)
+    load_regressor(name).predict([clip])[0]
+"""
+
+import pytest
+
+from echosynth.evaluation.cases import render_pair
+from echosynth.regression.loading import load_regressor
+from echosynth.video.clip import EchoClip
+
+PUBLISHED = {  # EF and the lower and upper end of its 90 % interval, per cent
+    "echo_e3net_small": (29.1059, 22.3515, 35.8603),
+    "judge_frame_transformer": (29.3668, 22.7164, 36.0173),
+    "r2plus1d_small": (26.6928, 18.4245, 34.9611),
+    "mcsdr_small": (28.6671, 20.2265, 37.1076),
+    "coreecho_small": (32.8233, 24.3902, 41.2563),
+    "frame_aware_small": (34.1962, 22.2522, 46.1402),
+}
+
+
+@pytest.fixture(scope="module")
+def clip() -> EchoClip:
+    """A phantom patient at EF 30."""
+    return render_pair(3_000_009, 55.0, 30.0, 64, 32.0, 0.0)[1]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_regressor_reads_what_it_read(name: str, clip: EchoClip) -> None:
+    answer = load_regressor(name).predict([clip])[0]
+    assert (answer.ef, answer.low, answer.high) == pytest.approx(PUBLISHED[name], abs=1e-3)
