@@ -1,7 +1,7 @@
 """The command line: one table of commands, each in a module of its own that is imported only when it is chosen.
 
-Exit codes: 0 done; 1 our bug (the traceback is kept); 2 the user's mistake (one line); 130 interrupted by Ctrl-C.
-With `--json` stdout holds the command's object and nothing else.
+Exit codes: 0 done; 1 our bug (the traceback is kept); 2 the user's mistake (one line); 130 interrupted by Ctrl-C; 143
+ended by SIGTERM, as schedulers do. With `--json` stdout holds the command's object and nothing else.
 """
 
 import argparse
@@ -11,8 +11,11 @@ import errno
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 from echosynth import __version__
@@ -38,6 +41,14 @@ COMMANDS = {
 }
 
 
+# What a system says of its disks and permissions; of any other OSError the traceback is wanted.
+OF_THE_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG})
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: answered like Ctrl-C, so that files are whole and worker processes end."""
+
+
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
@@ -50,23 +61,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words)
+        with _sigterm_raises():
+            return _dispatch(words)
     except EchosynthError as error:
         return _complain(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        print("echosynth: interrupted; what was finished is kept, the same command continues", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        word, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+        print(f"echosynth: {word}; what was finished is kept, the same command continues", file=sys.stderr)
+        return code
     except SystemExit as leave:  # argparse: --help, --version, wrong arguments
         return leave.code if isinstance(leave.code, int) else 0
     except BrokenPipeError:  # `echosynth ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it exits
         return 0
     except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            return _complain(f"cannot use {error.filename or 'a file'}: {error.strerror}")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         return _complain(
             f"the disk is full ({error.filename or 'no room left'}); make room, the same command continues"
         )
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in the block; a second one ends the process as the system does."""
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    # Python gives signals to the main thread alone; who started us may have told us to ignore this one.
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if mine:
+        signal.signal(signal.SIGTERM, answer)
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -132,7 +132,10 @@ class EchoNetDataset:
 
     def _missing_videos(self) -> list[str]:
         folder = self.root / "Videos"
-        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        try:
+            there = set(os.listdir(folder)) if folder.is_dir() else set()
+        except OSError as error:
+            raise DatasetError(f"cannot read {folder}: {error.strerror}") from error
         return [row.file_name for row in self.rows if f"{row.file_name}.avi" not in there]
 
 

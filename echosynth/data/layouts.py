@@ -36,10 +36,16 @@ def open_dataset(
         complete: refuse an EchoNet-Dynamic folder whose list names videos that are not there, or one twice.
 
     Raises:
-        SourceError: nothing there.
+        SourceError: nothing there, or it may not be read.
         DatasetError: tables are missing or malformed, or the dataset has no such view.
     """
-    path = Path(path)
+    try:
+        return _recognise(Path(path), view, fps, complete)
+    except OSError as error:  # from any look into a folder
+        raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
+
+
+def _recognise(path: Path, view: str | None, fps: float | None, complete: bool) -> ClipDataset:
     if not path.exists():
         raise SourceError(f"no such file or folder: {path}")
     if (path / "FileList.csv").is_file():

@@ -275,10 +275,14 @@ def _enlarge(clip: EchoClip, scale: int, even: bool = False) -> EchoClip:
 
 def _existing_file(path: str | Path) -> Path:
     path = Path(path)
-    if not path.is_file():
-        raise SourceError(f"no such file: {path}")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise CorruptVideoError(f"{path} is too large: {path.stat().st_size / 2**30:.1f} GiB (at most 2 are read)")
+    try:
+        if not path.is_file():
+            raise SourceError(f"no such file: {path}")
+        size = path.stat().st_size
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+    if size > MAX_FILE_BYTES:
+        raise CorruptVideoError(f"{path} is too large: {size / 2**30:.1f} GiB (at most 2 are read)")
     return path
 
 
