@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel
 
 from echosynth.augmentation.augment import AugmentConfig
-from echosynth.commands.evaluate import EvaluateConfig
 from echosynth.config import load_config
 from echosynth.errors import ConfigError
+from echosynth.evaluation.config import EvaluateConfig
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.storage.config_file import read_config
 from echosynth.training.cascade import CascadeConfig

@@ -33,7 +33,7 @@ class PhantomTest(StrictModel):
     `views` is a family of `VIEW_FAMILIES`.
     """
 
-    kind: Literal["phantom"]
+    kind: Literal["phantom"] = "phantom"
     first_seed: int = Field(default=2_000_000, ge=0)
     count: int = Field(default=100, ge=2)
     views: ViewFamily = "echonet"
@@ -48,7 +48,7 @@ class PhantomTest(StrictModel):
 class DatasetTest(StrictModel):
     """Clips of one split of a folder in EchoNet format, at most `count` of them."""
 
-    kind: Literal["dataset"]
+    kind: Literal["dataset"] = "dataset"
     root: Path
     split: Literal["TRAIN", "VAL", "TEST"] = "TEST"
     count: int = Field(default=100, ge=2)

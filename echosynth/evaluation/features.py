@@ -5,25 +5,12 @@ carries it: `fd[judge:uniformer;n=200]`. The bundled one is the judge's own penu
 phantom, good for comparing our models with each other and NOT comparable with any FID or FVD in a paper.
 """
 
-from collections.abc import Iterable
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-
-class ClipFeatures(Protocol):
-    """A named map from clips to feature vectors."""
-
-    @property
-    def name(self) -> str:
-        """Name of the feature space, e.g. "judge:uniformer"."""
-        ...
-
-    def __call__(self, clips: Tensor) -> Tensor:
-        """Map clips (B, 1, T, H, W) in [-1, 1] to features (B, D)."""
-        ...
+SEPARATORS = "[];="
 
 
 class EmbeddingRegressor(Protocol):
@@ -47,7 +34,7 @@ class JudgeFeatures:
         Raises:
             ValueError: the name would break the score's name, or claims to be FID or FVD.
         """
-        if not name or set(name) & set("[];=") or name.lower() in ("fid", "fvd"):
+        if not name or set(name) & set(SEPARATORS) or name.lower() in ("fid", "fvd"):
             raise ValueError(f"{name!r} cannot name a feature space: not empty, not FID or FVD, no [ ] ; =")
         self.name = f"judge:{name}"
         self._regressor = regressor
@@ -55,7 +42,6 @@ class JudgeFeatures:
             # Batch statistics and dropout would make a feature depend on the other clips of its batch.
             regressor.eval()
 
-    @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
         """Map clips (B, 1, T, H, W) in [-1, 1] to features (B, D).
 
@@ -64,24 +50,13 @@ class JudgeFeatures:
         """
         if clips.ndim != 5 or clips.shape[1] != 1:
             raise ValueError(f"clips must be (B, 1, T, H, W), got {tuple(clips.shape)}")
-        features = self._regressor.features(clips)
+        # With gradients off, attention takes another path whose last digits differ from those of published scores.
+        features = self._regressor.features(clips).detach()
         if features.ndim != 2 or len(features) != len(clips):
             raise ValueError(f"the embedding must be ({len(clips)}, D), got {tuple(features.shape)}")
         return features
 
 
-def extract_features(features: ClipFeatures, batches: Iterable[Tensor]) -> np.ndarray:
-    """Return the features of all clips in batches (B, 1, T, H, W): float64 (N, D), in order.
-
-    Raises:
-        ValueError: there are no batches.
-    """
-    parts = [features(batch).detach().cpu().double().numpy() for batch in batches]
-    if not parts:
-        raise ValueError(f"no clips to extract {features.name} features from")
-    return np.concatenate(parts)
-
-
-def score_name(score: str, features: ClipFeatures, n: int) -> str:
-    """Return the full name of a score, e.g. "kd[judge:uniformer;n=200]"."""
-    return f"{score}[{features.name};n={n}]"
+def plain_name(name: str) -> str:
+    """A name without the characters that separate the parts of a score's name."""
+    return "".join(c for c in name if c not in SEPARATORS)

@@ -1,8 +1,7 @@
-"""The pairs of an evaluation: phantom patients from end-diastole on, with their timing told, beside their truth."""
+"""The pairs of an evaluation: phantom patients from end-diastole on, with their timing told, against the truth."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.data.outlines import fill_polygon
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import PhantomTest, paired_case
+from echosynth.evaluation.records import Pair
 from echosynth.metrics.paired import compare_pair
 from echosynth.regression.base import EFRegressor
 from echosynth.seeding import derive_seed
@@ -25,15 +25,15 @@ def measure_pairs(
     segmenter: EFRegressor,
     sampling: Sampling,
     have: set[str],
-) -> Iterator[dict[str, Any]]:
-    """Generate and score the first patients of a test, those left out that are done.
+) -> Iterator[Pair]:
+    """Generate and score the first patients of a test that are not done yet.
 
     Args:
         test: the patients.
         count: how many of them.
         cascade: generates.
-        segmenter: finds the cavity, if it draws borders.
-        sampling: how to generate; the timing is each patient's own, where the cascade listens to it.
+        segmenter: finds the cavity, if it is a regressor that finds borders.
+        sampling: how to generate; the timing is each patient's own, as far as the cascade supports these conditions.
         have: names of the patients that are done.
     """
     last = cascade.stages[-1]
@@ -43,17 +43,17 @@ def measure_pairs(
         pair = paired_case(seed, last.frames, last.fps, views=test.views)
         case = pair.case
         timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
-        heard = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
-        told = replace(sampling, conditions=heard)
+        supported = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
         seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
-        clip = make_clip(cascade, Start(case.frame), check_target_ef(case.target_ef), seed_of_clip, told)
+        target, told = check_target_ef(case.target_ef), replace(sampling, conditions=supported)
+        clip = make_clip(cascade, Start(case.frame), target, seed_of_clip, told)
         found = [find_cavity(segmenter, c) for c in (clip, case.truth)]
         scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
-        yield {"type": "pair", "patient": case.patient, "target_ef": case.target_ef, "scores": asdict(scores)}
+        yield Pair(patient=case.patient, target_ef=case.target_ef, scores=scores)
 
 
 def find_cavity(regressor: EFRegressor, clip: EchoClip) -> np.ndarray | None:
-    """Cavity at end-systole in a clip's first window, bool (H, W), by a regressor that draws borders; else None."""
+    """Cavity at end-systole in a clip's first window, bool (H, W), by a regressor that finds borders; else None."""
     with torch.no_grad():
         details = regressor(regressor.windows(clip)[:1].to(regressor.device), details=True)  # type: ignore[arg-type]
     if details.landmarks is None:

@@ -1,11 +1,10 @@
 """The judge's feature space: names, shapes, evaluation mode, batches."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from echosynth.evaluation.features import JudgeFeatures, extract_features, score_name
+from echosynth.evaluation.features import JudgeFeatures, plain_name
 
 
 class Regressor(nn.Module):
@@ -23,20 +22,18 @@ class Regressor(nn.Module):
 def test_features_do_not_depend_on_the_batch() -> None:
     features = JudgeFeatures(Regressor(), "toy")
     clips = torch.rand(6, 1, 4, 8, 8)
-    whole = extract_features(features, [clips])
-    parts = extract_features(features, clips.split([1, 4, 1]))
+    whole = features(clips)
+    parts = torch.cat([features(batch) for batch in clips.split([1, 4, 1])])
     assert whole.shape == (6, 8)
-    assert whole.dtype == np.float64
-    assert np.allclose(whole, parts)
-    assert score_name("kd", features, 6) == "kd[judge:toy;n=6]"
+    assert torch.allclose(whole, parts)
+    assert features.name == "judge:toy"
 
 
 def test_bad_names_and_shapes_are_refused() -> None:
     for name in ("", "FVD", "fid", "a;n=9", "a]"):
         with pytest.raises(ValueError, match="cannot name"):
             JudgeFeatures(Regressor(), name)
+    assert JudgeFeatures(Regressor(), plain_name("[a;n=9]")).name == "judge:an9"
     features = JudgeFeatures(Regressor(), "toy")
     with pytest.raises(ValueError, match="B, 1, T, H, W"):
         features(torch.rand(2, 3, 4, 8, 8))
-    with pytest.raises(ValueError, match="no clips"):
-        extract_features(features, [])

@@ -9,29 +9,29 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from echosynth.evaluation.result import EvaluatedSample, MeasuredTruth, assemble_evaluation
-from echosynth.metrics.frechet import compare_features
+from echosynth.evaluation.records import Record
+from echosynth.evaluation.result import assemble_evaluation
 from echosynth.report.model_card import ModelCard, read_card, render_model_card, write_card
 from echosynth.report.page import PageSection, render_page
 from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_markdown
 from echosynth.storage.model_store import verify
+from tests.evaluations import make_sample, make_truth
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def evaluation() -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(20, 4))
-    result = assemble_evaluation(
-        [EvaluatedSample(f"p{i}", t, False, t + e) for i, (t, e) in enumerate(rng.uniform(1, 80, (12, 2)) * (1, 0.1))]
-        + [EvaluatedSample("p0", 30.0, True, 36.0 - 5 * attempt, attempt) for attempt in range(2)],
-        [MeasuredTruth(f"p{i}", 40.0 + i, 41.0) for i in range(5)],
-        judge="uniformer",
-        gate="r2plus1d",
-        frechet=[compare_features(x, x, "judge:uniformer", repeats=1)],
-        n_bootstrap=20,
-    )
-    loaded: dict[str, Any] = json.loads(result.to_json())
+    features = [tuple(x) for x in rng.normal(size=(20, 4)).tolist()]
+    targets, errors = rng.uniform(1, 80, (12, 2)).T * [[1], [0.1]]
+    records: list[Record] = [
+        make_sample(f"p{i:02d}", t, t + e, features=features[i])
+        for i, (t, e) in enumerate(zip(targets.tolist(), errors.tolist(), strict=True))
+    ]
+    records += [make_sample("p00", 30.0, 36.0 - 5 * attempt, True, attempt) for attempt in range(2)]
+    records += [make_truth(f"p{i:02d}", 40.0 + i, 41.0, features[i]) for i in range(20)]
+    result = assemble_evaluation(records, judge="uniformer", gate="r2plus1d", n_bootstrap=20)
+    loaded: dict[str, Any] = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     return loaded
 
 

@@ -1,0 +1,72 @@
+"""The configuration of an evaluation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from echosynth.config import RunName, VerbConfig
+from echosynth.diffusion.loading import DEFAULT_CASCADE
+from echosynth.evaluation.cases import DatasetTest, PhantomTest
+from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
+
+
+class EvaluateConfig(VerbConfig):
+    """What `evaluate` does.
+
+    Attributes:
+        kind: "evaluation".
+        name: of the run; the default output folder is runs/<name>.
+        test: phantom patients, or a dataset in EchoNet format.
+        seed: root seed of the samples.
+        factual: this many patients are asked for their own EF too.
+        paired: this many patients are also generated from end-diastole on with their timing told, and compared with the
+            true counterfactual frame by frame; phantoms only.
+        best_of_k: attempts per patient; only the first counts for the single-sample scores.
+        cascade: name or folder; None for the bundled one.
+        gate: name or folder; None for the bundled one. It only says which samples it would accept.
+        judge: name or folder; None for the bundled one. Not the gate.
+        tolerance: of the gate, points of EF.
+        num_inference_steps: of the base; None for the model's own.
+        guidance_scale: of the base; None for the model's own.
+        n_bootstrap: draws of every interval.
+        show: patients whose clips are kept and shown on the page.
+        device: "auto", "cpu" or "cuda"; a run may go on with another one.
+    """
+
+    kind: Literal["evaluation"] = "evaluation"
+    name: RunName = "evaluation"
+    test: Annotated[PhantomTest | DatasetTest, Field(discriminator="kind")]
+    seed: int = 0
+    factual: int = Field(default=25, ge=0)
+    paired: int = Field(default=0, ge=0)
+    best_of_k: int = Field(default=1, ge=1)
+    cascade: str | None = None
+    gate: str | None = None
+    judge: str | None = None
+    tolerance: float = Field(default=5.0, ge=0)
+    num_inference_steps: int | None = Field(default=None, ge=1)
+    guidance_scale: float | None = Field(default=None, ge=0, lt=100)
+    n_bootstrap: int = Field(default=1000, ge=1)
+    show: int = Field(default=6, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _pairs_have_a_truth(self) -> "EvaluateConfig":
+        if self.paired and not isinstance(self.test, PhantomTest):
+            raise ValueError("paired: only phantoms have a true counterfactual; leave it out")
+        return self
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Name or folder of cascade, gate and judge."""
+        return {
+            "cascade": self.cascade or DEFAULT_CASCADE,
+            "gate": self.gate or DEFAULT_GATE,
+            "judge": self.judge or DEFAULT_JUDGE,
+        }
+
+    @property
+    def num_records(self) -> int:
+        """Lines of `samples.jsonl` when the evaluation is finished, if the test holds as many patients as it says."""
+        extra = min(self.factual, self.test.count) + min(self.paired, self.test.count)
+        return self.test.count * (1 + self.best_of_k) + extra

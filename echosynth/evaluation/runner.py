@@ -1,0 +1,182 @@
+"""Evaluating a cascade: target EF against the judge's EF, on patients that nothing was trained on.
+
+    OUT/samples.jsonl     one line per clip, generated or true, with the judge's features; a killed run continues here
+    OUT/clips/            generated and true clips of the first patients, to look at
+    OUT/evaluation.json   all scores
+
+Single-sample: attempt 0 of every patient, whatever the gate says. More attempts (best_of_k) are scored apart.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from echosynth.augmentation.acceptance import Tolerance
+from echosynth.augmentation.plan import check_target_ef
+from echosynth.augmentation.sampling import Sampling, Start, make_clip
+from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.evaluation.cases import Case, PhantomTest, iter_cases
+from echosynth.evaluation.config import EvaluateConfig
+from echosynth.evaluation.features import JudgeFeatures, plain_name
+from echosynth.evaluation.pairs import measure_pairs
+from echosynth.evaluation.records import Pair, Record, Sample, Truth, read_evaluation, to_line
+from echosynth.evaluation.result import EvaluationResult, summarise_evaluation
+from echosynth.metrics.similarity import compare_clips
+from echosynth.progress import SILENT, Progress
+from echosynth.regression.base import EFRegressor
+from echosynth.regression.loading import load_regressor
+from echosynth.runtime import choose_device, silence_diffusers
+from echosynth.seeding import derive_seed
+from echosynth.storage.atomic import write_text
+from echosynth.storage.jsonl import append_record
+from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve, resolve_all
+from echosynth.storage.run_folder import RunFolder
+from echosynth.video.clip import EchoClip
+from echosynth.video.files import write_avi, write_png
+
+SAMPLES, SCORES, CLIPS = "samples.jsonl", "evaluation.json", "clips"
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: EvaluateConfig, out: Path, progress: Progress = SILENT) -> EvaluationResult:
+    """Generate what is missing, measure it and score it; the same call again goes on where it was interrupted.
+
+    Args:
+        config: which patients, which models.
+        out: folder of the run.
+        progress: told of every clip.
+
+    Raises:
+        CheckpointError: a model is not there or damaged.
+        ConfigError: the judge is the gate.
+        OutputError: the folder holds another run, or the disk refused.
+    """
+    refs = _resolve_models(config.models)
+    device = choose_device(config.device)
+    inputs = {role: [ref.name, ref.sha256] for role, ref in refs.items()}
+    with RunFolder.open(out, "evaluate", config, inputs, may_change=["device"]) as run:
+        evaluator = Evaluator.load(config, run.path, refs, device)
+        records = read_evaluation(run.path / SAMPLES)
+        with progress.task(config.num_records, "evaluating") as task:
+            task.advance(len(records))
+            for record in evaluator.iter_missing(records):
+                append_record(run.path / SAMPLES, to_line(record))
+                records.append(record)
+                task.advance()
+                if isinstance(record, Sample):
+                    log.info(_describe(record))
+        result = summarise_evaluation(config, records, refs, device)
+        write_text(run.path / SCORES, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
+    return result
+
+
+def _resolve_models(models: Mapping[str, str]) -> dict[str, ModelRef]:
+    cascade = resolve(models["cascade"], "cascade")
+    gate, judge = (resolve(models[role], "regressor") for role in ("gate", "judge"))
+    refuse_judge_as_gate(gate, judge)
+    gate, judge = resolve_all([gate, judge])
+    return {"cascade": cascade, "gate": gate, "judge": judge}
+
+
+def _describe(sample: Sample) -> str:
+    word = "own" if sample.factual else "asked"
+    return f"{sample.patient}: {word} {sample.target_ef:.1f}, judge {sample.judge_ef:.1f} ({sample.seconds:.1f} s)"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """Makes and measures the clips of one evaluation.
+
+    Attributes:
+        config: which patients, how.
+        out: folder of the run, where the clips to look at are kept.
+        cascade: generates.
+        gate: says which samples it would accept.
+        judge: measures.
+        features: the judge's feature space.
+    """
+
+    config: EvaluateConfig
+    out: Path
+    cascade: EchoCascadePipeline
+    gate: EFRegressor
+    judge: EFRegressor
+    features: JudgeFeatures
+
+    @classmethod
+    def load(cls, config: EvaluateConfig, out: Path, refs: Mapping[str, ModelRef], device: str) -> "Evaluator":
+        """Load the three models onto a device."""
+        silence_diffusers()
+        judge = load_regressor(refs["judge"], device)
+        features = JudgeFeatures(judge, plain_name(refs["judge"].name))
+        cascade, gate = load_cascade(refs["cascade"], device), load_regressor(refs["gate"], device)
+        return cls(config, out, cascade, gate, judge, features)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How clips are generated."""
+        steps, scale = self.config.num_inference_steps, self.config.guidance_scale
+        return Sampling(num_inference_steps=steps, guidance_scale=scale, seed=self.config.seed)
+
+    def iter_missing(self, records: Sequence[Record]) -> Iterator[Record]:
+        """Yield the records that are not there yet, patient by patient, the pairs last."""
+        config, last = self.config, self.cascade.stages[-1]
+        samples = {(r.patient, r.factual, r.attempt) for r in records if isinstance(r, Sample)}
+        truths = {r.patient for r in records if isinstance(r, Truth)}
+        pairs = {r.patient for r in records if isinstance(r, Pair)}
+        for number, case in enumerate(iter_cases(config.test, last.frames, last.fps, config.seed)):
+            show = number < config.show
+            wanted = [(False, attempt) for attempt in range(config.best_of_k)]
+            wanted += [(True, 0)] if number < config.factual else []
+            for factual, attempt in wanted:
+                if (case.patient, factual, attempt) not in samples:
+                    yield self.sample(case, factual, attempt, show and attempt == 0)
+            if case.patient not in truths:
+                yield self.truth(case, show)
+        if isinstance(config.test, PhantomTest):
+            yield from measure_pairs(config.test, config.paired, self.cascade, self.gate, self.sampling, pairs)
+
+    def sample(self, case: Case, factual: bool, attempt: int, keep: bool) -> Sample:
+        """Generate and measure one clip; `keep` writes it too."""
+        started = time.perf_counter()
+        target = check_target_ef(case.own_ef if factual else case.target_ef)
+        name = f"{case.patient}_{'factual' if factual else 'counterfactual'}"
+        seed = derive_seed(self.config.seed, name, attempt)
+        clip = make_clip(self.cascade, Start(case.frame), target, seed, self.sampling, source=name)
+        seconds = time.perf_counter() - started
+        gate_ef = self.gate.predict([clip])[0].ef
+        comparable = case.is_counterfactual and not factual and clip.pixels.shape == case.truth.pixels.shape
+        if keep:
+            write_avi(self.out / CLIPS / f"{name}.avi", clip, synthetic=True)
+        return Sample(
+            patient=case.patient,
+            own_ef=case.own_ef,
+            target_ef=target,
+            factual=factual,
+            attempt=attempt,
+            seed=seed,
+            gate_ef=gate_ef,
+            accepted=Tolerance(self.config.tolerance).decide(target, gate_ef).accepted,
+            similarity=compare_clips(clip.pixels, case.truth.pixels) if comparable else None,
+            seconds=round(seconds, 3),
+            **self._measure(clip),
+        )
+
+    def truth(self, case: Case, keep: bool) -> Truth:
+        """Measure the clip of known EF; `keep` writes it and the frame too."""
+        if keep and case.is_counterfactual:  # real clips stay where they are: only what a simulator made is copied
+            write_avi(self.out / CLIPS / f"{case.patient}_truth.avi", case.truth, synthetic=True)
+            write_png(self.out / CLIPS / f"{case.patient}_frame.png", case.frame, synthetic=True)
+        assert case.truth.ef is not None  # see Case
+        return Truth(patient=case.patient, ef=case.truth.ef, **self._measure(case.truth))
+
+    def _measure(self, clip: EchoClip) -> dict[str, Any]:
+        """The judge's EF and its features of the clip's first window, the space of the Fréchet distance."""
+        window = self.judge.windows(clip)[:1].to(self.judge.device)  # type: ignore[arg-type]
+        return {"judge_ef": self.judge.predict([clip])[0].ef, "features": tuple(self.features(window)[0].tolist())}
