@@ -32,15 +32,6 @@ from echosynth.video.files import (
 from echosynth.video.sector import find_and_crop
 
 
-def is_dicom(path: str | Path) -> bool:
-    """Say whether a file is DICOM by its content ("DICM" after 128 bytes), whatever its name."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def load_dicom(path: str | Path, crop: bool = False, fps: float | None = None) -> EchoClip:
     """Read an ultrasound DICOM as a grey clip.
 

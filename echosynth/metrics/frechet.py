@@ -26,7 +26,7 @@ class GaussianStats:
     """Mean and covariance of a stream of feature vectors, in float64.
 
     Batches are merged by the update of Chan, Golub & LeVeque (1979), which loses no digits where the mean is large
-    against the standard deviation. Two objects, e.g. of two processes, `merge` to what one of them would have seen.
+    against the standard deviation.
 
     Attributes:
         n: vectors seen so far.
@@ -76,17 +76,6 @@ class GaussianStats:
         if len(x) > 0:
             mean = x.mean(axis=0)
             self._add(len(x), mean, (x - mean).T @ (x - mean))
-
-    def merge(self, other: "GaussianStats") -> None:
-        """Add all that `other` has seen.
-
-        Raises:
-            ValueError: vectors of another length.
-        """
-        if other.dim != self.dim:
-            raise ValueError(f"cannot merge statistics of {self.dim} and {other.dim} features")
-        if other.n > 0:
-            self._add(other.n, other.mean, other._scatter)
 
     def _add(self, n: int, mean: np.ndarray, scatter: np.ndarray) -> None:
         total = self.n + n

@@ -4,7 +4,7 @@ Legend of shapes used in the whole package: B batch, C channels (1, grey), T tim
 Clips in files and in `EchoClip` are uint8 (T, H, W), 0-255; inside networks they are float (B, C, T, H, W) in [-1, 1].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -75,8 +75,3 @@ def to_network(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
 def from_network(x: torch.Tensor) -> np.ndarray:
     """Map float in [-1, 1] of any shape to uint8 0-255, rounded and clipped, same shape."""
     return ((x.detach().float().cpu() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def stack_clips(clips: Sequence[EchoClip]) -> torch.Tensor:
-    """Stack clips of one shape to the network's (B, 1, T, H, W), float in [-1, 1]."""
-    return torch.stack([to_network(clip.pixels) for clip in clips])[:, None]

@@ -54,19 +54,6 @@ def resample_time(
     return _as_type(mixed, pixels.dtype)
 
 
-def take_window(pixels: np.ndarray, start: int, num_frames: int, period: int = 1) -> np.ndarray:
-    """Return frames start, start + period, ... (`num_frames` of them) as a view of `pixels`.
-
-    Raises:
-        ValueError: the window does not lie inside the clip (nothing is padded).
-    """
-    if num_frames < 1 or period < 1 or start < 0 or start + (num_frames - 1) * period >= len(pixels):
-        raise ValueError(
-            f"a window of {num_frames} frames, one in {period}, from frame {start} does not fit {len(pixels)} frames"
-        )
-    return pixels[start : start + (num_frames - 1) * period + 1 : period]
-
-
 def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resize frames with antialiased cubic interpolation.
 

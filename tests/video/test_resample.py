@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echosynth.video.resample import resample_time, resize, take_window
+from echosynth.video.resample import resample_time, resize
 
 
 @given(st.integers(2, 40), st.floats(5, 150), st.floats(5, 150))
@@ -22,16 +22,12 @@ def test_the_same_rate_changes_nothing(num_frames: int, fps: float) -> None:
     np.testing.assert_array_equal(resample_time(pixels, fps, fps), pixels)
 
 
-def test_windows_and_starts() -> None:
+def test_a_clip_begins_where_asked_and_is_never_padded() -> None:
     pixels = np.arange(30, dtype=np.uint8)[:, None, None]
     assert resample_time(pixels, 30, 10, 3, start_s=0.5).ravel().tolist() == [15, 18, 21]
-    assert take_window(pixels, 4, 3, 5).ravel().tolist() == [4, 9, 14]
     for bad in (lambda: resample_time(pixels, 30, 10, 11), lambda: resample_time(pixels, 30, 0)):
         with pytest.raises(ValueError, match="frame"):
             bad()
-    for start, count, period in ((0, 31, 1), (-1, 3, 1), (28, 2, 2), (0, 0, 1)):
-        with pytest.raises(ValueError, match="window"):
-            take_window(pixels, start, count, period)
 
 
 def test_resize_keeps_flat_fields_and_does_not_alias() -> None:

@@ -56,11 +56,6 @@ class DiffusionTask:
         self.preconditioning = EDMPreconditioning(config.noise.sigma_data)
         self.frame_scale = (config.unet.frame_patch or 0) // config.unet.patch  # frame pixels per clip pixel, one side
 
-    def _at(self, clip: torch.Tensor, stage: StageConfig) -> torch.Tensor:
-        """A source clip (B, T, S, S) as the stage would make it: (B, 1, stage.frames, size, size) in [-1, 1]."""
-        stride = round(self.source.fps / stage.fps)
-        return resize_frame(clip[:, ::stride][:, : stage.frames], stage.size)[:, None]
-
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         config = self.config
