@@ -1,3 +1,58 @@
-"""echosynth: synthetic echocardiograms that can be trusted. Research only, not for diagnosis."""
+"""echosynth: synthetic echocardiograms that can be trusted. Research only, not for diagnosis.
+
+The names of `__all__` are the library's door: value objects, models, and for each verb its config, function and
+result. They are imported when they are first asked for, so that `import echosynth` and `--help` need no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "echosynth.data.layouts": ("open_dataset",),
+    "echosynth.diffusion.loading": ("load_cascade",),
+    "echosynth.diffusion.pipeline": ("EchoCascadePipeline",),
+    "echosynth.errors": ("EchosynthError",),
+    "echosynth.evaluation.explain": ("ExplainConfig", "ExplainResult", "explain"),
+    "echosynth.evaluation.measure": ("MeasureConfig", "MeasureResult", "measure"),
+    "echosynth.phantom.plan": ("SimulateConfig",),
+    "echosynth.phantom.simulate": ("SimulateResult", "simulate"),
+    "echosynth.regression.base": ("EFPrediction",),
+    "echosynth.regression.loading": ("load_regressor",),
+    "echosynth.video.clip": ("EchoClip",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *_HOME_OF]
+
+if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the code
+    from echosynth.data.layouts import open_dataset as open_dataset
+    from echosynth.diffusion.loading import load_cascade as load_cascade
+    from echosynth.diffusion.pipeline import EchoCascadePipeline as EchoCascadePipeline
+    from echosynth.errors import EchosynthError as EchosynthError
+    from echosynth.evaluation.explain import ExplainConfig as ExplainConfig
+    from echosynth.evaluation.explain import ExplainResult as ExplainResult
+    from echosynth.evaluation.explain import explain as explain
+    from echosynth.evaluation.measure import MeasureConfig as MeasureConfig
+    from echosynth.evaluation.measure import MeasureResult as MeasureResult
+    from echosynth.evaluation.measure import measure as measure
+    from echosynth.phantom.plan import SimulateConfig as SimulateConfig
+    from echosynth.phantom.simulate import SimulateResult as SimulateResult
+    from echosynth.phantom.simulate import simulate as simulate
+    from echosynth.regression.base import EFPrediction as EFPrediction
+    from echosynth.regression.loading import load_regressor as load_regressor
+    from echosynth.video.clip import EchoClip as EchoClip
+
+else:  # hidden from type checkers, which would take it for a promise that any name is there
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first asked for."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'echosynth' has no attribute '{name}'")
+        value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion and `help`."""
+    return sorted(__all__)

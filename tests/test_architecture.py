@@ -34,7 +34,7 @@ LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are under
     "commands": FOLDERS,
     "cli": {"commands"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": FOLDERS,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

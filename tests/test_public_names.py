@@ -1,0 +1,62 @@
+"""The public names of the package: each is there, type checkers see the same ones, and none is loaded early."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import echosynth
+
+ROOT = Path(__file__).resolve().parents[1]
+VERBS = [name for name in echosynth.__all__ if f"{name.title()}Config" in echosynth.__all__]
+
+
+@pytest.mark.parametrize("name", echosynth.__all__)
+def test_every_name_is_there_and_documented(name: str) -> None:
+    value = getattr(echosynth, name)
+    assert name in dir(echosynth)
+    if name != "__version__":
+        assert value.__name__ == name
+        assert inspect.getdoc(value)
+
+
+def test_a_name_is_imported_from_where_it_is_defined() -> None:
+    for name in echosynth.__all__:
+        if name != "__version__":
+            home = getattr(echosynth, name).__module__
+            assert getattr(importlib.import_module(home), name) is getattr(echosynth, name)
+    with pytest.raises(AttributeError, match="no attribute 'genrate'"):
+        echosynth.genrate  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse((ROOT / "echosynth" / "__init__.py").read_text())
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imports for alias in node.names}
+    assert seen == echosynth._HOME_OF
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_a_config_and_a_result_that_json_can_hold(verb: str) -> None:
+    function = getattr(echosynth, verb)
+    parameters = list(inspect.signature(function).parameters.values())
+    assert parameters[0].annotation is getattr(echosynth, f"{verb.title()}Config")
+    assert parameters[-1].name == "progress"
+    result = getattr(echosynth, f"{verb.title()}Result")
+    assert inspect.signature(function).return_annotation is result
+    assert callable(result.to_dict)
+
+
+@pytest.mark.parametrize(
+    "code", ["import echosynth; dir(echosynth)", "from echosynth.cli import main; main(['--help'])"]
+)
+def test_nothing_heavy_is_loaded_before_it_is_asked_for(code: str) -> None:
+    script = f"import sys\n{code}\nsys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'numpy')))"
+    assert (
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=300, stdout=subprocess.DEVNULL).returncode == 0
+    )
