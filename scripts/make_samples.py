@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip, sample_frame
-from echosynth.commands.demo import EFS, PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS
 from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import render_pair
+from echosynth.evaluation.demo import PHANTOM_EFS, PHANTOM_PHASE, PHANTOM_SEEDS, TARGET_EFS
 from echosynth.phantom.maps import label_pixels
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
@@ -128,7 +128,7 @@ def main() -> None:
     patient, own_ef = PHANTOM_SEEDS[0], PHANTOM_EFS[0]
     rows: list[EchoClip] = []
     labels: list[str] = []
-    for ef in EFS:
+    for ef in TARGET_EFS:
         frame, truth = render_pair(patient, own_ef, ef, 64, 32.0, PHANTOM_PHASE)
         clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"sample {ef:g}"), Sampling())
         found = judge.predict([clip])[0].ef

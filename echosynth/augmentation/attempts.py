@@ -2,41 +2,26 @@
 
     seed(attempt) = derive_seed(root seed, sample_id, attempt)      one CPU generator per clip, batch size 1
 
-so a clip depends on its name alone: not on order, on what else is made, or on where a killed run continued. The best
-refused attempt (nearest to the target by the GATE) stays the sample's clip, marked as refused. The judge measures and
-decides nothing.
+A clip therefore depends on its name alone: not on order, on what else is generated, or on where a killed run
+continued. The best refused attempt (nearest to the target by the gate) stays the sample's clip, marked as refused. The
+judge measures and decides nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Protocol
 
-from echosynth.augmentation.manifest import ManifestEntry, best_entries, package_versions
+from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries, package_versions
+from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import PlannedSample
 from echosynth.augmentation.sampling import Sampling, Start, StepHook, make_clip
-from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.errors import ConfigError
-from echosynth.regression.base import EFPrediction, EFRegressor
+from echosynth.progress import SILENT, Progress
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 
-ModelT = TypeVar("ModelT")
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel(Generic[ModelT]):
-    """A model with the name and the hash that go into the manifest.
-
-    Attributes:
-        name: as the user knows it.
-        weights: hash of its weights, 12 hex digits.
-        model: the pipeline or regressor.
-    """
-
-    name: str
-    weights: str
-    model: ModelT
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,87 +43,139 @@ class Attempt:
     last: bool
 
 
+class ClipStore(Protocol):
+    """Where a run keeps its clips.
+
+    Attributes:
+        keeps_refused: whether the best refused attempt of a sample is kept.
+    """
+
+    keeps_refused: bool
+
+    def file_of(self, sample_id: str) -> str:
+        """Name of a sample's clip, relative to the run's folder."""
+        ...
+
+    def add(self, attempt: Attempt) -> None:
+        """Keep an attempt's clip if it belongs here. Called again for an attempt whose run was killed."""
+        ...
+
+
 def is_finished(entries: Sequence[ManifestEntry], max_attempts: int) -> bool:
     """Whether a sample with these attempts needs no more."""
     return any(entry.accepted for entry in entries) or len(entries) >= max_attempts
 
 
-def generate_samples(
-    cascade: LoadedModel[EchoCascadePipeline],
-    gate: LoadedModel[EFRegressor],
-    judge: LoadedModel[EFRegressor] | None,
-    plan: Sequence[PlannedSample],
-    starts: Callable[[PlannedSample], Start],
-    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
-    done: Sequence[ManifestEntry] = (),
-    folder: str = "clips",
-    keep_refused: bool = True,
-    on_step: StepHook | None = None,
-) -> Iterator[Attempt]:
-    """Make what the plan still lacks, one attempt at a time.
+def unfinished(plan: Sequence[PlannedSample], manifest: Manifest, max_attempts: int) -> list[PlannedSample]:
+    """Return the samples of a plan that need more attempts, in order."""
+    made = manifest.by_sample()
+    return [sample for sample in plan if not is_finished(made.get(sample.sample_id, []), max_attempts)]
 
-    The caller writes the clip first (if it is the best so far) and then the manifest line, so that a run killed between
-    the two makes the same attempt again.
+
+def run_attempts(
+    plan: Sequence[PlannedSample],
+    start_of: Callable[[PlannedSample], Start],
+    models: RunModels,
+    sampling: Sampling,
+    manifest: Manifest,
+    store: ClipStore,
+    progress: Progress = SILENT,
+) -> None:
+    """Finish every sample of a plan.
+
+    Each clip is in the store before its line is in the manifest, so a run that is killed between the two makes the
+    same attempt again.
 
     Args:
-        cascade: what generates.
-        gate: what accepts.
-        judge: what only measures; another network than the gate.
-        plan: the samples.
-        starts: gives what a sample starts from.
+        plan: the samples; those that are finished are passed over, others continue at their next attempt.
+        start_of: gives what a sample starts from.
+        models: what generates, accepts and measures.
         sampling: seeds, attempts, tolerance.
-        done: the manifest so far; finished samples are passed over, others continue at their next attempt.
-        folder: of the clips, relative to the run, for the manifest.
-        keep_refused: whether refused clips are kept as files.
-        on_step: called after every solver step.
-
-    Yields:
-        Every attempt, as soon as it is measured.
+        manifest: the attempts so far; every new one is added.
+        store: keeps the clips.
+        progress: shows solver steps.
 
     Raises:
-        ConfigError: the judge is the gate.
+        ConfigError: the cascade does not know a condition that `sampling` gives.
+        OutputError: the disk refused.
     """
-    if judge is not None and (judge.name == gate.name or judge.weights == gate.weights):
-        raise ConfigError(f"the judge must not be the gate, and both are '{gate.name}'; choose another --judge")
-    versions = package_versions()
-    by_sample: dict[str, list[ManifestEntry]] = {}
-    for entry in done:
-        by_sample.setdefault(entry.sample_id, []).append(entry)
-    for sample in plan:
-        entries = by_sample.setdefault(sample.sample_id, [])
-        start: Start | None = None
-        while not is_finished(entries, sampling.max_attempts):
-            started, attempt = time.perf_counter(), len(entries)
-            start = starts(sample) if start is None else start
-            seed = derive_seed(sampling.seed, sample.sample_id, attempt)
-            clip = make_clip(cascade.model, start, sample.target_ef, seed, sampling, on_step, sample.sample_id)
-            measured: EFPrediction = gate.model.predict([clip])[0]
-            judged = judge.model.predict([clip])[0].ef if judge is not None else None
-            verdict = sampling.tolerance.decide(sample.target_ef, measured.ef)
-            before = best_entries(entries).get(sample.sample_id)
-            best = verdict.accepted or before is None or verdict.distance < before.distance
-            entry = ManifestEntry(
-                sample_id=sample.sample_id,
-                source=sample.source,
-                frame=sample.frame,
-                attempt=attempt,
-                seed=seed,
-                target_ef=sample.target_ef,
-                gate_ef=measured.ef,
-                gate_low=measured.low,
-                gate_high=measured.high,
-                judge_ef=judged,
-                accepted=verdict.accepted,
-                reason=verdict.reason,
-                file=f"{folder}/{sample.sample_id}.avi" if verdict.accepted or (best and keep_refused) else None,
-                seconds=round(time.perf_counter() - started, 3),
-                model=cascade.name,
-                model_hash=cascade.weights,
-                gate=gate.name,
-                gate_hash=gate.weights,
-                judge=judge.name if judge is not None else None,
-                judge_hash=judge.weights if judge is not None else None,
-                versions=versions,
-            )
-            entries.append(entry)
-            yield Attempt(sample, entry, clip, best, is_finished(entries, sampling.max_attempts))
+    missing, made = unfinished(plan, manifest, sampling.max_attempts), manifest.by_sample()
+    if not missing:
+        return
+    sampling.require_support(models.pipeline, models.cascade.name)
+    steps = sampling.num_steps(models.pipeline)
+    with progress.task(steps * len(missing), f"generating {len(missing)} clips") as task:
+        for sample in missing:
+            start, before = start_of(sample), made.get(sample.sample_id, [])
+            for attempt in make_attempts(sample, start, models, sampling, store, before, task.advance):
+                store.add(attempt)
+                manifest.append(attempt.entry)
+                log.info(_line(attempt.entry))
+                if not attempt.last:
+                    task.extend(steps)
+
+
+def make_attempts(
+    sample: PlannedSample,
+    start: Start,
+    models: RunModels,
+    sampling: Sampling,
+    store: ClipStore,
+    before: Sequence[ManifestEntry] = (),
+    on_step: StepHook | None = None,
+) -> Iterator[Attempt]:
+    """Yield what a sample still needs, one attempt at a time, each as soon as it is measured.
+
+    Args:
+        sample: what is asked for.
+        start: what its clip starts from.
+        models: what generates, accepts and measures.
+        sampling: seeds, attempts, tolerance.
+        store: names the files; nothing is written here.
+        before: the sample's attempts so far.
+        on_step: called after every solver step.
+    """
+    entries = list(before)
+    while not is_finished(entries, sampling.max_attempts):
+        started, number = time.perf_counter(), len(entries)
+        seed = derive_seed(sampling.seed, sample.sample_id, number)
+        clip = make_clip(models.pipeline, start, sample.target_ef, seed, sampling, on_step, sample.sample_id)
+        measured = models.gate_regressor.predict([clip])[0]
+        judge = models.judge_regressor
+        judge_ef = None if judge is None else judge.predict([clip])[0].ef
+        verdict = sampling.tolerance.decide(sample.target_ef, measured.ef)
+        rival = best_entries(entries).get(sample.sample_id)
+        best = verdict.accepted or rival is None or verdict.distance < rival.distance
+        entry = ManifestEntry(
+            sample_id=sample.sample_id,
+            source=sample.source,
+            frame=sample.frame,
+            attempt=number,
+            seed=seed,
+            target_ef=sample.target_ef,
+            gate_ef=measured.ef,
+            gate_low=measured.low,
+            gate_high=measured.high,
+            judge_ef=judge_ef,
+            accepted=verdict.accepted,
+            reason=verdict.reason,
+            file=store.file_of(sample.sample_id) if verdict.accepted or (best and store.keeps_refused) else None,
+            seconds=round(time.perf_counter() - started, 3),
+            model=models.cascade.name,
+            model_hash=models.cascade.sha256,
+            gate=models.gate.name,
+            gate_hash=models.gate.sha256,
+            judge=models.judge.name if models.judge else None,
+            judge_hash=models.judge.sha256 if models.judge else None,
+            versions=package_versions(),
+        )
+        entries.append(entry)
+        yield Attempt(sample, entry, clip, best, is_finished(entries, sampling.max_attempts))
+
+
+def _line(entry: ManifestEntry) -> str:
+    verdict = "accepted" if entry.accepted else "refused"
+    return (
+        f"{entry.sample_id}, attempt {entry.attempt + 1}: asked {entry.target_ef:g}, gate {entry.gate_ef:.1f}, "
+        f"{verdict} ({entry.seconds:.1f} s)"
+    )

@@ -1,35 +1,37 @@
 """Fill a dataset's EF histogram with synthetic clips: plan, generate, gate, write.
 
     OUT/manifest.jsonl     every attempt
-    OUT/dataset/           accepted clips in EchoNet format, TRAIN only, next to nothing but its card
+    OUT/dataset/           accepted clips in EchoNet format, TRAIN only, with a card
 
 Frames come from the source's TRAIN clips alone, and only TRAIN is counted: what is held out stays unseen.
 """
 
-from collections.abc import Iterator
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.attempts import Attempt, LoadedModel, generate_samples
-from echosynth.augmentation.manifest import Manifest
-from echosynth.augmentation.plan import PlannedSample, plan_balance
-from echosynth.augmentation.sampling import Sampling, Start, StepHook
-from echosynth.augmentation.writer import SyntheticWriter
+from echosynth.augmentation.attempts import run_attempts, unfinished
+from echosynth.augmentation.manifest import Manifest, best_entries
+from echosynth.augmentation.models import RunModels
+from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
+from echosynth.augmentation.sampling import Sampling, Start
+from echosynth.augmentation.writer import CARD_FILE, SyntheticWriter
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
-from echosynth.config import RunName, StrictModel
+from echosynth.config import RunName, VerbConfig
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import DatasetError
-from echosynth.regression.base import EFRegressor
+from echosynth.progress import SILENT, Progress
+from echosynth.storage.run_folder import RunFolder
 
 DATASET, MANIFEST = "dataset", "manifest.jsonl"
 
 
-class AugmentConfig(StrictModel):
-    """What `echosynth augment` does.
+class AugmentConfig(VerbConfig):
+    """What `augment` does.
 
     Attributes:
         kind: "augmentation".
@@ -46,9 +48,10 @@ class AugmentConfig(StrictModel):
         max_attempts: per sample.
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
+        device: "auto", "cpu" or "cuda"; not recorded, because it does not decide what is made.
     """
 
-    kind: Literal["augmentation"]
+    kind: Literal["augmentation"] = "augmentation"
     name: RunName
     source: Path
     seed: int = 0
@@ -62,13 +65,53 @@ class AugmentConfig(StrictModel):
     max_attempts: int = Field(default=3, ge=1)
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = Field(default=None, ge=0, lt=100)
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude=True)
 
     @property
     def sampling(self) -> Sampling:
-        """The part that `generate_samples` reads."""
+        """How clips are sampled."""
         return Sampling(
             self.seed, self.max_attempts, Tolerance(self.tolerance), self.num_inference_steps, self.guidance_scale
         )
+
+
+@dataclass(frozen=True)
+class AugmentResult:
+    """What a run of `augment` made.
+
+    Attributes:
+        run: the run's folder.
+        dataset: the folder with the accepted clips, in EchoNet format.
+        planned: clips that were wanted.
+        accepted: clips in the dataset.
+        refused: clips of which no attempt was accepted.
+        attempts: all of them.
+        seconds: for all attempts.
+        real_ef: EF of the source's TRAIN clips, per cent.
+        synthetic_ef: EF of the clips in the dataset, per cent.
+    """
+
+    run: Path
+    dataset: Path
+    planned: int
+    accepted: int
+    refused: int
+    attempts: int
+    seconds: float
+    real_ef: tuple[float, ...]
+    synthetic_ef: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        return {
+            "run": str(self.run),
+            "dataset": str(self.dataset),
+            "planned": self.planned,
+            "accepted": self.accepted,
+            "refused": self.refused,
+            "attempts": self.attempts,
+            "seconds": self.seconds,
+        }
 
 
 def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[PlannedSample]:
@@ -85,66 +128,53 @@ def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[Pl
         [row.ef for row in rows],
         [row.file_name for row in rows],
         [max(1, row.num_frames) for row in rows],
-        config.per_bin,
-        config.bin_width,
-        config.low,
-        config.high,
+        EFBins(config.per_bin, config.bin_width, config.low, config.high),
         config.seed,
     )
     return [PlannedSample(s.sample_id, s.source, train[s.source_index], s.frame, s.target_ef) for s in plan]
 
 
-def augment(
-    config: AugmentConfig,
-    out: Path,
-    cascade: LoadedModel[EchoCascadePipeline],
-    gate: LoadedModel[EFRegressor],
-    on_step: StepHook | None = None,
-) -> Iterator[Attempt]:
-    """Make what is missing in `out`, yielding every attempt after it is safe on disk.
+def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT) -> AugmentResult:
+    """Make the clips that are missing in a run's folder and write the dataset; the same call again continues a run.
 
     Args:
-        config: what to do.
+        config: what is asked for.
         out: the run's folder.
-        cascade: what generates.
-        gate: what accepts.
-        on_step: called after every solver step.
+        progress: shows solver steps.
 
     Raises:
-        DatasetError: the source cannot be used.
-        OutputError: the disk refused.
+        EchosynthError: models, source or folder cannot be used.
     """
-    dataset = EchoNetDataset(config.source)
-    manifest = Manifest(out / MANIFEST)
-    facts = {
-        "tolerance": config.tolerance,
-        "source": config.source.name,
-        "model": cascade.name,
-        "model_hash": cascade.weights,
-        "gate": gate.name,
-        "gate_hash": gate.weights,
-        "seed": config.seed,
-    }
+    out = Path(out)
+    source = EchoNetDataset(config.source)
+    plan = plan_augmentation(config, source)
+    models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
+    inputs = {**models.identities(), "source_hash": _hash_table(config.source)}
 
     def start_of(sample: PlannedSample) -> Start:
-        pixels = dataset.clip(sample.source_index).pixels
+        pixels = source.clip(sample.source_index).pixels
         return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
 
-    with SyntheticWriter(out / DATASET, facts) as writer:
-        attempts = generate_samples(
-            cascade,
-            gate,
-            None,
-            plan_augmentation(config, dataset),
-            start_of,
-            config.sampling,
-            manifest.entries.copy(),
-            folder=f"{DATASET}/Videos",
-            keep_refused=False,
-            on_step=on_step,
-        )
-        for attempt in attempts:
-            if attempt.entry.accepted:
-                writer.add(attempt)
-            manifest.append(attempt.entry)
-            yield attempt
+    with RunFolder.open(out, "augment", config, inputs):
+        manifest, root = Manifest(out / MANIFEST), out / DATASET
+        complete = (root / "FileList.csv").is_file() and (root / CARD_FILE).is_file()
+        if unfinished(plan, manifest, sampling.max_attempts) or not complete:
+            with SyntheticWriter(root, config.source.name, models, sampling) as writer:
+                run_attempts(plan, start_of, models, sampling, manifest, writer, progress)
+        made = [row.ef for row in EchoNetDataset(root).rows]
+    best = best_entries(manifest.entries)
+    return AugmentResult(
+        run=out,
+        dataset=root,
+        planned=len(plan),
+        accepted=len(made),
+        refused=sum(not best[sample.sample_id].accepted for sample in plan),
+        attempts=len(manifest.entries),
+        seconds=round(sum(entry.seconds for entry in manifest.entries), 1),
+        real_ef=tuple(source.rows[index].ef for index in source.split("TRAIN")),
+        synthetic_ef=tuple(made),
+    )
+
+
+def _hash_table(root: Path) -> str:
+    return hashlib.sha256((root / "FileList.csv").read_bytes()).hexdigest()[:12]

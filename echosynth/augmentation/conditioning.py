@@ -1,11 +1,11 @@
-"""What a user names -> conditioning frames: a file, a dataset folder, or a folder with several files.
+"""What clips are generated from: a file, a dataset folder, a folder of files, or pictures that are in memory.
 
-In a folder of plain files every file is tried; one that cannot be used is told and passed over, and it is an error
-only if none is left. Of each clip only the chosen frame is kept in memory.
+Of each clip only the chosen frame is kept, and of one that is continued the frames after it too.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,38 +44,41 @@ class ConditioningFrame:
         return Start(self.pixels, self.beginning)
 
 
+Picture = EchoClip | np.ndarray | ConditioningFrame
+Source = Path | Picture | Sequence[Picture]
+
+
 def load_conditioning_frames(
-    path: Path, frame: int = 0, limit: int | None = None, keep_s: float = 0.0
+    source: Source, frame: int = 0, limit: int | None = None, keep_s: float = 0.0
 ) -> list[ConditioningFrame]:
-    """Read frame number `frame` of every clip at `path`, of at most `limit` clips, and what is to be kept after it.
+    """Take frame number `frame` of every clip, of at most `limit` clips, and what is to be kept after it.
+
+    Args:
+        source: a path; or clips, pictures uint8 (H, W) or finished conditioning frames, one or several.
+        frame: index of the conditioning frame; a finished conditioning frame keeps its own.
+        limit: clips at most; None for all.
+        keep_s: seconds of the clip that are kept after the frame; 0 to keep none.
 
     Raises:
         SourceError: nothing there can be used, or a clip has no such frame, or ends before `keep_s` seconds are over.
     """
-    found: list[tuple[str, EchoClip]] = []
-    # A frame needs no frame rate: with one given, a cine that names none is read too.
-    for name, clip in iter_clips(path, None if keep_s else DEFAULT_FPS):
-        if not 0 <= frame < clip.num_frames:
-            raise SourceError(
-                f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"
-            )
-        last = frame + round(keep_s * clip.fps)
-        if last >= clip.num_frames:
-            left = (clip.num_frames - 1 - frame) / clip.fps
-            raise SourceError(f"{name} goes on for {left:.2f} s after frame {frame}; keep less than that")
-        found.append((name, clip.replace(pixels=clip.pixels[frame : last + 1].copy(), ed_frame=None, es_frame=None)))
+    if isinstance(source, Path):
+        # A frame needs no frame rate: with one given, a cine that names none is read too.
+        clips: Iterable[tuple[str, Picture]] = iter_clips(source, None if keep_s else DEFAULT_FPS)
+    else:
+        clips = _in_memory([source] if isinstance(source, Picture) else source)
+    found: list[ConditioningFrame] = []
+    for name, clip in clips:
+        found.append(clip if isinstance(clip, ConditioningFrame) else _cut(name, clip, frame, keep_s))
         if limit is not None and len(found) >= limit:
             break
     if not found:
-        raise SourceError(f"{path} lists no clips")
-    names = plain_names([Path(name).stem if Path(name).suffix else name for name, _ in found])
-    return [
-        ConditioningFrame(plain, name, frame, clip.pixels[0], clip.ef, clip if keep_s else None)
-        for plain, (name, clip) in zip(names, found, strict=True)
-    ]
+        raise SourceError(f"{source} lists no clips" if isinstance(source, Path) else "there is no frame to start from")
+    names = plain_names([one.name for one in found])
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
-def hash_frames(frames: list[ConditioningFrame]) -> str:
+def hash_frames(frames: Sequence[ConditioningFrame]) -> str:
     """Return 12 hex digits that identify the pixels of all frames, in order."""
     digest = hashlib.sha256()
     for frame in frames:
@@ -84,3 +87,28 @@ def hash_frames(frames: list[ConditioningFrame]) -> str:
         digest.update(np.ascontiguousarray(kept).tobytes())
         digest.update(f"/{frame.beginning.fps}".encode() if frame.beginning is not None else b"")
     return digest.hexdigest()[:12]
+
+
+def _in_memory(pictures: Sequence[Picture]) -> Iterator[tuple[str, Picture]]:
+    """Yield (name, picture); what has no name is numbered."""
+    for number, picture in enumerate(pictures, start=1):
+        name = "" if isinstance(picture, np.ndarray) else picture.source
+        yield name or f"frame_{number}", picture
+
+
+def _cut(name: str, clip: EchoClip | np.ndarray, frame: int, keep_s: float) -> ConditioningFrame:
+    if isinstance(clip, np.ndarray):
+        if clip.dtype != np.uint8 or clip.ndim != 2:
+            raise SourceError(f"{name} must be uint8 (H, W) or an EchoClip, got {clip.dtype} {clip.shape}")
+        clip = EchoClip(clip[None], DEFAULT_FPS)
+    if not 0 <= frame < clip.num_frames:
+        raise SourceError(
+            f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"
+        )
+    last = frame + round(keep_s * clip.fps)
+    if last >= clip.num_frames:
+        left = (clip.num_frames - 1 - frame) / clip.fps
+        raise SourceError(f"{name} goes on for {left:.2f} s after frame {frame}; keep less than that")
+    kept = clip.replace(pixels=clip.pixels[frame : last + 1].copy(), ed_frame=None, es_frame=None)
+    stem = Path(name).stem if Path(name).suffix else name
+    return ConditioningFrame(stem, name, frame, kept.pixels[0], clip.ef, kept if keep_s else None)

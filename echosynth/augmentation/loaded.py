@@ -1,6 +1,8 @@
 """The way to models before `storage.model_store.resolve`; it goes when nobody uses it."""
 
-from echosynth.augmentation.attempts import LoadedModel
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import ConfigError
@@ -11,6 +13,18 @@ from echosynth.storage.model_store import find_model, weights_hash
 
 __all__ = ["DEFAULT_CASCADE", "DEFAULT_GATE", "DEFAULT_JUDGE", "choose_device", "identify", "open_cascade"]
 __all__ += ["open_regressor", "refuse_judge_as_gate", "silence_diffusers"]
+
+
+ModelT = TypeVar("ModelT")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel(Generic[ModelT]):
+    """A model with its name and the hash of its weights."""
+
+    name: str
+    weights: str
+    model: ModelT
 
 
 def identify(name_or_dir: str) -> tuple[str, str]:

@@ -108,6 +108,13 @@ class Manifest:
         append_record(self.path, asdict(entry))
         self.entries.append(entry)
 
+    def by_sample(self) -> dict[str, list[ManifestEntry]]:
+        """Return the attempts at each sample, in order, by sample id."""
+        grouped: dict[str, list[ManifestEntry]] = {}
+        for entry in self.entries:
+            grouped.setdefault(entry.sample_id, []).append(entry)
+        return grouped
+
 
 def best_entries(entries: Iterable[ManifestEntry]) -> dict[str, ManifestEntry]:
     """Return each sample's entry: the accepted attempt, else the one nearest to the target by the gate."""

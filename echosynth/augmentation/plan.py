@@ -38,6 +38,38 @@ class PlannedSample:
     target_ef: float
 
 
+@dataclass(frozen=True)
+class EFBins:
+    """The bins of an EF histogram that is to be filled.
+
+    Attributes:
+        per_bin: clips wanted in every bin; bins that hold more are left alone.
+        width: per cent, > 0.
+        low: lower end of the first bin, per cent.
+        high: upper end of the last bin, per cent.
+
+    Raises:
+        ConfigError: there is no bin, or the bins leave 1-95 per cent.
+    """
+
+    per_bin: int
+    width: float = 5.0
+    low: float = LOWEST_DRAWN_EF
+    high: float = HIGHEST_DRAWN_EF
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and check_target_ef(self.low) < check_target_ef(self.high)) or self.per_bin < 0:
+            raise ConfigError(
+                f"no bins of {self.width:g} from {self.low:g} to {self.high:g} with {self.per_bin} clips each"
+            )
+
+    @property
+    def edges(self) -> list[tuple[float, float]]:
+        """Lower and upper end of every bin; the last one may be narrower."""
+        count = math.ceil((self.high - self.low) / self.width - 1e-9)
+        return [(self.low + k * self.width, min(self.high, self.low + (k + 1) * self.width)) for k in range(count)]
+
+
 def check_target_ef(value: float) -> float:
     """Return `value` if it is an EF that can be asked for.
 
@@ -90,14 +122,7 @@ def plan_targets(sources: Sequence[str], efs: Sequence[float], samples: int = 1,
 
 
 def plan_balance(
-    efs: Sequence[float],
-    sources: Sequence[str],
-    num_frames: Sequence[int],
-    per_bin: int,
-    bin_width: float = 5.0,
-    low: float = LOWEST_DRAWN_EF,
-    high: float = HIGHEST_DRAWN_EF,
-    seed: int = 0,
+    efs: Sequence[float], sources: Sequence[str], num_frames: Sequence[int], bins: EFBins, seed: int = 0
 ) -> list[PlannedSample]:
     """Plan the clips that fill a dataset's EF histogram up to a count per bin.
 
@@ -107,26 +132,20 @@ def plan_balance(
         efs: EF of the clips that are there, per cent.
         sources: names of the clips that may give frames.
         num_frames: frames of each source.
-        per_bin: clips wanted in every bin; bins that hold more are left alone.
-        bin_width: per cent, > 0.
-        low: lower end of the first bin.
-        high: upper end of the last bin.
+        bins: how many clips are wanted where.
         seed: root seed.
 
     Raises:
-        ConfigError: the bins are empty or leave 1-95 per cent, or there is no source.
+        ConfigError: there is no source.
     """
     if not sources or len(sources) != len(num_frames):
         raise ConfigError(f"a plan needs sources with their frame counts, got {len(sources)} and {len(num_frames)}")
-    if not (bin_width > 0 and check_target_ef(low) < check_target_ef(high)) or per_bin < 0:
-        raise ConfigError(f"no bins of {bin_width:g} from {low:g} to {high:g} with {per_bin} clips each")
     have = np.asarray(efs, dtype=np.float64)
     plan = []
-    for number in range(math.ceil((high - low) / bin_width - 1e-9)):
-        first, last = low + number * bin_width, min(high, low + (number + 1) * bin_width)
+    for first, last in bins.edges:
         held = int(((have >= first) & (have < last)).sum())
         order = np.random.default_rng(derive_seed(seed, "order", f"{first:g}")).permutation(len(sources))
-        for k in range(per_bin - held):
+        for k in range(bins.per_bin - held):
             draw = np.random.default_rng(derive_seed(seed, "balance", f"{first:g}", k))
             index = int(order[k % len(sources)])
             plan.append(

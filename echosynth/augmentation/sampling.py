@@ -9,6 +9,7 @@ import torch
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.ranges import check_range
+from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import ConfigError
@@ -59,6 +60,18 @@ class Sampling:
         if self.seconds is None:
             return last.frames
         return max(1, round(self.seconds * base.fps)) * (last.frames // base.frames)
+
+    def num_steps(self, pipeline: EchoCascadePipeline) -> int:
+        """Solver steps of one clip, all stages together."""
+        base, *later = pipeline.stages
+        return (self.num_inference_steps or base.num_inference_steps) + sum(s.num_inference_steps for s in later)
+
+    def require_support(self, pipeline: EchoCascadePipeline, name: str) -> None:
+        """Raise ConfigError, whose key is the condition, if a condition is given that the cascade `name` ignores."""
+        for condition in self.conditions:
+            if condition not in pipeline.supported_conditions:
+                title = CONDITIONS[condition].title
+                raise ConfigError(f"{name} does not listen to the {title}; leave {condition} out", condition)
 
 
 @dataclass(frozen=True, eq=False)

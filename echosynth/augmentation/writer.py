@@ -7,14 +7,16 @@ TRAIN: a model must never be validated or tested on clips that another model mad
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from echosynth.augmentation.attempts import Attempt
+from echosynth.augmentation.models import RunModels
+from echosynth.augmentation.sampling import Sampling
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.storage.atomic import write_text
 from echosynth.video.files import SYNTHETIC_NOTE
 
 SPLIT = "TRAIN"
+CARD_FILE = "README.md"
 CARD = """# Synthetic echocardiograms
 
 > {note}
@@ -34,41 +36,56 @@ Synthetic clips inherit the biases of the generator and of the gate. They are fo
 
 
 class SyntheticWriter:
-    """Writes accepted attempts; use it in a `with` block, whose end writes the tables.
+    """Writes accepted attempts, see `ClipStore`; use it in a `with` block, whose end writes the tables.
 
     Args:
-        root: the dataset's folder; an earlier run's is continued.
-        facts: what the card says: tolerance, source, model, model_hash, gate, gate_hash, seed.
+        root: the dataset's folder, inside the run's; an earlier start's is continued.
+        source: name of the dataset that the conditioning frames come from, for the card.
+        models: what generates and accepts, for the card.
+        sampling: seed and tolerance, for the card.
 
     Raises:
         OutputError: the folder cannot be used.
     """
 
-    def __init__(self, root: str | Path, facts: dict[str, Any]) -> None:
-        self.root, self.facts = Path(root), facts
-        self._writer = EchoNetWriter(self.root, lossless=False, synthetic=True)
+    keeps_refused = False
+
+    def __init__(self, root: Path, source: str, models: RunModels, sampling: Sampling) -> None:
+        self.root, self._source, self._models, self._sampling = root, source, models, sampling
+        self._writer = EchoNetWriter(root, lossless=False, synthetic=True)
 
     def __len__(self) -> int:
         return len(self._writer)
 
-    def add(self, attempt: Attempt) -> None:
-        """Write an accepted clip; one that is there already (a run killed before its manifest line) is left.
+    def file_of(self, sample_id: str) -> str:
+        """Name of a sample's clip, relative to the run's folder."""
+        return f"{self.root.name}/Videos/{sample_id}.avi"
 
-        Raises:
-            ValueError: the attempt was refused.
-        """
-        if not attempt.entry.accepted:
-            raise ValueError(f"{attempt.sample.sample_id} was refused by the gate and does not belong in a dataset")
-        if attempt.sample.sample_id not in self._writer:
+    def add(self, attempt: Attempt) -> None:
+        """Write the clip of an accepted attempt; one that is there already (a run killed before its line) is left."""
+        sample = attempt.sample
+        if attempt.entry.accepted and sample.sample_id not in self._writer:
             unknown = float("nan")
-            clip = attempt.clip.replace(ef=attempt.sample.target_ef, edv=unknown, esv=unknown)
-            self._writer.add(attempt.sample.sample_id, clip, SPLIT)
+            self._writer.add(
+                sample.sample_id, attempt.clip.replace(ef=sample.target_ef, edv=unknown, esv=unknown), SPLIT
+            )
 
     def close(self) -> None:
         """Write the tables and the card."""
         self._writer.close()
-        card = CARD.format(note=SYNTHETIC_NOTE, count=len(self._writer), **self.facts)
-        write_text(self.root / "README.md", card)
+        models, sampling = self._models, self._sampling
+        card = CARD.format(
+            note=SYNTHETIC_NOTE,
+            count=len(self._writer),
+            tolerance=sampling.tolerance.points,
+            source=self._source,
+            model=models.cascade.name,
+            model_hash=models.cascade.sha256,
+            gate=models.gate.name,
+            gate_hash=models.gate.sha256,
+            seed=sampling.seed,
+        )
+        write_text(self.root / CARD_FILE, card)
         write_text(self.root / "SYNTHETIC", SYNTHETIC_NOTE + "\n")
 
     def __enter__(self) -> "SyntheticWriter":

@@ -1,6 +1,8 @@
 """Options that several commands have, and options -> the config of a verb."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,13 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """--model, --gate and --judge: of the commands that generate clips and check them."""
+    parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")
+    parser.add_argument("--gate", help="regressor that accepts or refuses (default: the bundled one)")
+    parser.add_argument("--judge", help="regressor that only measures, not the gate (default: the bundled one)")
+
+
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:
     """CONFIG, --set and --out: of the commands that a YAML file describes."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help=f"YAML file, e.g. {example}")
@@ -39,10 +48,23 @@ def config_from_options(config_class: type[ConfigT], **values: Any) -> ConfigT:
     Raises:
         ConfigError: a value is wrong.
     """
-    try:
+    with errors_name_options():
         return config_class(**values)
+
+
+@contextmanager
+def errors_name_options() -> Iterator[None]:
+    """Let a `ConfigError` from inside the block name the option instead of the field.
+
+    Raises:
+        ConfigError: it was raised inside.
+    """
+    try:
+        yield
     except ConfigError as error:
         if not error.key:
             raise
-        option = "--" + error.key.split(".")[0].replace("_", "-")
-        raise ConfigError(str(error).replace(error.key, option, 1), error.key) from None
+        option, text = "--" + error.key.split(".")[0].replace("_", "-"), str(error)
+        # A message begins with the field ("phase must be ...") or ends with it ("... to the phase; leave phase out").
+        head, found, tail = text.partition(error.key) if text.startswith(error.key) else text.rpartition(error.key)
+        raise ConfigError(head + option + tail if found else text, error.key) from None

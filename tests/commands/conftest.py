@@ -1,24 +1,23 @@
 """Tiny models under the bundled names, a source to generate from, and the command line in this process."""
 
-import json
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from echosynth.cli import main
 from echosynth.evaluation.cases import render_pair
 from echosynth.video.files import write_avi
+from tests.command_line import Run, make_run
 from tests.models import make_tiny_bundle
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory):
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="session")
-def phantom_video(tmp_path_factory):
+def phantom_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of 16 frames of a phantom patient with EF 55."""
     _, clip = render_pair(3_000_009, 55.0, 55.0, 16, 32.0, 0.0)
     path = tmp_path_factory.mktemp("video") / "patient.avi"
@@ -27,20 +26,14 @@ def phantom_video(tmp_path_factory):
 
 
 @pytest.fixture
-def echosynth(bundle, monkeypatch, capsys):
-    """Run a command; gives code, out, err and, with --json, the object."""
+def echosynth(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on the tiny models."""
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(bundle))
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=code, out=out, err=err, json=json.loads(out) if "--json" in words and out else None)
-
-    return run
+    return make_run(capsys)
 
 
 @pytest.fixture
-def noise_picture(tmp_path):
+def noise_picture(tmp_path: Path) -> Path:
     """A picture that is no ultrasound."""
     from PIL import Image
 

@@ -7,12 +7,13 @@ import pytest
 
 from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
 from echosynth.evaluation.cases import phantom_case, render_pair
+from tests.command_line import Run
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
 
 
 @pytest.fixture(scope="module")
-def phantoms(tmp_path_factory):
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("phantoms")
     with EchoNetWriter(root) as writer:
         for k, ef in enumerate((30.0, 55.0, 62.0)):
@@ -21,7 +22,7 @@ def phantoms(tmp_path_factory):
     return root
 
 
-def test_augment_reads_back_and_continues(echosynth, phantoms, tmp_path):
+def test_augment_reads_back_and_continues(echosynth: Run, phantoms: Path, tmp_path: Path) -> None:
     words = ("augment", SMOKE / "augmentation.yaml", "--set", f"source={phantoms}", "--set", "tolerance=100")
     done = echosynth(*words, "--out", tmp_path / "run", "--json")
     assert done.code == 0, done.err
@@ -33,7 +34,7 @@ def test_augment_reads_back_and_continues(echosynth, phantoms, tmp_path):
     assert echosynth(*words, "--set", "seed=9", "--out", tmp_path / "run").code == 2
 
 
-def test_evaluate_scores_and_continues(echosynth, tmp_path):
+def test_evaluate_scores_and_continues(echosynth: Run, tmp_path: Path) -> None:
     words = ("evaluate", SMOKE / "evaluation.yaml", "--out", tmp_path / "run", "--json")
     done = echosynth(*words)
     assert done.code == 0, done.err
@@ -53,7 +54,7 @@ def test_evaluate_scores_and_continues(echosynth, tmp_path):
     assert all((tmp_path / "run" / name).is_file() for name in ("scatter.png", "bland_altman.png", "index.html"))
 
 
-def test_evaluate_takes_a_dataset(echosynth, phantoms, tmp_path):
+def test_evaluate_takes_a_dataset(echosynth: Run, phantoms: Path, tmp_path: Path) -> None:
     words = (
         "evaluate",
         SMOKE / "evaluation.yaml",
@@ -66,7 +67,7 @@ def test_evaluate_takes_a_dataset(echosynth, phantoms, tmp_path):
     assert done.json["similarity"] == {"n": 0}
 
 
-def test_the_true_counterfactual_starts_at_the_frames_phase():
+def test_the_true_counterfactual_starts_at_the_frames_phase() -> None:
     case = phantom_case(2_000_000, 4, 32.0)
     frame, truth = render_pair(5, 40.0, 40.0, 4, 32.0, 0.3)
     assert (frame == truth.pixels[0]).all()

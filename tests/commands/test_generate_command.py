@@ -1,21 +1,22 @@
 """`echosynth generate` on tiny models: files, JSON, seeds, continuation."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from echosynth.augmentation import session as production
-from echosynth.augmentation.manifest import Manifest
+from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.data.clip_files import load_clip_file
 from echosynth.video.files import load_video
+from tests.command_line import Run
 
 
-def pixels(run, name):
+def pixels(run: Path, name: str) -> np.ndarray:
     return load_video(run / "clips" / f"{name}.avi").pixels
 
 
-def test_one_object_on_stdout_and_every_file(echosynth, phantom_video, tmp_path):
+def test_one_object_on_stdout_and_every_file(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = echosynth("generate", phantom_video, "--ef", 30, "--ef", 60, "--out", out, "--max-attempts", 2, "--json")
     assert done.code == 0, done.err
@@ -29,7 +30,7 @@ def test_one_object_on_stdout_and_every_file(echosynth, phantom_video, tmp_path)
     assert "http" not in (out / "index.html").read_text().replace("http-equiv", "")
 
 
-def test_same_seed_same_clip_other_seed_another(echosynth, phantom_video, tmp_path):
+def test_same_seed_same_clip_other_seed_another(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / name, "--seed", seed, "--max-attempts", 1)
         assert echosynth(*words).code == 0
@@ -38,7 +39,9 @@ def test_same_seed_same_clip_other_seed_another(echosynth, phantom_video, tmp_pa
     assert not np.array_equal(a, c)
 
 
-def test_the_same_command_again_does_nothing_another_is_refused(echosynth, phantom_video, tmp_path):
+def test_the_same_command_again_does_nothing_another_is_refused(
+    echosynth: Run, phantom_video: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     words = ("generate", phantom_video, "--ef", 40, "--out", out, "--max-attempts", 1)
     first = echosynth(*words, "--json").json
@@ -51,23 +54,22 @@ def test_the_same_command_again_does_nothing_another_is_refused(echosynth, phant
         other = echosynth(*words, *change)
         assert other.code == 2
         assert other.err.count("\n") == 1
-        assert "another run" in other.err
+        assert f"another configuration: {change[0][2:]} was" in other.err
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(echosynth, phantom_video, tmp_path, monkeypatch):
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(
+    echosynth: Run, phantom_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ("generate", phantom_video, "--ef", 30, "--ef", 60, "--max-attempts", 2)
     assert echosynth(*words, "--out", tmp_path / "whole").code == 0
-    original, count = production.Manifest.append, 0
+    append = Manifest.append
 
-    def append_then_interrupt(self, entry):
-        nonlocal count
-        original(self, entry)
-        count += 1
-        if count == 1:
-            raise KeyboardInterrupt
+    def append_then_interrupt(manifest: Manifest, entry: ManifestEntry) -> None:
+        append(manifest, entry)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(production.Manifest, "append", append_then_interrupt)
+        patch.setattr(Manifest, "append", append_then_interrupt)
         stopped = echosynth(*words, "--out", tmp_path / "run")
     assert stopped.code == 130
     assert stopped.err.strip().count("\n") == 0
@@ -81,7 +83,9 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(echosynth,
         assert np.array_equal(pixels(tmp_path / "run", name), pixels(tmp_path / "whole", name))
 
 
-def test_a_folder_gives_all_its_usable_files(echosynth, phantom_video, noise_picture, tmp_path):
+def test_a_folder_gives_all_its_usable_files(
+    echosynth: Run, phantom_video: Path, noise_picture: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in ("one.avi", "two.avi"):
@@ -94,7 +98,7 @@ def test_a_folder_gives_all_its_usable_files(echosynth, phantom_video, noise_pic
     assert len(echosynth(*words, "--out", tmp_path / "some", "--limit", 1).json["clips"]) == 1
 
 
-def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video, tmp_path):
+def test_timing_is_asked_for_only_where_someone_listens(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
     deaf = echosynth(*words, "--heart-rate", 70)
     assert deaf.code == 2
@@ -107,7 +111,7 @@ def test_timing_is_asked_for_only_where_someone_listens(echosynth, phantom_video
     assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
 
-def test_length_rate_and_size_are_what_was_asked_for(echosynth, phantom_video, tmp_path):
+def test_length_rate_and_size_are_what_was_asked_for(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 40, "--max-attempts", 1)
     out = tmp_path / "run"
     assert echosynth(*words, "--out", out, "--seconds", 1.25, "--fps", 50, "--size", 128).code == 0
@@ -128,7 +132,7 @@ def test_length_rate_and_size_are_what_was_asked_for(echosynth, phantom_video, t
         assert not (tmp_path / "no").exists()
 
 
-def test_a_clip_is_continued(echosynth, phantom_video, tmp_path):
+def test_a_clip_is_continued(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 40, "--max-attempts", 1, "--frame", 2)
     assert echosynth(*words, "--keep", 0.25, "--seconds", 1, "--out", tmp_path / "run").code == 0
     made, source = pixels(tmp_path / "run", "patient_ef40_s0"), load_clip_file(phantom_video).pixels
@@ -141,7 +145,7 @@ def test_a_clip_is_continued(echosynth, phantom_video, tmp_path):
     assert "goes on for 0.41 s after frame 2" in echosynth(*words, "--keep", 0.5, "--out", tmp_path / "c").err
 
 
-def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
+def test_fictional_patients_need_no_source(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", "--fictional", 2, "--ef", 30, 60, "--max-attempts", 1, "--out", tmp_path / "run")
     done = echosynth(*words, "--json")
     assert done.code == 0, done.err
@@ -158,10 +162,10 @@ def test_fictional_patients_need_no_source(echosynth, phantom_video, tmp_path):
     assert "frames are drawn of any moment of the beat: leave the phase out" in moment.err
     for wrong in (("--keep", 1), ("--frame", 1), (phantom_video,)):
         assert echosynth(*words, *wrong).code == 2
-    assert "either a SOURCE or --fictional" in echosynth("generate", "--ef", 30, "--out", tmp_path / "no").err
+    assert "either a source or --fictional" in echosynth("generate", "--ef", 30, "--out", tmp_path / "no").err
 
 
-def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth, phantom_video, tmp_path):
+def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 30, "--out", tmp_path / "run", "--edv", 100)
     refused = echosynth(*words, "--esv", 40)
     assert "edv 100 and esv 40 ml make an EF of 60.0 per cent, but 30 was asked for" in refused.err
@@ -169,7 +173,7 @@ def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth, phantom_vid
 
 
 @pytest.mark.slow
-def test_demo_makes_its_page(echosynth, tmp_path):
+def test_demo_makes_its_page(echosynth: Run, tmp_path: Path) -> None:
     done = echosynth("demo", "--out", tmp_path / "demo", "--max-attempts", 1, "--json")
     assert done.code == 0, done.err
     assert len(done.json["clips"]) == 9
