@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from echosynth.errors import CorruptVideoError, SourceError
-from echosynth.storage.atomic import atomic_write
+from echosynth.storage.atomic import write_bytes
 from echosynth.video.clip import EchoClip
 from echosynth.video.colour import is_colour_doppler as is_colour_doppler
 from echosynth.video.colour import luma, refuse_doppler
@@ -139,7 +139,7 @@ def write_avi(path: str | Path, clip: EchoClip, lossless: bool = True, synthetic
     """
     options = {"level": "3"} if lossless else {"qmin": "1", "qmax": "1", "flags": "+qscale", "global_quality": "118"}
     codec, pixel_format = ("ffv1", "gray") if lossless else ("mjpeg", "yuvj420p")
-    _write_bytes(path, _encode(clip, "avi", codec, pixel_format, options, synthetic))
+    write_bytes(Path(path), _encode(clip, "avi", codec, pixel_format, options, synthetic))
 
 
 def write_mp4(path: str | Path, clip: EchoClip, scale: int = 2, synthetic: bool = False) -> None:
@@ -150,7 +150,7 @@ def write_mp4(path: str | Path, clip: EchoClip, scale: int = 2, synthetic: bool 
     """
     # x264's macroblock tree gives other bytes from run to run, with a single thread too.
     options = {"crf": "14", "preset": "medium", "movflags": "+faststart", "x264-params": "no-mbtree=1"}
-    _write_bytes(path, _encode(_enlarge(clip, scale, even=True), "mp4", "libx264", "yuv420p", options, synthetic))
+    write_bytes(Path(path), _encode(_enlarge(clip, scale, even=True), "mp4", "libx264", "yuv420p", options, synthetic))
 
 
 def write_gif(path: str | Path, clip: EchoClip, scale: int = 2, synthetic: bool = False) -> None:
@@ -182,7 +182,7 @@ def _write_animation(path: str | Path, pictures: np.ndarray, fps: float, note: b
     frames[0].save(
         buffer, "GIF", save_all=True, append_images=frames[1:], duration=delays, loop=0, comment=note, optimize=False
     )
-    _write_bytes(path, buffer.getvalue())
+    write_bytes(Path(path), buffer.getvalue())
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
@@ -193,7 +193,7 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # its members all date from 1980
-    _write_bytes(path, buffer.getvalue())
+    write_bytes(Path(path), buffer.getvalue())
 
 
 def write_png(path: str | Path, array: np.ndarray, synthetic: bool = False) -> None:
@@ -207,12 +207,7 @@ def write_png(path: str | Path, array: np.ndarray, synthetic: bool = False) -> N
         info.add_text("Comment", SYNTHETIC_NOTE)
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG", pnginfo=info)
-    _write_bytes(path, buffer.getvalue())
-
-
-def _write_bytes(path: str | Path, data: bytes) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(Path(path), buffer.getvalue())
 
 
 def _decode(file: io.BufferedReader, name: str) -> tuple[np.ndarray, float]:

@@ -1,5 +1,6 @@
 """What the system does to a command: signals, folders that may not be read or written, a second process."""
 
+import codecs
 import os
 import shutil
 import signal
@@ -81,6 +82,7 @@ def locked() -> Iterator[Path]:
     """A folder of a user who may do nothing that its modes forbid; root may do everything."""
     folder = Path(tempfile.mkdtemp())
     root = os.geteuid() == 0
+    codecs.lookup("utf-8-sig")  # while Python's own files may be read
     if root:
         os.chown(folder, NOBODY, NOBODY)
         os.seteuid(NOBODY)
