@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from echosynth.errors import CorruptVideoError
-from echosynth.video import files
+from echosynth.video import readers, writers
 from echosynth.video.clip import EchoClip
 
 KINDS = ("ffv1.avi", "mjpeg.avi", "mkv", "webm", "gif", "mp4")
@@ -17,9 +17,9 @@ def write(folder: Path, kind: str, num_frames: int = 24) -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (num_frames, 32, 32), dtype=np.uint8)
     clip, path = EchoClip(noise, 25.0), folder / f"whole.{kind}"
     if kind.endswith("avi"):
-        files.write_avi(path, clip, lossless=kind.startswith("ffv1"))
+        writers.write_avi(path, clip, lossless=kind.startswith("ffv1"))
     elif kind in ("mp4", "gif"):
-        (files.write_mp4 if kind == "mp4" else files.write_gif)(path, clip)
+        (writers.write_mp4 if kind == "mp4" else writers.write_gif)(path, clip)
     else:
         codec, pixels = ("ffv1", "gray") if kind == "mkv" else ("libvpx-vp9", "yuv420p")
         with av.open(str(path), "w", format="matroska" if kind == "mkv" else "webm") as container:
@@ -33,12 +33,12 @@ def write(folder: Path, kind: str, num_frames: int = 24) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_video_cut_off_anywhere_is_refused(tmp_path: Path, kind: str) -> None:
     whole = write(tmp_path, kind)
-    assert files.load_video(whole).num_frames == 24
+    assert readers.load_video(whole).num_frames == 24
     data = whole.read_bytes()
     for share in (0.02, 0.3, 0.5, 0.7, 0.9, 0.97):
         (tmp_path / "cut").write_bytes(data[: int(share * len(data))])
         with pytest.raises(CorruptVideoError):
-            files.load_video(tmp_path / "cut")
+            readers.load_video(tmp_path / "cut")
 
 
 @pytest.mark.parametrize("kind", ["mkv", "ffv1.avi"])
@@ -50,7 +50,7 @@ def test_a_video_that_was_streamed_names_no_length_and_is_read(tmp_path: Path, k
     else:
         data[4:8] = bytes(4)
     (tmp_path / "streamed").write_bytes(data)
-    assert files.load_video(tmp_path / "streamed").num_frames == 24
+    assert readers.load_video(tmp_path / "streamed").num_frames == 24
 
 
 def test_an_avi_without_a_frame_rate_is_refused(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_an_avi_without_a_frame_rate_is_refused(tmp_path: Path) -> None:
     rate = data.index(b"strh") + 8 + 24
     data[rate : rate + 4] = bytes(4)
     (tmp_path / "a.avi").write_bytes(data)
-    assert files.load_video(tmp_path / "a.avi").fps == 25.0  # the file's own header still says it
+    assert readers.load_video(tmp_path / "a.avi").fps == 25.0  # the file's own header still says it
     period = data.index(b"avih") + 8
     data[period : period + 4] = bytes(4)
     (tmp_path / "a.avi").write_bytes(data)
     with pytest.raises(CorruptVideoError, match="names no frame rate"):
-        files.load_video(tmp_path / "a.avi")
+        readers.load_video(tmp_path / "a.avi")

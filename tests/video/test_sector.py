@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from echosynth.errors import SectorNotFoundError
-from echosynth.video.files import luma
+from echosynth.video.colour import luma
 from echosynth.video.sector import Sector, crop_to_echonet, find_and_crop, find_sector
 
 
