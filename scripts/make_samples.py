@@ -36,7 +36,7 @@ from echosynth.report.overlay import paint_labels
 from echosynth.report.sheet import contact_sheet
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_png
+from echosynth.video.writers import write_png
 
 FIRST_PATIENT = 40
 FIRST_GRID = 3_000_020

@@ -11,7 +11,8 @@ from echosynth.augmentation.attempts import Attempt
 from echosynth.augmentation.manifest import Manifest
 from echosynth.errors import OutputError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import load_video, write_avi, write_gif, write_mp4
+from echosynth.video.readers import load_video
+from echosynth.video.writers import write_avi, write_gif, write_mp4
 
 PREVIEWS = ("mp4", "gif")
 

@@ -15,7 +15,7 @@ from echosynth.augmentation.sampling import Start
 from echosynth.data.layouts import iter_clips
 from echosynth.errors import SourceError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import DEFAULT_FPS
+from echosynth.video.readers import DEFAULT_FPS
 
 
 @dataclass(frozen=True, eq=False)

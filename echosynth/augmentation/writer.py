@@ -13,7 +13,7 @@ from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.sampling import Sampling
 from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.storage.atomic import write_text
-from echosynth.video.files import SYNTHETIC_NOTE
+from echosynth.video.writers import SYNTHETIC_NOTE
 
 SPLIT = "TRAIN"
 CARD_FILE = "README.md"

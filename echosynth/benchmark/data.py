@@ -24,7 +24,8 @@ from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.runtime import choose_device
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import load_video, write_avi
+from echosynth.video.readers import load_video
+from echosynth.video.writers import write_avi
 
 RATE, FRAMES, CLIPS = 50.0, 176, 8  # of the clips that are read: EchoNet-Dynamic's middle
 

@@ -47,7 +47,7 @@ def write_sheet(dataset: "ClipDataset", path: Path) -> tuple[Path | None, list[s
 
     from echosynth.errors import SourceError
     from echosynth.report.sheet import contact_sheet
-    from echosynth.video.files import write_png
+    from echosynth.video.writers import write_png
 
     rows, labels, unreadable = [], [], []
     for index in np.unique(np.linspace(0, len(dataset.entries) - 1, SHOWN).round().astype(int)).tolist():

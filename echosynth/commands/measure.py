@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.evaluation.measure import MeasureConfig, measure
     from echosynth.report.measurement import describe_beats, reading_table, score_table, to_csv, write_plots
     from echosynth.storage.atomic import write_text
-    from echosynth.video.files import write_npz
+    from echosynth.video.writers import write_npz
 
     chosen = {"regressors": args.regressor} if args.regressor else {}
     config = config_from_options(

@@ -23,7 +23,7 @@ from echosynth.data.echonet_tables import NAME
 from echosynth.data.outlines import Outline, find_axis, trace_region
 from echosynth.errors import CorruptVideoError, DatasetError, SectorNotFoundError, SourceError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import MAX_CLIP_PIXELS, MAX_FPS, MAX_FRAME_PIXELS, MAX_FRAMES
+from echosynth.video.readers import MAX_CLIP_PIXELS, MAX_FPS, MAX_FRAME_PIXELS, MAX_FRAMES
 from echosynth.video.resample import resize
 from echosynth.video.sector import Sector, crop_to_echonet, find_sector
 

@@ -15,7 +15,7 @@ from echosynth.data.dataset import ClipEntry, format_names
 from echosynth.data.dicom import load_dicom
 from echosynth.errors import CorruptVideoError, SectorNotFoundError, SourceError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import DEFAULT_FPS, MAX_FRAMES, load_image, load_npy, load_video
+from echosynth.video.readers import DEFAULT_FPS, MAX_FRAMES, load_image, load_npy, load_video
 from echosynth.video.sector import find_and_crop
 
 # Only these names make pictures one clip: numbered stills of different patients must stay apart.

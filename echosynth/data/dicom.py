@@ -21,14 +21,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from echosynth.errors import CorruptVideoError, SourceError
 from echosynth.video.clip import EchoClip
 from echosynth.video.colour import luma, refuse_doppler
-from echosynth.video.files import (
-    DEFAULT_FPS,
-    MAX_CLIP_PIXELS,
-    MAX_FILE_BYTES,
-    MAX_FPS,
-    MAX_FRAME_PIXELS,
-    MAX_FRAMES,
-)
+from echosynth.video.readers import DEFAULT_FPS, MAX_CLIP_PIXELS, MAX_FILE_BYTES, MAX_FPS, MAX_FRAME_PIXELS, MAX_FRAMES
 from echosynth.video.sector import find_and_crop
 
 

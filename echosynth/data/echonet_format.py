@@ -34,7 +34,8 @@ from echosynth.data.outlines import Outline
 from echosynth.errors import DatasetError, OutputError
 from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_typed
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import load_video, write_avi
+from echosynth.video.readers import load_video
+from echosynth.video.writers import write_avi
 
 _JOURNAL = ".echosynth-journal.jsonl"
 

@@ -20,7 +20,7 @@ from echosynth.data.echonet_tables import NAME, read_csv, stem
 from echosynth.data.outlines import Outline, fill_polygon, find_axis, trace_region
 from echosynth.errors import DatasetError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import load_video
+from echosynth.video.readers import load_video
 
 FILE_LIST_COLUMNS = ("FileName", "EF", "Sex", "Age", "Weight", "Height", "Split")
 TRACINGS_COLUMNS = ("FileName", "X", "Y", "Frame")

@@ -37,7 +37,7 @@ from echosynth.storage.jsonl import append_record
 from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve, resolve_all
 from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_avi, write_png
+from echosynth.video.writers import write_avi, write_png
 
 SAMPLES, SCORES, CLIPS = "samples.jsonl", "evaluation.json", "clips"
 

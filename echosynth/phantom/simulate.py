@@ -29,7 +29,7 @@ from echosynth.storage.atomic import write_text
 from echosynth.storage.checksums import hash_file, list_sums
 from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_npz
+from echosynth.video.writers import write_npz
 
 
 @dataclass(frozen=True)

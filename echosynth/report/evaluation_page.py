@@ -9,7 +9,7 @@ from echosynth.report.figures import bland_altman, ef_scatter, write_figure
 from echosynth.report.page import ClipTile, Figure, PageSection, render_page
 from echosynth.report.tables import evaluation_tables
 from echosynth.storage.atomic import write_text
-from echosynth.video.files import load_image, load_video
+from echosynth.video.readers import load_image, load_video
 
 
 def write_evaluation_page(out: Path, name: str, result: EvaluationResult) -> Path:

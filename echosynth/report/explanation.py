@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from echosynth.evaluation.explain import ExplainResult, Explanation
 from echosynth.report.figures import BLUE, GREEN, GREY, ORANGE, write_figure
-from echosynth.video.files import write_colour_gif
 from echosynth.video.resample import resize
+from echosynth.video.writers import write_colour_gif
 
 HEAT = "autumn"  # red to yellow: no colour of it is dark
 OPACITY = 0.6

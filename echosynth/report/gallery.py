@@ -11,7 +11,7 @@ from echosynth.report.sheet import contact_sheet
 from echosynth.report.tables import Table, format_number
 from echosynth.storage.atomic import write_text
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_png
+from echosynth.video.writers import write_png
 
 MOST_CLIPS = 48  # a page with more than this many moving pictures is slow to open
 PAGE, SHEET = "index.html", "contact_sheet.png"

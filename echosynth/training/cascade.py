@@ -38,7 +38,7 @@ from echosynth.training.tasks.denoising import DiffusionTask
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from echosynth.video.clip import from_network
-from echosynth.video.files import write_png
+from echosynth.video.writers import write_png
 
 
 class CascadeConfig(StrictModel):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from echosynth.evaluation.cases import render_pair
-from echosynth.video.files import write_avi
+from echosynth.video.writers import write_avi
 from tests.command_line import Run, make_run
 from tests.models import make_tiny_bundle
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from echosynth.cli import main
-from echosynth.video.files import load_video, write_png
+from echosynth.video.readers import load_video
+from echosynth.video.writers import write_png
 from tests.command_line import Done, Run
 from tests.models import GATE
 

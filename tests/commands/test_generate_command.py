@@ -8,7 +8,7 @@ import pytest
 
 from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.data.clip_files import load_clip_file
-from echosynth.video.files import load_video
+from echosynth.video.readers import load_video
 from tests.command_line import Run
 
 

@@ -15,7 +15,7 @@ from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.phases import Beat
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_avi
+from echosynth.video.writers import write_avi
 from tests.models import make_tiny_regressor
 
 Command = Callable[..., Any]

@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_avi
+from echosynth.video.writers import write_avi
 from tests.data.fake_datasets import make_fan
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import openpyxl
 
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_avi
 from echosynth.video.sector import Sector
+from echosynth.video.writers import write_avi
 
 
 def make_fan(frames: int = 6, height: int = 180, width: int = 240, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from echosynth.data.clip_files import load_clip_file
 from echosynth.errors import SectorNotFoundError, SourceError
-from echosynth.video import files
+from echosynth.video import writers
 from echosynth.video.clip import EchoClip
 from echosynth.video.sector import Sector
 
@@ -23,10 +23,10 @@ def fan_clip(num_frames: int = 6) -> EchoClip:
 
 def test_every_kind(tmp_path: Path) -> None:
     clip = fan_clip()
-    files.write_avi(tmp_path / "avi", clip)
-    files.write_mp4(tmp_path / "mp4", clip, scale=1)
-    files.write_gif(tmp_path / "gif", clip, scale=1)
-    files.write_png(tmp_path / "png", clip.pixels[0])
+    writers.write_avi(tmp_path / "avi", clip)
+    writers.write_mp4(tmp_path / "mp4", clip, scale=1)
+    writers.write_gif(tmp_path / "gif", clip, scale=1)
+    writers.write_png(tmp_path / "png", clip.pixels[0])
     np.save(tmp_path / "npy.npy", clip.pixels)
     shutil.copy(pydicom.examples.get_path("ybr_color"), tmp_path / "dicom.jpg")
     lengths = {"avi": 6, "mp4": 6, "gif": 6, "png": 1, "npy.npy": 6, "dicom.jpg": 30}
@@ -46,6 +46,6 @@ def test_what_is_not_a_source(tmp_path: Path) -> None:
     (tmp_path / "a.avi").write_text("hello")
     with pytest.raises(SourceError, match="no kind"):
         load_clip_file(tmp_path / "a.avi")
-    files.write_png(tmp_path / "blank.png", np.zeros((200, 200), np.uint8))
+    writers.write_png(tmp_path / "blank.png", np.zeros((200, 200), np.uint8))
     with pytest.raises(SectorNotFoundError, match=r"blank\.png"):
         load_clip_file(tmp_path / "blank.png")

@@ -15,7 +15,7 @@ from echosynth.data.hmc_qu import HmcQuDataset
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import CorruptVideoError, DatasetError, SourceError
 from echosynth.video.clip import EchoClip
-from echosynth.video.files import write_avi, write_gif, write_mp4, write_png
+from echosynth.video.writers import write_avi, write_gif, write_mp4, write_png
 from tests.data.fake_datasets import make_fan, write_camus, write_hmc_qu, write_pediatric
 
 

@@ -17,7 +17,7 @@ from echosynth.phantom.plan import SimulateConfig, split_of
 from echosynth.phantom.simulate import simulate
 from echosynth.phantom.simulated_clips import traced_ef
 from echosynth.storage.lock import hold
-from echosynth.video.files import load_video
+from echosynth.video.readers import load_video
 
 CONFIG = SimulateConfig(patients=3, seed=5, counterfactual=(30.0,), frames=44, fps=32.0, size=56)
 
