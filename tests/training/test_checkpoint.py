@@ -1,6 +1,7 @@
 """The learning rate's law, and checkpoints that are complete or absent."""
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from safetensors.torch import save_file
 
-from echosynth.errors import CheckpointError
+from echosynth.errors import CheckpointError, OutputError
 from echosynth.training.engine import checkpoint
 from echosynth.training.engine.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from echosynth.training.engine.optim import OptimConfig, learning_rate, make_optimizer
@@ -122,6 +123,57 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
     (folder / name).write_bytes(b"\x00 not what it was")
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_checkpoint(tmp_path, *make_state(0), "config")
+
+
+@pytest.mark.parametrize(
+    "state", ["[]", "null", '{"fingerprint": "config", "ema_steps": 2}', '{"step": "4", "fingerprint": "config"}']
+)
+def test_a_state_of_another_kind_is_told_in_one_line(tmp_path: Path, state: str) -> None:
+    folder = save_checkpoint(tmp_path, 1, *make_state(0), "config")
+    (folder / "state.json").write_text(state)
+    with pytest.raises(CheckpointError, match=r"cannot be read \(state\.json lacks"):
+        load_checkpoint(tmp_path, *make_state(0), "config")
+
+
+@pytest.mark.parametrize("moments", [[], {"state": {7: {"step": 1}}, "param_groups": []}, {"state": {0: {"step": 1}}}])
+def test_moments_of_another_kind_are_told_in_one_line(tmp_path: Path, moments: object) -> None:
+    folder = save_checkpoint(tmp_path, 1, *make_state(0), "config")
+    torch.save(moments, folder / "optimizer.pt")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(tmp_path, *make_state(0), "config")
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """No file may grow beyond some bytes: what a full disk is to a writer, without one."""
+    resource = pytest.importorskip("resource")
+    limit = 100_000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("too_large", ["model.safetensors", "optimizer.pt"])
+def test_a_disk_that_refuses_is_one_line_and_leaves_no_half(
+    tmp_path: Path, small_files: int, too_large: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = save_checkpoint(tmp_path, 1, *make_state(0), "config")
+    model = torch.nn.Linear(small_files // 4, 2)
+    optimizer = make_optimizer(model, OptimConfig(steps=10))
+    if too_large == "optimizer.pt":
+        monkeypatch.setattr(checkpoint, "save_file", lambda data, path: path.write_bytes(b""))
+        model(torch.ones(small_files // 4)).sum().backward()
+        optimizer.step()
+    with pytest.raises(OutputError, match=r"cannot write .*step-00000002: File too large"):
+        save_checkpoint(tmp_path, 2, model, EMAModel(model.parameters()), optimizer, "config")
+    assert list(tmp_path.iterdir()) == [whole]
+
+
+def test_checkpoints_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, 1, *make_state(0), "config")
+    (tmp_path / "plain").write_text("")
+    assert {path.stat().st_mode for path in folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_the_state_is_plain_json(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
 """Checkpoints that are complete or absent.
 
 A checkpoint is a folder: `model.safetensors`, `ema.safetensors`, `optimizer.pt` (loaded with weights_only),
-`state.json`. It is written under a temporary name, every file synced to disk, and renamed; older ones are removed
-only afterwards. A kill at any moment leaves the last complete one.
+`state.json`. It is made whole (storage/atomic.py); older ones are removed only afterwards. A kill at any moment leaves
+the last complete one.
 """
 
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from diffusers.training_utils import EMAModel
@@ -19,10 +18,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from echosynth.errors import CheckpointError
+from echosynth.storage.atomic import replace_folder
 from echosynth.storage.model_store import find_model
 from echosynth.training.engine.sharding import gather, spread_like
 
 KEEP = 2
+# What reading a damaged checkpoint may raise: in the file, or where what it holds is given to network and optimiser.
+DAMAGE = (
+    *(OSError, EOFError, SafetensorError, pickle.UnpicklingError),
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError),
+)
 LONGEST_REASON = 200  # characters: torch names every weight that is missing
 
 
@@ -61,14 +66,6 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tupl
         raise CheckpointError(f"cannot start from {folder}: {reason}") from error
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def save_checkpoint(
     folder: Path,
     step: int,
@@ -92,29 +89,25 @@ def save_checkpoint(
         fingerprint: hash of the config; `load_checkpoint` refuses another one.
         write: whether this process is the one that writes.
         scaler: of the loss, in fp16.
+
+    Raises:
+        OutputError: the system refused (disk full, no permission); the older checkpoints stay.
     """
     target = folder / f"step-{step:08d}"
     weights, moments = gather(dict(model.state_dict())), gather(optimizer.state_dict())
     shadows = gather(list(ema.shadow_params))
     if not write:
         return target
-    part = folder / f".{target.name}.tmp"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     names = [name for name, _ in model.named_parameters()]
     averaged = dict(zip(names, (p.contiguous() for p in shadows), strict=True))
-    save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
-    save_file(averaged, part / "ema.safetensors")
-    torch.save(moments, part / "optimizer.pt")
     state: dict[str, Any] = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
     if scaler is not None:
         state["scaler"] = scaler.state_dict()
-    (part / "state.json").write_text(json.dumps(state))
-    for path in part.iterdir():
-        _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
-    _sync(folder)
+    with replace_folder(target) as part:
+        save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
+        save_file(averaged, part / "ema.safetensors")
+        _save(moments, part / "optimizer.pt")
+        (part / "state.json").write_text(json.dumps(state))
     for old in sorted(folder.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old)
     return target
@@ -138,7 +131,7 @@ def load_checkpoint(
         return 0
     newest = folders[-1]
     try:
-        state = json.loads((newest / "state.json").read_text())
+        state = _read_state(newest / "state.json")
         if state["fingerprint"] != fingerprint:
             raise CheckpointError(
                 f"{newest} was trained with another config; choose another --out, or remove it to start again"
@@ -147,16 +140,63 @@ def load_checkpoint(
         own = model.state_dict()
         model.load_state_dict({k: spread_like(v, own[k]) if k in own else v for k, v in found.items()})
         averaged = load_file(newest / "ema.safetensors")
+        for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
+            shadow.copy_(spread_like(averaged[name], shadow))
         optimizer.load_state_dict(_spread_moments(torch.load(newest / "optimizer.pt", weights_only=True), optimizer))
         if scaler is not None:
             scaler.load_state_dict(state["scaler"])
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+    except DAMAGE as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error
-    for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
-        shadow.copy_(spread_like(averaged[name], shadow))
     ema.optimization_step = state["ema_steps"]
     return int(state["step"])
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Read state.json.
+
+    Raises:
+        ValueError: it lacks a key, or a value is of the wrong type.
+    """
+    state = json.loads(path.read_text())
+    kinds = {"step": int, "fingerprint": str, "ema_steps": int}
+    wrong = [key for key, kind in kinds.items() if not isinstance(state, dict) or not isinstance(state.get(key), kind)]
+    if wrong:
+        raise ValueError(f"{path.name} lacks {wrong[0]}, or it is of a wrong type")
+    return dict(state)
+
+
+class _Sink:
+    """A file for `torch.save`, which makes a RuntimeError of whatever the disk says: what it said is kept."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write, or after the first refusal do as if."""
+        try:
+            if self.error is None:
+                self.file.write(data)
+        except OSError as error:
+            self.error = error
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing: closing the file writes what is left, and may be refused."""
+
+
+def _save(state: Any, path: Path) -> None:
+    """`torch.save`, but the errors of the system stay what they are.
+
+    Raises:
+        OSError: the system refused.
+    """
+    with path.open("wb") as file:
+        sink = _Sink(file)
+        torch.save(state, sink)  # type: ignore[arg-type]
+        if sink.error is not None:
+            raise sink.error
 
 
 def _spread_moments(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
