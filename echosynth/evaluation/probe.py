@@ -1,99 +1,127 @@
-"""Linear probe: what a frozen regressor's embedding knows of something that it was never taught, e.g. an infarction.
+"""Probing: what regressors' embeddings know of a fact of a dataset's tables, frozen and fine-tuned."""
 
-    chance = sigmoid(w . z + b)        z: embedding, each feature by its mean and spread over the training patients
-    loss = cross entropy + |w|^2 / (2 n)
-
-Cross-validated over patients: nobody's clips are on both sides.
-"""
-
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+from pydantic import Field, field_validator
 
-from echosynth.metrics.clinical import auroc, score_calls
-from echosynth.metrics.ef_metrics import none_if_undefined
-from echosynth.seeding import derive_seed
-
-STEPS = 100  # of L-BFGS, which stops by itself long before
-
-
-def fit_logistic(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Weights and, last, the offset of a logistic regression: float64 (N, D) and bool (N,) -> (D + 1,)."""
-    truth = labels.to(features)
-    w = torch.zeros(features.shape[1] + 1, dtype=features.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w], 1, STEPS, None, 1e-9, 1e-14, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        miss = F.binary_cross_entropy_with_logits(features @ w[:-1] + w[-1], truth)
-        total = miss + w[:-1].square().sum() / (2 * len(truth))
-        total.backward()
-        return total
-
-    with torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return w.detach()
+from echosynth.config import VerbConfig
+from echosynth.data.dataset import ClipDataset
+from echosynth.data.layouts import open_dataset
+from echosynth.errors import ConfigError, DatasetError
+from echosynth.evaluation.fine_tune import fine_tune
+from echosynth.evaluation.linear_probe import probe_embeddings
+from echosynth.evaluation.readers import load_readers
+from echosynth.progress import SILENT, Progress
+from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
+from echosynth.runtime import choose_device
 
 
-def deal_patients(patients: Sequence[str], folds: int) -> np.ndarray:
-    """A fold for each clip, (N,) from 0; the clips of a patient share one, and folds hold equally many patients."""
-    names = sorted(set(patients), key=lambda name: derive_seed(0, "fold", name))
-    fold = {name: k % folds for k, name in enumerate(names)}
-    return np.array([fold[name] for name in patients])
+class ProbeConfig(VerbConfig):
+    """What `probe` does.
+
+    Attributes:
+        dataset: its folder, e.g. HMC-QU.
+        fact: a column of its tables that says "yes" or "no".
+        view: of a dataset that has several; None for A4C.
+        regressors: names or folders.
+        folds: parts of the cross-validation.
+        fine_tune: then train the whole network for so many steps, in every part; 0 for not.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    dataset: Path
+    fact: str = "infarction"
+    view: Literal["A4C", "A2C", "PSAX"] | None = None
+    regressors: tuple[str, ...] = Field(default=(DEFAULT_GATE, DEFAULT_JUDGE), min_length=1)
+    folds: int = 5
+    fine_tune: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("folds")
+    @classmethod
+    def _check_folds(cls, folds: int) -> int:
+        if folds < 2:
+            raise ConfigError(f"folds must be at least 2, got {folds}", "folds")
+        return folds
+
+    @field_validator("fine_tune")
+    @classmethod
+    def _check_steps(cls, steps: int) -> int:
+        if steps < 0:
+            raise ConfigError(f"fine_tune must be at least 0, got {steps}", "fine_tune")
+        return steps
 
 
-def standardise_and_fit(features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A probe of features as they are: float64 (N, D) and bool (N,) -> weights (D,) and offset ()."""
-    middle, spread = features.mean(0), features.std(0).clamp_min(1e-6)
-    w = fit_logistic((features - middle) / spread, labels)
-    weights = w[:-1] / spread
-    return weights, w[-1] - weights @ middle
+@dataclass(frozen=True)
+class ProbeResult:
+    """What was found.
+
+    Attributes:
+        fact: its name.
+        clips: of which it is known.
+        scores: of each regressor, and of "NAME, fine-tuned"; see `cross_validate`.
+    """
+
+    fact: str
+    clips: int
+    scores: dict[str, dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `probe --json` prints."""
+        return dict(vars(self))
 
 
-def cross_validate(
-    labels: Sequence[bool],
-    patients: Sequence[str],
-    folds: int,
-    judge: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> dict[str, Any]:
-    """Score a way to tell something, each clip judged by what has learnt from other patients.
+def probe(config: ProbeConfig, progress: Progress = SILENT) -> ProbeResult:
+    """Embed every clip of which the fact is known and cross-validate, for every regressor.
 
     Args:
-        labels: (N,) what is to be told.
-        patients: (N,) whose clips they are.
-        folds: how many parts.
-        judge: from indices of the clips to learn from and of those to judge to the log odds (M,) of the latter.
-
-    Returns:
-        n, positives, AUROC and what `score_calls` says, over all clips.
+        config: which fact, which regressors.
+        progress: told of every clip, and of every step of fine-tuning.
 
     Raises:
-        ValueError: fewer patients than folds, or a fold leaves clips of one kind only to learn from.
+        DatasetError: the dataset cannot be used, or says too little of the fact.
+        CheckpointError: a regressor is not there or damaged.
     """
-    truth = torch.tensor(list(labels))
-    if len(set(patients)) < folds:
-        raise ValueError(f"{folds} folds need as many patients, got {len(set(patients))}")
-    dealt, odds = torch.from_numpy(deal_patients(patients, folds)), torch.zeros(len(truth), dtype=torch.float64)
-    for fold in range(folds):
-        known, out = (dealt != fold).nonzero()[:, 0], (dealt == fold).nonzero()[:, 0]
-        if truth[known].all() or not truth[known].any():
-            raise ValueError("clips of both kinds are needed in every part that is learnt from")
-        odds[out] = judge(known, out).double()
-    true, found = truth.numpy(), odds.numpy()
-    area = auroc(np.where(true, 0.0, 1.0), -found, 0.5)
-    counts = {"n": len(true), "positives": int(true.sum()), "auroc": none_if_undefined(area)}
-    return counts | score_calls(true, found > 0)
+    dataset = open_dataset(config.dataset, config.view)
+    rows, labels = find_fact(dataset, config.fact)
+    patients = [dataset.entries[row].patient for row in rows]
+    readers = load_readers(config.regressors, choose_device(config.device))
+    embeddings: dict[str, list[np.ndarray]] = {reader.ref.name: [] for reader in readers}
+    with progress.task(len(rows), "embedding clips") as task:
+        for row in rows:
+            clip = dataset.clip(row)
+            for reader in readers:
+                embeddings[reader.ref.name].append(reader.model.embed_clip(clip))
+            task.advance()
+    scores = {}
+    for reader in readers:
+        name = reader.ref.name
+        try:
+            scores[name] = probe_embeddings(np.stack(embeddings[name]), labels, patients, config.folds)
+        except ValueError as error:
+            raise DatasetError(f"{config.dataset}: {error}") from error
+        if config.fine_tune:
+            windows = [reader.model.windows(dataset.clip(row)) for row in rows]
+            with progress.task(config.folds * config.fine_tune, f"fine-tuning {name}") as task:
+                scores[f"{name}, fine-tuned"] = fine_tune(
+                    reader.model, windows, labels, patients, config.folds, config.fine_tune, task.advance
+                )
+    return ProbeResult(config.fact, len(rows), scores)
 
 
-def probe(features: np.ndarray, labels: Sequence[bool], patients: Sequence[str], folds: int = 5) -> dict[str, Any]:
-    """Cross-validate a linear probe of embeddings (N, D); see `cross_validate`."""
-    x, truth = torch.from_numpy(features).double(), torch.tensor(list(labels))
+def find_fact(dataset: ClipDataset, fact: str) -> tuple[list[int], list[bool]]:
+    """Clips of which a fact is known, and whether it holds.
 
-    def judge(known: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        weights, offset = standardise_and_fit(x[known], truth[known])
-        return x[out] @ weights + offset
-
-    return cross_validate(labels, patients, folds, judge)
+    Raises:
+        DatasetError: of no clip; the facts that there are stand in the message.
+    """
+    told = [(k, entry.facts.get(fact, "").lower()) for k, entry in enumerate(dataset.entries)]
+    rows = [k for k, value in told if value in ("yes", "no")]
+    if not rows:
+        names = sorted({n for entry in dataset.entries for n, v in entry.facts.items() if v.lower() in ("yes", "no")})
+        others = f"; it tells {', '.join(names)}" if names else " nor of any other fact"
+        raise DatasetError(f"{dataset.root} says neither yes nor no of {fact!r}{others}")
+    return rows, [told[k][1] == "yes" for k in rows]

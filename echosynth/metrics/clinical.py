@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score
 
 from echosynth.cardiac.ejection_fraction import REDUCED_EF
 from echosynth.metrics.ef_metrics import none_if_undefined
@@ -44,11 +45,8 @@ def error_by_band(truth: ArrayLike, measured: ArrayLike, bands: Sequence[float] 
 def auroc(truth: ArrayLike, measured: ArrayLike, threshold: float) -> float:
     """How well a low measured EF finds a true EF at or below `threshold`: 0.5 is chance, NaN if one side is empty."""
     t, m = np.asarray(truth, float), np.asarray(measured, float)
-    weak, strong = m[t <= threshold], m[t > threshold]
-    if not len(weak) or not len(strong):
-        return float("nan")
-    lower = (weak[:, None] < strong[None]).mean() + 0.5 * (weak[:, None] == strong[None]).mean()
-    return float(lower)
+    reduced = t <= threshold
+    return float(roc_auc_score(reduced, -m)) if 0 < reduced.sum() < len(reduced) else float("nan")
 
 
 def score_calls(truth: ArrayLike, called: ArrayLike) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Tables of scores with their intervals, and as Markdown, made from the JSON of `echosynth evaluate`.
+"""Tables of scores with their intervals, and as Markdown, made from the JSON of `echosynth evaluate` and `probe`.
 
 The input is the JSON, not the objects, so that a page can be made again from the file of an old run.
 """
@@ -170,6 +170,20 @@ def _distance_table(evaluation: Mapping[str, Any]) -> Table:
             for name, d in evaluation.get("frechet", {}).items()
         ],
         note="Not FID and not FVD: comparable only within this extractor and n. Real against real is the floor.",
+    )
+
+
+PROBE_COLUMNS = ("accuracy", "majority", "recall", "specificity", "precision", "f1", "auroc")
+
+
+def probe_table(result: Mapping[str, Any]) -> Table:
+    """Return how well each regressor predicts a fact, made from the JSON of `echosynth probe`."""
+    scores = result["scores"]
+    first = next(iter(scores.values()))
+    return Table(
+        title=f"{result['fact']}: {first['positives']} of {first['n']} clips",
+        columns=["regressor", *PROBE_COLUMNS],
+        rows=[[name, *(format_number(found[column]) for column in PROBE_COLUMNS)] for name, found in scores.items()],
     )
 
 

@@ -7,7 +7,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 
 from echosynth.evaluation.fine_tune import fine_tune
-from echosynth.evaluation.probe import probe
+from echosynth.evaluation.linear_probe import probe_embeddings
 from echosynth.regression.base import EFRegressor
 
 
@@ -40,7 +40,9 @@ def make_clips(count: int = 40) -> dict[str, Any]:
 def test_without_steps_it_is_the_probe() -> None:
     clips, regressor = make_clips(), Brightness()
     features = torch.stack([regressor.features(w).mean(0).detach() for w in clips["windows"]]).numpy()
-    assert fine_tune(regressor, **clips, folds=4, steps=0) == probe(features, clips["labels"], clips["patients"], 4)
+    assert fine_tune(regressor, **clips, folds=4, steps=0) == probe_embeddings(
+        features, clips["labels"], clips["patients"], 4
+    )
 
 
 def test_it_learns_what_the_frozen_network_does_not_show() -> None:
