@@ -256,12 +256,13 @@ class EFRegressor(ModelMixin, ConfigMixin):
         answers = []
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
-            more: dict[str, list[float]] = {"deviation": [], "reduced_ef_probability": []}
+            accounts = {"deviation": self.deviation, "reduced_ef_probability": self.reduced_ef_probability}
+            more: dict[str, list[float]] = {name: [] for name in accounts}
             for cut in self.iter_windows(clip, around=moments or None, coverage=coverage):
                 part = cut.to(self.device)
                 values += self.predict_windows(part, clip.attributes).clamp(0, 100).tolist()
-                for name in more:
-                    told = getattr(self, name)(part)
+                for name, account in accounts.items():
+                    told = account(part)
                     more[name] += [] if told is None else told.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
             known = {name: float(np.mean(told)) for name, told in more.items() if told}

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange
 from torch import nn
 
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor
@@ -110,5 +111,5 @@ class CoReEcho(EFRegressor):
             return ef
         if self.volumes is None:
             return EFDetails(ef, embedding=embedding)
-        curve = 0.7 + 0.2 * self.volumes(tokens).flatten(1).float()
+        curve = 0.7 + 0.2 * rearrange(self.volumes(tokens), "b t two -> b (t two)").float()
         return EFDetails(ef, embedding=embedding, curve=curve, phases=find_phases(curve.detach())[:, ::2])

@@ -4,7 +4,7 @@
          -> phase-specific cross-attention to the deepest two levels: ED and ES look for their moments, then 42 learned
             queries each look for their landmarks in what is seen at those moments
          -> landmarks and, pooled by attention, one embedding per phase
-    EF = EF_discs(landmarks) + MLP(mean, spread, largest and smallest value of the deep levels,
+    EF = EF_discs(landmarks) + MLP(mean, standard deviation, largest and smallest value of the deep levels,
                                    embedding ED, embedding ES, their difference)
 
 Published (arXiv 2503.17543, v2 and v3): the division of work between detector and aggregator, phase-specific cross
@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange, reduce
 from torch import nn
 
 from echosynth.cardiac.discs import disc_ef
@@ -52,13 +53,12 @@ class Mixing(nn.Module):
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         """(B T, C, H, W) -> the same shape; `frames` is T."""
-        count, channels, height, width = x.shape
-        tokens = x.permute(0, 2, 3, 1).reshape(count // frames, frames, height * width, channels)
-        tokens = tokens.transpose(1, 2) if self.axis == "time" else tokens
-        q, k, v = self.qkv(self.norm(tokens)).unflatten(-1, (3, self.heads, -1)).transpose(-4, -2).unbind(-3)
-        mixed = tokens + self.out(F.scaled_dot_product_attention(q, k, v).transpose(-3, -2).flatten(-2))
-        mixed = mixed.transpose(1, 2) if self.axis == "time" else mixed
-        return mixed.reshape(count, height, width, channels).permute(0, 3, 1, 2)
+        layout = "b (h w) t c" if self.axis == "time" else "b t (h w) c"
+        tokens = rearrange(x, f"(b t) c h w -> {layout}", t=frames)
+        q, k, v = rearrange(self.qkv(self.norm(tokens)), "b a n (three h d) -> three b a h n d", three=3, h=self.heads)
+        found = rearrange(F.scaled_dot_product_attention(q, k, v), "b a h n d -> b a n (h d)")
+        mixed = rearrange(tokens + self.out(found), f"{layout} -> (b t) h w c", h=x.shape[2], t=frames)
+        return rearrange(mixed, "n h w c -> n c h w")
 
 
 class ResidualBlock(nn.Module):
@@ -78,12 +78,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         """(B T, C, H, W) -> the same shape."""
-        count, channels, height, width = x.shape
         h = F.leaky_relu(self.norm2(self.space(F.leaky_relu(self.norm1(x), 0.01))), 0.01)
         # Seen as (B, C, T, H W), the same channels-last memory makes the convolution in time a two-dimensional one.
-        rows = h.permute(0, 2, 3, 1).reshape(count // frames, frames, height * width, channels)
-        h = self.time(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(count, height, width, channels)
-        x = x + h.permute(0, 3, 1, 2)
+        h = self.time(rearrange(h, "(b t) c h w -> b c t (h w)", t=frames))
+        h = rearrange(h, "b c t (h w) -> (b t) h w c", h=x.shape[2])
+        x = x + rearrange(h, "n h w c -> n c h w")
         for mixing in self.mixing:
             x = mixing(x, frames)
         return x
@@ -95,7 +94,7 @@ def place_code(side: int, dim: int, device: torch.device) -> torch.Tensor:
     angle = (torch.arange(side, device=device)[:, None] + 0.5) / side * rate
     line = torch.cat([angle.sin(), angle.cos()], dim=1)
     rows, columns = line[:, None].expand(-1, side, -1), line[None].expand(side, -1, -1)
-    return torch.cat([rows, columns], dim=2).flatten(0, 1)
+    return rearrange(torch.cat([rows, columns], dim=2), "h w d -> (h w) d")
 
 
 class BorderDetector(nn.Module):
@@ -136,10 +135,12 @@ class BorderDetector(nn.Module):
         """
         side = fine.shape[-1]
         first, second = (
-            project(level.flatten(0, 1)) for project, level in zip(self.project, (fine, coarse), strict=True)
+            project(rearrange(level, "b t c h w -> (b t) c h w"))
+            for project, level in zip(self.project, (fine, coarse), strict=True)
         )
-        seen = (first + F.interpolate(second, side, mode="bilinear")).flatten(2).mT
-        tokens = self.norm(seen + place_code(side, self.dim, seen.device).to(seen.dtype)).unflatten(0, fine.shape[:2])
+        seen = rearrange(first + F.interpolate(second, side, mode="bilinear"), "n d h w -> n (h w) d")
+        tokens = self.norm(seen + place_code(side, self.dim, seen.device).to(seen.dtype))
+        tokens = rearrange(tokens, "(b t) n d -> b t n d", b=len(fine))
         moments = self.moments(tokens.mean(2)).softmax(1)
         return moments, torch.einsum("btp,btnd->bpnd", moments, tokens)
 
@@ -163,7 +164,8 @@ class BorderDetector(nn.Module):
         # Not as a matrix product: half precision would round places to whole pixels.
         landmarks = (looks[..., None] * places).sum(-2) + self.STEP * self.step(found).float()
         embedding = (self.weight(found).softmax(dim=2) * found).sum(2)
-        return moments.argmax(1), landmarks.unflatten(2, (self.borders, ROWS, 2)), embedding
+        landmarks = rearrange(landmarks, "b p (k r e) xy -> b p k r e xy", r=ROWS, e=2)
+        return moments.argmax(1), landmarks, embedding
 
 
 class EchoE3Net(EFRegressor):
@@ -207,8 +209,8 @@ class EchoE3Net(EFRegressor):
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.detector = BorderDetector(widths[-2:], dim, 2 if epicardium else 1)
         described = 4 * sum(widths[-2:]) + 3 * dim
-        # Each feature by its own spread over clips: most of a feature vector is alike for all of them, and normalised
-        # as a whole it drove every hidden unit to where nothing gets through.
+        # Each feature is normalised over clips: most of a feature vector is alike for all of them, and normalised as a
+        # whole it drove every hidden unit to where nothing gets through.
         self.aggregate = nn.Sequential(
             nn.BatchNorm1d(described), nn.Linear(described, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
         )
@@ -228,25 +230,27 @@ class EchoE3Net(EFRegressor):
             Frames of ED and ES (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), and what corrects their EF (B, hidden).
         """
         frames = x.shape[2]
-        h = self.first(x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        pictures = rearrange(x, "b c t h w -> (b t) c h w")
+        h = self.first(pictures.contiguous(memory_format=torch.channels_last))
         levels: list[torch.Tensor] = []
         for k, blocks in enumerate(self.levels):
             h = self.down[k - 1](h) if k else h
             if k == len(self.levels) - 1:  # what is left of a frame there changes slowly
-                h, frames = h.unflatten(0, (-1, 2)).mean(1), frames // 2
+                h, frames = reduce(h, "(n two) c h w -> n c h w", "mean", two=2), frames // 2
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 h = block(h, frames)
-            levels.append(h.unflatten(0, (-1, frames)))
+            levels.append(rearrange(h, "(b t) c h w -> b t c h w", t=frames))
         # The detector sees both of its levels at the deepest one's frame rate.
-        moments, landmarks, phases = self.detector(levels[-2].unflatten(1, (-1, 2)).mean(2), levels[-1])
+        fine = reduce(levels[-2], "b (t two) c h w -> b t c h w", "mean", two=2)
+        moments, landmarks, phases = self.detector(fine, levels[-1])
         described = []
         for level in levels[-2:]:
             # Channels lie last in memory: seen so, nothing needs to be moved.
-            values = level.permute(0, 1, 3, 4, 2).flatten(1, 3)
+            values = rearrange(level, "b t c h w -> b (t h w) c")
             mean, square = values.float().mean(1), values.float().square().mean(1)
-            spread = (square - mean.square()).clamp_min(1e-6).sqrt()
-            described += [mean, spread, values.amax(1).float(), values.amin(1).float()]
+            std = (square - mean.square()).clamp_min(1e-6).sqrt()
+            described += [mean, std, values.amax(1).float(), values.amin(1).float()]
         ed, es = phases.float().unbind(1)
         return 2 * moments, landmarks, self.aggregate(torch.cat([*described, ed, es, ed - es], dim=1))
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange
 from torch import nn
 
 from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
@@ -94,8 +95,9 @@ class FrameAware(EFRegressor):
             Volume of every frame as a share of the fullest's (B, T), frames of ED and ES (B, 2), the EF by their
             fullness (B,), and the features of ED, ES, Mid and the difference of the first two (B, 4 F).
         """
-        pictures = x.transpose(1, 2).flatten(0, 1).expand(-1, self.contract.channels, -1, -1)
-        features = self.encoder(pictures.contiguous(memory_format=torch.channels_last)).unflatten(0, (len(x), -1))
+        pictures = rearrange(x, "b c t h w -> (b t) c h w").expand(-1, self.contract.channels, -1, -1)
+        features = self.encoder(pictures.contiguous(memory_format=torch.channels_last))
+        features = rearrange(features, "(b t) f -> b t f", b=len(x))
         fullness = F.softplus(self.fullness(features)[..., 0].float()) + LEAST_FULLNESS
         frames = find_phases(fullness.detach())
         ed, mid, es = features.gather(1, frames[..., None].expand(-1, -1, features.shape[-1])).unbind(1)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin  # noqa: F401  (diffusers looks for these names in a component's module)
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange
 from torch import nn
 
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails, EFRegressor, normalise
@@ -102,7 +103,7 @@ class FrameTransformer(EFRegressor):
         return EFDetails(ef, curve=curve, phases=find_phases(curve.detach())[:, ::2])
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """See `EFRegressor.embed`; mean and spread over time of the transformer's tokens."""
+        """See `EFRegressor.embed`; mean and standard deviation over time of the transformer's tokens."""
         return self.pool(self.tokens(x))
 
     def pool(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -111,8 +112,8 @@ class FrameTransformer(EFRegressor):
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
         """Normalised clips (B, 1, T, H, W) to one token per frame that has seen all others, (B, T, dim)."""
-        batch, _, frames = x.shape[:3]
-        h = self.unshuffle(x.transpose(1, 2).flatten(0, 1)).contiguous(memory_format=torch.channels_last)
-        h = self.squeeze(self.encoder(self.first(h)))
-        tokens = self.to_token(h.flatten(1)).unflatten(0, (batch, frames))
-        return self.sequence(tokens + self.positions(frames, x.device).to(tokens.dtype))
+        pictures = self.unshuffle(rearrange(x, "b c t h w -> (b t) c h w"))
+        h = self.squeeze(self.encoder(self.first(pictures.contiguous(memory_format=torch.channels_last))))
+        tokens = self.to_token(rearrange(h, "n c h w -> n (c h w)"))
+        tokens = rearrange(tokens, "(b t) d -> b t d", b=len(x))
+        return self.sequence(tokens + self.positions(x.shape[2], x.device).to(tokens.dtype))

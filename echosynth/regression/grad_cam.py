@@ -11,6 +11,7 @@ Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from echosynth.regression.base import EFRegressor
 
@@ -38,7 +39,7 @@ def grad_cam(model: EFRegressor, x: torch.Tensor, size: int) -> torch.Tensor:
     maps = kept[0]
     (slope,) = torch.autograd.grad(ef.sum(), maps)
     if maps.ndim == 4:
-        maps, slope = (m.unflatten(0, (len(x), -1)).transpose(1, 2) for m in (maps, slope))
+        maps, slope = (rearrange(m, "(b t) c h w -> b c t h w", b=len(x)) for m in (maps, slope))
     heat = (slope.mean(dim=(3, 4), keepdim=True) * maps).sum(1, keepdim=True).abs().detach().float()
     full = torch.quantile(heat.flatten(1), 1 - BRIGHTEST, dim=1).clamp_min(1e-12)
     shown = F.interpolate(heat, (x.shape[2], size, size), mode="trilinear", align_corners=False)[:, 0]

@@ -9,6 +9,7 @@ always 1 and asking learns nothing.
 """
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from echosynth.edm.heun import sample_heun
@@ -48,7 +49,7 @@ class ScoreHead(nn.Module):
         """F of numbers (B M,) at levels (B M,), M for each of B clips' tokens (B, N, token_dim)."""
         angle = c_noise[:, None] * self.rates
         level = self.level(torch.cat([angle.sin(), angle.cos()], dim=1))
-        asked = self.ask(torch.cat([y[:, None], level], dim=1)).unflatten(0, (len(tokens), -1))
+        asked = rearrange(self.ask(torch.cat([y[:, None], level], dim=1)), "(b m) d -> b m d", b=len(tokens))
         said = self.answer(tokens)
         found, _ = self.attention(asked, said, said, key_padding_mask=missing, need_weights=False)
         h = self.norm1(asked + found)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 
@@ -24,7 +25,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inside, T, H, W) -> (B, outside, T', H', W')."""
-        return self.norm(self.proj(x).permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+        patches = rearrange(self.proj(x), "b c t h w -> b t h w c")
+        return rearrange(self.norm(patches), "b t h w c -> b c t h w")
 
 
 class PointwiseMLP(nn.Module):
@@ -94,8 +96,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, C) -> the same shape."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.drop(self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
+        found = rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)")
+        return self.drop(self.proj(found))
 
 
 class TokenMLP(nn.Module):
@@ -123,10 +126,10 @@ class GlobalBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, T, H, W) -> the same shape."""
         x = x + self.pos_embed(x)
-        tokens = x.flatten(2).transpose(1, 2)
+        tokens = rearrange(x, "b c t h w -> b (t h w) c")
         tokens = tokens + self.attn(self.norm1(tokens))
         tokens = tokens + self.mlp(self.norm2(tokens))
-        return tokens.transpose(1, 2).view_as(x)
+        return rearrange(tokens, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
 
 
 class UniFormer(nn.Module):
@@ -175,7 +178,7 @@ class UniFormer(nn.Module):
             for block in getattr(self, f"blocks{k}"):
                 x = block(x)
         # Contiguous: torch 2.13 hands a single clip's gradient back wrongly through transposed tokens.
-        return self.norm(x).mean(dim=(3, 4)).transpose(1, 2).contiguous()
+        return rearrange(self.norm(x).mean(dim=(3, 4)), "b c t -> b t c").contiguous()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One vector per clip: (B, channels, T, H, W) -> (B, widths[-1])."""
