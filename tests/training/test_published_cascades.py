@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from echosynth.benchmark.training_cost import estimate_cascade
 from echosynth.config import load_config
+from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 from echosynth.training.cascade import CascadeConfig, train_cascade
@@ -89,3 +91,10 @@ def test_it_trains_and_makes_a_clip(name: str, phantoms: Path, tmp_path: Path) -
     logs = [path.read_text() for path in (tmp_path / "run").glob("*/log.jsonl")]
     assert len(logs) == len(raw["stages"])
     assert all('"loss"' in log and "NaN" not in log for log in logs)
+    made = EchoCascadePipeline.from_pretrained(pipeline)
+    made.set_progress_bar_config(disable=True)
+    clip = made(torch.zeros(1, 1, 112, 112), 40.0, generator=torch.Generator().manual_seed(0))
+    size, frames, fps = PUBLISHED[name][2][-1]
+    assert clip.clips.shape == (1, frames, size, size)
+    assert clip.fps == fps
+    assert clip.clips.std() > 0
