@@ -1,6 +1,8 @@
 """What a process runs on, and how loud the libraries below it are."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -19,8 +21,24 @@ def choose_device(asked: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
+@contextmanager
+def quiet_diffusers() -> Iterator[None]:
+    """Keep diffusers' own bars and hints off the terminal while something is loaded or saved; its errors stay."""
+    verbosity, bars = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
+            yield
+    finally:
+        diffusers_logging.set_verbosity(verbosity)
+        if bars:
+            diffusers_logging.enable_progress_bar()
+
+
 def silence_diffusers() -> None:
-    """Keep diffusers' own bars and hints off the terminal; its errors stay."""
+    """Keep diffusers' own bars and hints off the terminal for the rest of the process."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")

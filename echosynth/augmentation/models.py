@@ -11,7 +11,7 @@ from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
-from echosynth.runtime import choose_device, silence_diffusers
+from echosynth.runtime import choose_device
 from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve
 
 Model = str | Path | ModelRef
@@ -55,17 +55,14 @@ class RunModels:
     @cached_property
     def pipeline(self) -> EchoCascadePipeline:
         """The cascade, loaded."""
-        silence_diffusers()
         return load_cascade(self.cascade, self.device)
 
     @cached_property
     def gate_regressor(self) -> EFRegressor:
         """The gate, loaded."""
-        silence_diffusers()
         return load_regressor(self.gate, self.device)
 
     @cached_property
     def judge_regressor(self) -> EFRegressor | None:
         """The judge, loaded, if there is one."""
-        silence_diffusers()
         return None if self.judge is None else load_regressor(self.judge, self.device)

@@ -1,13 +1,13 @@
 """Open a cascade by name, after its hashes were checked."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
-from echosynth.storage.model_store import ModelRef, resolve
+from echosynth.runtime import quiet_diffusers
+from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_config, resolve
 
 DEFAULT_CASCADE = "phantom_fast"
 
@@ -23,19 +23,18 @@ def load_cascade(model: str | Path | ModelRef = DEFAULT_CASCADE, device: str = "
         CheckpointError: it is unknown, incomplete, no cascade, or its hashes are not the published ones.
     """
     folder = resolve(model, "cascade").folder
+    index = read_config(folder / "model_index.json")
+    # A component is [module, class]; other lists are the pipeline's own settings.
+    parts = [p for p, kind in index.items() if isinstance(kind, list) and [type(k) for k in kind] == [str, str]]
+    missing = [part for part in parts if not (folder / part).is_dir()]
+    if index.get("_class_name") != EchoCascadePipeline.__name__ or missing:
+        raise CheckpointError(f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ...")
     try:
-        index = json.loads((folder / "model_index.json").read_text())
-        # A component is [module, class]; other lists are the pipeline's own settings.
-        parts = [p for p, kind in index.items() if isinstance(kind, list) and [type(k) for k in kind] == [str, str]]
-        missing = [part for part in parts if not (folder / part).is_dir()]
-        if index.get("_class_name") != EchoCascadePipeline.__name__ or missing:
-            raise CheckpointError(
-                f"{folder} is not a whole cascade; give a folder with base_unet/, base_scheduler/, ..."
-            )
         # Stored in half precision to be small; the masters are float32 and autocast chooses per operation.
-        pipeline = EchoCascadePipeline.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{folder} cannot be loaded as a cascade: {str(error).splitlines()[0]}") from error
+        with quiet_diffusers():
+            pipeline = EchoCascadePipeline.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+    except LOADING_FAULTS as error:
+        raise CheckpointError(f"{folder} cannot be loaded as a cascade: {first_line(error)}") from error
     return pipeline.to(device)

@@ -42,7 +42,8 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
         timesteps: float32 (N,), c_noise = ln(sigma) / 4 of the levels above zero.
 
     Raises:
-        ValueError: the solver is unknown, or S_churn is negative or given to a solver that cannot churn.
+        ValueError: the solver is unknown, noise levels are not in order, or S_churn is negative or given to a solver
+            that cannot churn.
     """
 
     order = 1
@@ -64,6 +65,10 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
         if S_churn < 0 or (S_churn > 0 and solver not in ("heun", "euler")):
             raise ValueError(f"S_churn must be >= 0, and 0 but for heun and euler; got {S_churn} with {solver}")
+        if not (0 < sigma_min <= sigma_max and sigma_data > 0):
+            raise ValueError(
+                f"need 0 < sigma_min <= sigma_max and sigma_data > 0, got {sigma_min}, {sigma_max}, {sigma_data}"
+            )
         self.sigmas = torch.empty(0)
         self.timesteps = torch.empty(0)
         self.preconditioning = EDMPreconditioning(sigma_data)

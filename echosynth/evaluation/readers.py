@@ -6,7 +6,6 @@ from dataclasses import replace
 from echosynth.evaluation.reading import PANEL
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor
-from echosynth.runtime import silence_diffusers
 from echosynth.storage.model_store import LoadedModel, resolve_all
 
 RESERVED_NAMES = (PANEL, "files")
@@ -23,7 +22,6 @@ def load_readers(models: Iterable[str], device: str) -> list[LoadedModel[EFRegre
     Raises:
         CheckpointError: one is not there, damaged, or no regressor.
     """
-    silence_diffusers()
     refs = resolve_all(models, "regressor")
     refs = [replace(ref, name=f"{ref.name}@{ref.sha256}") if ref.name in RESERVED_NAMES else ref for ref in refs]
     return [LoadedModel(ref, load_regressor(ref, device)) for ref in refs]

@@ -30,7 +30,7 @@ from echosynth.metrics.similarity import compare_clips
 from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor
-from echosynth.runtime import choose_device, silence_diffusers
+from echosynth.runtime import choose_device
 from echosynth.seeding import derive_seed
 from echosynth.storage.atomic import write_text
 from echosynth.storage.jsonl import append_record
@@ -112,7 +112,6 @@ class Evaluator:
     @classmethod
     def load(cls, config: EvaluateConfig, out: Path, refs: Mapping[str, ModelRef], device: str) -> "Evaluator":
         """Load the three models onto a device."""
-        silence_diffusers()
         judge = load_regressor(refs["judge"], device)
         features = JudgeFeatures(judge, plain_name(refs["judge"].name))
         cascade, gate = load_cascade(refs["cascade"], device), load_regressor(refs["gate"], device)

@@ -1,6 +1,5 @@
 """Open a regressor by name, after its hashes were checked."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -13,10 +12,12 @@ from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
-from echosynth.storage.model_store import ModelRef, resolve
+from echosynth.runtime import quiet_diffusers
+from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_config, resolve
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}
+HIGHEST = {"fps": 1000, "frames": 4096, "size": 1024}  # of what it is shown: Hz, frames, pixels
 DEFAULT_GATE = "echo_e3net_small"
 DEFAULT_JUDGE = "judge_frame_transformer"
 
@@ -32,13 +33,21 @@ def load_regressor(model: str | Path | ModelRef, device: str = "cpu") -> EFRegre
         CheckpointError: it is unknown, incomplete, no regressor, or its hashes are not the published ones.
     """
     folder = resolve(model, "regressor").folder
+    config = read_config(folder / "config.json")
+    name = config.get("_class_name")
+    if not isinstance(name, str) or name not in REGRESSORS:
+        raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")
+    for key, highest in HIGHEST.items():  # or a config of some bytes makes windows of gigabytes
+        value = config.get(key)
+        if not isinstance(value, int | float) or not 0 < value <= highest:
+            raise CheckpointError(
+                f"{folder / 'config.json'}: {key} must be above 0 and at most {highest}, got {value!r}"
+            )
     try:
-        name = json.loads((folder / "config.json").read_text())["_class_name"]
-        if name not in REGRESSORS:
-            raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")
-        network = REGRESSORS[name].from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} cannot be loaded as a regressor: {str(error).splitlines()[0]}") from error
+        with quiet_diffusers():
+            network = REGRESSORS[name].from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+    except LOADING_FAULTS as error:
+        raise CheckpointError(f"{folder} cannot be loaded as a regressor: {first_line(error)}") from error
     return network.to(device).eval()  # type: ignore[arg-type]

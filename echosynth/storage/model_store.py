@@ -18,12 +18,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from safetensors import SafetensorError
+
 from echosynth.errors import CheckpointError, ConfigError
 from echosynth.storage.bundled import bundled_folder
 from echosynth.storage.checksums import SUMS_FILE, WEIGHT_SUFFIXES, check_sums, hash_files, write_sums
 
-__all__ = ["CARD_FILE", "KINDS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "list_models"]
-__all__ += ["refuse_judge_as_gate", "resolve", "resolve_all", "search_roots", "user_root", "verify", "weights_hash"]
+__all__ = ["CARD_FILE", "KINDS", "LOADING_FAULTS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "first_line"]
+__all__ += [
+    "list_models",
+    "read_config",
+    "refuse_judge_as_gate",
+    "resolve",
+    "resolve_all",
+    "search_roots",
+    "user_root",
+    "verify",
+    "weights_hash",
+]
 __all__ += ["write_sums"]
 
 CARD_FILE = "card.json"
@@ -33,6 +45,18 @@ _WHAT_IT_IS = {
     "regressor": "a regressor, which reads EF and makes no clips",
     "encoder": "an encoder, which reads no EF and only starts a training (key 'init')",
 }
+
+# What diffusers, torch and our constructors throw at a folder whose files do not fit together.
+LOADING_FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    SafetensorError,
+)
 
 ModelT = TypeVar("ModelT")
 
@@ -193,6 +217,26 @@ def resolve_all(models: Iterable[str | Path | ModelRef], kind: str | None = None
     return [replace(ref, name=f"{ref.name}@{ref.sha256}") if ref in clashes else ref for ref in refs.values()]
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a model's folder: its config or its index.
+
+    Raises:
+        CheckpointError: it is not there, or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} is no JSON object but a {type(found).__name__}")
+    return found
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without what follows on other lines."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def refuse_judge_as_gate(gate: ModelRef, judge: ModelRef) -> None:
     """Raise ConfigError if both are the same weights: a score by the model that chose the clips is no score."""
     if gate.sha256 == judge.sha256:
@@ -251,12 +295,7 @@ def _named_folders() -> dict[str, Path]:
 def _read_card(folder: Path) -> dict[str, Any]:
     """Read a card, whose required keys are there and whose kind is one of `KINDS`."""
     path = folder / CARD_FILE
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a JSON object: {error}") from None
-    if not isinstance(card, dict):
-        raise CheckpointError(f"{path} is not a JSON object but a {type(card).__name__}")
+    card = read_config(path)
     missing = [key for key in ("name", "kind", "class", "license") if key not in card]
     if missing:
         raise CheckpointError(f"{path}: key '{missing[0]}' is missing")
