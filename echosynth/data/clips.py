@@ -12,8 +12,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ import torch
 
 from echosynth.data.dataset import ClipDataset, ClipEntry, read_clips
 from echosynth.errors import DatasetError
+from echosynth.storage.atomic import ABANDONED, new_folder, remove_leftovers
 from echosynth.video.clip import EchoClip
 
 THREADS = min(8, os.cpu_count() or 1)
@@ -67,16 +66,23 @@ class ClipStore:
     Attributes:
         clips: one per clip.
         size: side of the pictures, pixels.
+
+    Raises:
+        DatasetError: the store is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text("utf-8"))
-        self.clips = [StoredClip(**clip) for clip in index["clips"]]
-        self.size: int = index["size"]
-        frames = sum(clip.frames for clip in self.clips)
-        file = str(folder / "pixels.bin")
-        flat = torch.from_file(file, shared=False, size=frames * self.size**2, dtype=torch.uint8)
-        self._pixels = flat.view(frames, self.size, self.size)
+        try:
+            index = json.loads((folder / "index.json").read_text("utf-8"))
+            self.clips = [StoredClip(**clip) for clip in index["clips"]]
+            self.size: int = index["size"]
+            frames = sum(clip.frames for clip in self.clips)
+            file = str(folder / "pixels.bin")
+            flat = torch.from_file(file, shared=False, size=frames * self.size**2, dtype=torch.uint8)
+            self._pixels = flat.view(frames, self.size, self.size)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DatasetError(f"the decoded clips in {folder} are damaged ({reason}); remove that folder") from error
         self._threads = ThreadPoolExecutor(THREADS)
 
     def __len__(self) -> int:
@@ -183,12 +189,12 @@ def build_store(
     Raises:
         SourceError: a clip cannot be used and `pass_over` was not given.
         DatasetError: no clip is left, or clips are of different sizes.
+        OutputError: the disk refused.
     """
     if folder.is_dir():
         return ClipStore(folder)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    part.mkdir(parents=True)
-    try:
+    remove_leftovers(folder.parent, older_than=ABANDONED)
+    with new_folder(folder) as part:  # another process may be first
         clips: list[StoredClip] = []
         size, frames = 0, 0
         with (part / "pixels.bin").open("wb") as file:
@@ -204,19 +210,10 @@ def build_store(
                 frames += clip.num_frames
                 if progress is not None:
                     progress(len(clips))
-            file.flush()
-            os.fsync(file.fileno())
         if not clips:
             raise DatasetError(f"{dataset.root} has no {split} clip that can be used".replace("  ", " "))
         index = {"size": size, "clips": [asdict(clip) for clip in clips]}
         (part / "index.json").write_text(json.dumps(index), "utf-8")
-        try:
-            part.rename(folder)
-        except OSError:  # another process was first
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return ClipStore(folder)
 
 

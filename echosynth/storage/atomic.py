@@ -22,6 +22,9 @@ from safetensors import SafetensorError
 from echosynth.errors import OutputError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+ABANDONED = (
+    24 * 3600.0
+)  # seconds; what nobody has written for so long, where no lock tells, was left by a killed process
 LOCK_FILE = ".lock"  # see lock.py
 _LEFTOVER = re.compile(r"\..+\.tmp", re.DOTALL)
 _ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{12}\.old", re.DOTALL)
@@ -147,7 +150,7 @@ def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
                 folders.remove(name)  # not walked
             path = Path(root) / name
             with suppress(OSError):
-                if older_than and path.lstat().st_mtime > latest:
+                if older_than and _last_written(path) > latest:
                     continue
                 if aside and not os.path.lexists(path.with_name(aside[1])):
                     path.rename(path.with_name(aside[1]))
@@ -208,6 +211,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _last_written(path: Path) -> float:
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max(part.lstat().st_mtime for part in (path, *inside))
 
 
 def _remove(path: Path) -> None:

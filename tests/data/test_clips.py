@@ -1,5 +1,7 @@
 """The clip store and its windows: by time, on frames of the clip, nothing padded in silence."""
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,29 @@ def test_a_store_of_one_split_and_of_none(dataset: EchoNetDataset, tmp_path: Pat
     with pytest.raises(DatasetError, match="no VAL clip"):
         build_store(dataset, tmp_path / "val", "VAL")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set", "train"]  # nothing half-written stays
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("index.json", "{"), ("index.json", "[]"), ("index.json", '{"clips": [{}]}'), ("pixels.bin", "")],
+)
+def test_a_damaged_store_is_one_line(dataset: EchoNetDataset, tmp_path: Path, name: str, content: str) -> None:
+    build_store(dataset, tmp_path / "store")
+    (tmp_path / "store" / name).write_text(content)
+    with pytest.raises(DatasetError, match=r"the decoded clips in .*store are damaged"):
+        build_store(dataset, tmp_path / "store")
+
+
+def test_what_killed_processes_left_goes_after_a_day(dataset: EchoNetDataset, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for name, age in (("old", 2 * 24 * 3600), ("new", 60)):
+        part = cache / f".{name}.0123456789ab.tmp"
+        part.mkdir(parents=True)
+        (part / "pixels.bin").write_text("half")
+        for path in (part, part / "pixels.bin"):
+            os.utime(path, (time.time() - age,) * 2)
+    build_store(dataset, cache / "store")
+    assert sorted(path.name for path in cache.iterdir()) == [".new.0123456789ab.tmp", "store"]
 
 
 def test_a_damaged_video_is_left_out_only_on_request(dataset: EchoNetDataset, tmp_path: Path) -> None:

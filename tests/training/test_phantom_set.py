@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.errors import DatasetError
 from echosynth.phantom.render import stack_fields
 from echosynth.phantom.scanner import sample_view, view_quality
 from echosynth.training.clips.phantom_set import PhantomSet, sample_facts
@@ -46,6 +47,19 @@ def test_what_is_known_of_patients_hangs_together(tmp_path: Path) -> None:
     for name, kind in CONDITIONS.items():
         if name != "heart_rate":  # these are no hearts
             assert bool(((known[name] >= kind.low) & (known[name] <= kind.high)).all()), name
+
+
+@pytest.mark.parametrize("name", ["clips.npy", "frames.npy", "curve.npy", "facts.npz"])
+@pytest.mark.parametrize("size", [None, 0, 700])
+def test_a_damaged_set_is_one_line(tmp_path: Path, name: str, size: int | None) -> None:
+    config = write_fake_set(tmp_path)
+    path = config.folder() / "00000" / name
+    data = path.read_bytes()
+    path.unlink()
+    if size is not None:
+        path.write_bytes(data[:size])
+    with pytest.raises(DatasetError, match=rf"{name} is missing or damaged"):
+        PhantomSet.open(config)
 
 
 def test_a_graded_set_has_pictures_of_every_quality() -> None:

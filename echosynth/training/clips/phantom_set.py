@@ -9,15 +9,16 @@ processes, killed and continued.
 """
 
 import multiprocessing
-import os
-import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from echosynth.errors import ConfigError
+from echosynth.errors import ConfigError, DatasetError
 from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.motion import Fields
@@ -26,6 +27,7 @@ from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth, stack_fields
 from echosynth.phantom.scanner import view_quality
 from echosynth.seeding import derive_seed
+from echosynth.storage.atomic import ABANDONED, new_folder, remove_leftovers
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 
 SHARD = 64
@@ -89,7 +91,11 @@ class Patients:
 
 
 def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> None:
-    """Render one shard of patients; does nothing if it is already there."""
+    """Render one shard of patients; does nothing if it is already there.
+
+    Raises:
+        OutputError: the disk refused.
+    """
     target = config.folder() / f"{index:05d}"
     if target.exists():
         return
@@ -108,16 +114,11 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
         curve[cut] = (truth.motion.volume / patients.phantom.patient["edv"][:, None]).cpu().numpy()
         for k in range(config.frames_per_clip):
             frames[cut, k] = patients.render_frame(k).cpu().numpy()
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.mkdir(parents=True, exist_ok=True)
-    np.savez(part / "facts.npz", allow_pickle=False, **facts)
-    np.save(part / "clips.npy", clips)
-    np.save(part / "frames.npy", frames)
-    np.save(part / "curve.npy", curve)
-    try:
-        part.rename(target)
-    except OSError:  # another process finished the same shard first
-        shutil.rmtree(part)
+    with new_folder(target) as part:  # another process may finish the same shard first
+        np.savez(part / "facts.npz", allow_pickle=False, **facts)
+        np.save(part / "clips.npy", clips)
+        np.save(part / "frames.npy", frames)
+        np.save(part / "curve.npy", curve)
 
 
 def _render_job(job: tuple[PhantomSetConfig, int, str]) -> int:
@@ -131,11 +132,13 @@ def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
 
     Raises:
         ConfigError: the seeds run into those reserved for acceptance.
+        OutputError: the disk refused.
     """
     if config.first_seed + config.patients > RESERVED_PATIENT_SEEDS:
         raise ConfigError(
             f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance; lower first_seed"
         )
+    remove_leftovers(config.folder(), older_than=ABANDONED)
     shards = range(-(-config.patients // SHARD))
     missing = [k for k in shards if not (config.folder() / f"{k:05d}").exists()]
     done = len(shards) - len(missing)
@@ -145,6 +148,22 @@ def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
     with multiprocessing.get_context("spawn").Pool(min(config.workers, len(missing))) as pool:
         for _ in pool.imap_unordered(_render_job, [(config, k, device) for k in missing]):
             yield (done := done + 1)
+
+
+def _load(path: Path, mmap_mode: Literal["c"] | None = None) -> Any:
+    """Read an array, or an archive as a dict of arrays.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
+    try:
+        found = np.load(path, mmap_mode=mmap_mode)
+        return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0]
+        raise DatasetError(
+            f"{path} is missing or damaged ({reason}); remove {path.parent}, and it is rendered again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -169,21 +188,25 @@ class PhantomSet:
 
     @staticmethod
     def open(config: PhantomSetConfig, device: torch.device | str = "cpu") -> "PhantomSet":
-        """Open a set that `render_phantom_set` has finished."""
+        """Open a set that `render_phantom_set` has finished.
+
+        Raises:
+            DatasetError: a file of the set is missing or damaged.
+        """
         folders = [config.folder() / f"{k:05d}" for k in range(-(-config.patients // SHARD))]
         device = torch.device(device)
 
         def pictures(name: str) -> list[torch.Tensor]:
             # Mapped for copy on write, which nobody does: torch takes no array that is for reading alone.
-            return [torch.from_numpy(np.load(f / f"{name}.npy", mmap_mode="c")).to(device) for f in folders]
+            return [torch.from_numpy(_load(f / f"{name}.npy", "c")).to(device) for f in folders]
 
         def join(parts: list[np.ndarray]) -> torch.Tensor:
             return torch.from_numpy(np.concatenate(parts)[: config.patients])
 
-        known = [dict(np.load(f / "facts.npz")) for f in folders]
+        known = [_load(f / "facts.npz") for f in folders]
         # Copied once: a hundred small copies a batch would each wait for the device.
         facts = {name: join([part[name] for part in known]).to(device) for name in known[0]}
-        curve = join([np.load(f / "curve.npy") for f in folders])
+        curve = join([_load(f / "curve.npy") for f in folders])
         return PhantomSet(config, device, pictures("clips"), pictures("frames"), facts, curve)
 
     def __len__(self) -> int:
