@@ -10,8 +10,8 @@ import torch
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.ranges import check_range
 from echosynth.diffusion.conditions import CONDITIONS
+from echosynth.diffusion.observed import ObservedFrames
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import ConfigError
 from echosynth.video.clip import EchoClip, from_network, to_network
 from echosynth.video.resample import resample_time, resize
@@ -127,7 +127,7 @@ def make_clip(
         num_inference_steps=sampling.num_inference_steps,
         guidance_scale=sampling.guidance_scale,
         generator=[torch.Generator().manual_seed(seed)],
-        known=None if start.beginning is None else _known_frames(pipe, start.beginning, num_frames),
+        observed=None if start.beginning is None else _observed_frames(pipe, start.beginning, num_frames),
         callback_on_step_end=hook,
         **sampling.conditions,
     )
@@ -145,7 +145,7 @@ def sample_frame(
     return np.asarray(from_network(drawn[0, 0]))
 
 
-def _known_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> ObservedFrames:
+def _observed_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> ObservedFrames:
     """A clip's beginning as the cascade would have made it."""
     last = pipeline.stages[-1]
     pixels = resize(resample_time(beginning.pixels, beginning.fps, last.fps), last.size)

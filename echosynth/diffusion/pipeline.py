@@ -18,8 +18,9 @@ from echosynth.diffusion.cascade import StageSpec, check_chain, override_stages,
 from echosynth.diffusion.cascade_output import EchoCascadeOutput
 from echosynth.diffusion.conditions import CONDITIONS, read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
+from echosynth.diffusion.observed import OBSERVED_STEPS, ObservedFrames
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.stage_sampler import KNOWN_STEPS, ObservedFrames, SamplingRequest, StageSampler
+from echosynth.diffusion.stage_sampler import SamplingRequest, StageSampler
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.edm.heun import StepCallback
@@ -177,7 +178,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         ef_guidance_scale: float | None = None,
         generator: Generators | None = None,
-        known: ObservedFrames | None = None,
+        observed: ObservedFrames | None = None,
         output_type: str = "np",
         return_dict: bool = True,
         callback_on_step_end: Callback | None = None,
@@ -191,11 +192,11 @@ class EchoCascadePipeline(DiffusionPipeline):
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
-            num_inference_steps: solver steps of the base; None for its own, or `KNOWN_STEPS` if frames are known.
+            num_inference_steps: solver steps of the base; None for its own, or `OBSERVED_STEPS` if frames are observed.
             guidance_scale: of the base; None for the model's own, 1 for none.
             ef_guidance_scale: of the base by the EF guide; None for the model's own, 0 for none.
             generator: one for the batch or one per clip; CPU generators give the same noise on every device.
-            known: frames of the clip to keep instead of generating them: to continue a clip, or to fill gaps in it.
+            observed: frames of the clip to keep instead of generating them: to continue a clip, or to fill gaps in it.
             output_type: "np" for uint8 (B, T, H, W), "pt" for float (B, 1, T, H, W) in [-1, 1].
             return_dict: False for a plain tuple.
             callback_on_step_end: called as (pipeline, step, sigma, {"latents": x}) after every solver step.
@@ -208,14 +209,14 @@ class EchoCascadePipeline(DiffusionPipeline):
         Raises:
             ValueError: an argument has the wrong shape or range.
         """
-        if num_inference_steps is None and known is not None and bool(known.kept.any()):
-            num_inference_steps = max(self.stages[0].num_inference_steps, KNOWN_STEPS)
+        if num_inference_steps is None and observed is not None and bool(observed.kept.any()):
+            num_inference_steps = max(self.stages[0].num_inference_steps, OBSERVED_STEPS)
         specs = override_stages(self.stages, num_inference_steps, guidance_scale, ef_guidance_scale, num_frames)
         listeners = self.stages
         if frame is None and self.frame_stage is not None:
             listeners = [self.frame_stage, *listeners]
             frame = self.sample_frames(torch.as_tensor(ef).numel(), generator, **named)
-        request = self._request(frame, {"ef": ef, **named}, listeners, generator, known, specs[-1])
+        request = self._request(frame, {"ef": ef, **named}, listeners, generator, observed, specs[-1])
         if output_type not in ("np", "pt"):
             raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
         clip: torch.Tensor | None = None
@@ -261,7 +262,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         told: Mapping[str, Any],
         listeners: Sequence[StageSpec],
         generator: Generators | None,
-        known: ObservedFrames | None,
+        observed: ObservedFrames | None,
         last: StageSpec,
     ) -> SamplingRequest:
         """What a caller wants, checked and brought to the pipeline's device."""
@@ -272,7 +273,7 @@ class EchoCascadePipeline(DiffusionPipeline):
         scalars = read_conditions(told, count, device, self._supported_by(listeners))
         scalars["ef"] = calibrate_ef(scalars["ef"], self.config["ef_calibration"])
         seen = None if frame is None else frame.to(device, torch.float32)
-        return SamplingRequest(seen, scalars, generator, known and known.fit(count, last, device))
+        return SamplingRequest(seen, scalars, generator, observed and observed.fit(count, last, device))
 
     def _run_stage(
         self,

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange
 from torch import nn
 
 from echosynth.diffusion.blocks import SpaceTimeBlock
@@ -131,10 +132,10 @@ class TissueTracker(ModelMixin, ConfigMixin):
         return h
 
 
-def carry(
+def warp_frame(
     picture: torch.Tensor, displacement: torch.Tensor, mode: str = "bilinear", beyond: str = "zeros"
 ) -> torch.Tensor:
-    """Fetch a picture of the conditioning frame's size to where its tissue has gone.
+    """Backward warping: fetch a picture of the conditioning frame's size to where its tissue has gone.
 
     Args:
         picture: (B, 1, S, S).
@@ -146,16 +147,20 @@ def carry(
         (B, 1, T, S, S).
     """
     frames, size = displacement.shape[2], picture.shape[-1]
-    moved = F.interpolate(
-        displacement.transpose(1, 2).flatten(0, 1).float(), size=(size, size), mode="bilinear", align_corners=False
+    flow = F.interpolate(
+        rearrange(displacement, "b xy t h w -> (b t) xy h w").float(),
+        size=(size, size),
+        mode="bilinear",
+        align_corners=False,
     )
     scale = size / displacement.shape[-1]
-    moved = moved.unflatten(0, (-1, frames)).permute(0, 1, 3, 4, 2) * scale  # (B, T, y, x, 2), pixels
+    flow = rearrange(flow, "(b t) xy h w -> b t h w xy", t=frames) * scale  # pixels of the picture
     place = torch.arange(size, device=picture.device, dtype=torch.float32)
     y, x = torch.meshgrid(place, place, indexing="ij")
-    grid = (torch.stack([x, y], -1) + moved + 0.5) * (2 / size) - 1
-    fetched = F.grid_sample(picture, grid.flatten(1, 2), mode=mode, padding_mode=beyond, align_corners=False)
-    return fetched.unflatten(2, (frames, size))
+    grid = (torch.stack([x, y], -1) + flow + 0.5) * (2 / size) - 1
+    rows = rearrange(grid, "b t h w xy -> b (t h) w xy")
+    fetched = F.grid_sample(picture, rows, mode=mode, padding_mode=beyond, align_corners=False)
+    return rearrange(fetched, "b c (t h) w -> b c t h w", t=frames)
 
 
 def warp_high_frequencies(frame: torch.Tensor, displacement: torch.Tensor, size: int) -> torch.Tensor:
@@ -171,24 +176,27 @@ def warp_high_frequencies(frame: torch.Tensor, displacement: torch.Tensor, size:
     """
     low = displacement.shape[-1]
     detail = resize_frame(frame, size) - upsample_space(resize_frame(frame, low)[:, :, None], size)[:, :, 0]
-    return carry(detail, displacement)
+    return warp_frame(detail, displacement)
 
 
-def mix_shared_noise(own: torch.Tensor, common: torch.Tensor, share: float, moved: torch.Tensor | None) -> torch.Tensor:
+def mix_shared_noise(
+    own: torch.Tensor, shared: torch.Tensor, share: float, displacement: torch.Tensor | None
+) -> torch.Tensor:
     """Noise of which all frames have a share in common, so that what is made of it does not flicker.
 
-    The share sits on the tissue and goes where that goes. Any Gaussian noise will do for a sampler that was trained on
-    the same: the probability flow, dx / dsigma = (x - D) / sigma, is that of white noise.
+    This is the mixed noise prior (Ge et al. 2023, "Preserve Your Own Correlation") whose shared part is
+    warped with the tissue (noise warping: Chang et al. 2024, "How I Warped Your Noise"). Any Gaussian noise will do for
+    a sampler that was trained on the same: the probability flow, dx / dsigma = (x - D) / sigma, is that of white noise.
 
     Args:
-        own: unit noise (B, 1, T, S, S).
-        common: unit noise (B, 1, S, S).
+        own: unit noise of every frame, (B, 1, T, S, S).
+        shared: unit noise, (B, 1, S, S).
         share: of the variance, 0-1.
-        moved: displacement of the tissue, see `TissueTracker.forward`; None for what stays where it is.
+        displacement: of the tissue, see `TissueTracker.forward`; None where nothing moves.
 
     Returns:
         (B, 1, T, S, S) of unit variance.
     """
     # Nearest neighbours: anything smoother would take from the variance.
-    still = common[:, :, None] if moved is None else carry(common, moved, "nearest", "reflection")
+    still = shared[:, :, None] if displacement is None else warp_frame(shared, displacement, "nearest", "reflection")
     return math.sqrt(1 - share) * own + math.sqrt(share) * still

@@ -1,12 +1,10 @@
 """Train a whole cascade from one configuration: stage after stage, then bundle them as a pipeline."""
 
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from diffusers import ModelMixin
@@ -16,13 +14,10 @@ from echosynth.config import RunName, StrictModel
 from echosynth.diffusion.calibration import check_calibration
 from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.ef_guide import EFGuide
-from echosynth.diffusion.guidance import guided_denoiser
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.errors import ConfigError
-from echosynth.seeding import make_generator
 from echosynth.storage.model_store import write_sums
 from echosynth.training.clips.sources import (
     DatasetSource,
@@ -32,13 +27,12 @@ from echosynth.training.clips.sources import (
 )
 from echosynth.training.engine.loop import Task
 from echosynth.training.engine.run import LogSchedule, Report, run_training
+from echosynth.training.preview import make_preview
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.consistency import DistillationTask
 from echosynth.training.tasks.denoising import DiffusionTask
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
-from echosynth.video.clip import from_network
-from echosynth.video.writers import write_png
 
 
 class CascadeConfig(StrictModel):
@@ -105,32 +99,6 @@ class CascadeConfig(StrictModel):
         return own[0] or self.data, own[1] or self.validation
 
 
-def _preview(task: DiffusionTask, config: StageConfig, folder: Path) -> Callable[[ModelMixin, int], None]:
-    """A sheet of held-out clips: for each, the truth above what the stage makes from the same conditions."""
-
-    def save(model: ModelMixin, step: int) -> None:
-        batch = task.make_batch(3, make_generator(0, "preview"))
-        batch = {key: value.to(model.device) for key, value in batch.items()}
-        given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
-        if "lowres_sigma" in batch:
-            given |= {"lowres": batch["reference"], "lowres_sigma": batch["lowres_sigma"]}
-        scalars = {name: batch[name] for name in config.unet.scalars}
-        scheduler = config.scheduler()
-        scheduler.set_timesteps(config.sampling.num_inference_steps, device=model.device)
-        denoise = guided_denoiser(model, EDMPreconditioning(config.noise.sigma_data), scalars, given)
-        with torch.no_grad():
-            made = scheduler.sample(denoise, batch["noise"] * scheduler.init_noise_sigma)
-        rows = []
-        for k in range(len(made)):
-            for residual in (batch["residual"], made):
-                clip = from_network(batch["reference"][k, 0] + residual[k, 0])
-                rows.append(np.concatenate(list(clip[:: max(1, len(clip) // 8)]), axis=1))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(folder / f"step-{step:08d}.png", np.concatenate(rows, axis=0))
-
-    return save
-
-
 def _finished_tracker(out: Path) -> TissueTracker:
     folder = out / "tissue_tracker" / "model"
     if not folder.is_dir():
@@ -172,7 +140,10 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
         preview = None
         shown = validation.stage if isinstance(validation, DistillationTask) else validation
         if isinstance(shown, DiffusionTask):
-            preview = _preview(shown, shown.config, out / name / "previews")
+            how = shown.config.sampling
+            read = how.correction or how.ef_guidance_scale
+            guide = _finished_guide(out) if read and (out / "ef_guide" / "model").is_dir() else None
+            preview = make_preview(shown, name, out / name / "previews", guide)
         run_training(
             name,
             task,

@@ -12,8 +12,9 @@ from echosynth.diffusion.guidance import (
     FURTHEST,
     READ_AT,
     Denoise,
+    Interval,
     corrected_denoiser,
-    steered_denoiser,
+    ef_guided_denoiser,
 )
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.edm.preconditioning import EDMPreconditioning
@@ -46,7 +47,7 @@ def test_steering_gives_the_gaussian_posterior_mean(sigma: float) -> None:
     level = torch.tensor(sigma)
     mean, spread, _ = read(PRE.c_in(level) * X, PRE.c_noise(level).expand(2), REFERENCE)
     ef = mean + torch.tensor([1.0, -2.0]) * spread  # within FURTHEST
-    made = steered_denoiser(denoise, read, PRE, REFERENCE, ef)(X, level)
+    made = ef_guided_denoiser(denoise, read, PRE, REFERENCE, ef)(X, level)
     left = (SIGMA_DATA * sigma) ** 2 / (SIGMA_DATA**2 + sigma**2)
     gain = (left * (ef - mean) / spread**2)[:, None, None, None, None]
     torch.testing.assert_close(made, denoise(X, level) + gain * SLOPE, rtol=1e-4, atol=1e-5)
@@ -56,13 +57,14 @@ def test_a_reading_far_off_pulls_no_harder_than_one_at_the_limit() -> None:
     level = torch.tensor(0.4)
     mean, spread, _ = read(PRE.c_in(level) * X, PRE.c_noise(level).expand(2), REFERENCE)
     made = [
-        steered_denoiser(denoise, read, PRE, REFERENCE, mean + k * spread)(X, level) for k in (FURTHEST, 10 * FURTHEST)
+        ef_guided_denoiser(denoise, read, PRE, REFERENCE, mean + k * spread)(X, level)
+        for k in (FURTHEST, 10 * FURTHEST)
     ]
     torch.testing.assert_close(*made)
 
 
 @pytest.mark.parametrize(("scale", "sigma", "calls"), [(0.0, 0.5, 0), (1.0, 0.5, 1), (1.0, 0.1, 0), (1.0, 3.0, 0)])
-def test_the_guide_is_asked_only_where_it_steers(scale: float, sigma: float, calls: int) -> None:
+def test_the_guide_is_asked_only_in_its_interval(scale: float, sigma: float, calls: int) -> None:
     seen = []
 
     def counted(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,7 +72,7 @@ def test_the_guide_is_asked_only_where_it_steers(scale: float, sigma: float, cal
         return read(*given)
 
     ef, level = torch.tensor([30.0, 60.0]), torch.tensor(sigma)
-    made = steered_denoiser(denoise, counted, PRE, REFERENCE, ef, scale, low=0.2, high=1.0)(X, level)
+    made = ef_guided_denoiser(denoise, counted, PRE, REFERENCE, ef, Interval(scale, low=0.2, high=1.0))(X, level)
     assert len(seen) == calls
     assert torch.equal(made, denoise(X, level)) == (calls == 0)
 
@@ -172,24 +174,24 @@ def test_drawn_hearts_have_nearly_the_ef_of_their_volumes(ef: float) -> None:
     assert 0.85 * ef < float(drawn_ef(landmarks[None])) < ef
 
 
-def test_a_steered_cascade_is_saved_counted_and_can_be_left_alone(tmp_path: Path) -> None:
+def test_a_cascade_with_ef_guidance_is_saved_counted_and_can_be_left_alone(tmp_path: Path) -> None:
     plain = make_pipeline()
     stages = [spec.to_dict() for spec in plain.stages]
     stages[0] |= {"ef_guidance_scale": 1.0, "ef_guidance_low": 0.05}
     parts = {name: part for name, part in plain.components.items() if part is not None}
     EchoCascadePipeline(**parts, ef_guide=make_guide(), stages=stages).save_pretrained(tmp_path)
-    steered = EchoCascadePipeline.from_pretrained(tmp_path)
-    steered.set_progress_bar_config(disable=True)
+    guided = EchoCascadePipeline.from_pretrained(tmp_path)
+    guided.set_progress_bar_config(disable=True)
     assert plain.passes()["base"] == 6
-    assert steered.passes()["base"] == 8  # the last of the three steps is below ef_guidance_low
-    assert steered.passes(ef_guidance_scale=0.0)["base"] == 6
+    assert guided.passes()["base"] == 8  # the last of the three steps is below ef_guidance_low
+    assert guided.passes(ef_guidance_scale=0.0)["base"] == 6
     with torch.no_grad():
         without, off, on = (
             pipe(FRAME[:1], 30.0, generator=seeds(2), **kw).clips.astype(int)
             for pipe, kw in (
                 (plain, {}),
-                (steered, {"ef_guidance_scale": 0.0}),
-                (steered, {"ef_guidance_scale": 300.0}),
+                (guided, {"ef_guidance_scale": 0.0}),
+                (guided, {"ef_guidance_scale": 300.0}),
             )
         )
     assert int(np.abs(without - off).max()) <= 1

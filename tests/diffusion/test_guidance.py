@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echosynth.diffusion.guidance import guided_denoiser, guided_scalar
+from echosynth.diffusion.guidance import Interval, guided_denoiser, guided_scalar
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 PRE = EDMPreconditioning(0.3)
@@ -23,7 +23,7 @@ def network(
 @pytest.mark.parametrize("scale", [0.0, 1.3, 4.0])
 def test_one_batched_call_equals_two_separate_ones(scale: float) -> None:
     sigma = torch.tensor(0.7)
-    made = guided_denoiser(network, PRE, EF, GIVEN, scale)(X, sigma)
+    made = guided_denoiser(network, PRE, EF, GIVEN, Interval(scale))(X, sigma)
     none = {"ef": torch.full((2,), torch.nan)}
     cond = PRE.denoise(network, X, sigma, scalars=EF, **GIVEN)
     uncond = PRE.denoise(network, X, sigma, scalars=none, **GIVEN)
@@ -40,7 +40,7 @@ def test_a_second_pass_is_paid_for_only_where_it_is_used(scale: float, sigma: fl
         seen.append(len(x))
         return network(x, *rest, **conditions)
 
-    guided_denoiser(counted, PRE, EF, GIVEN, scale, low=0.2, high=1.0)(X, torch.tensor(sigma))
+    guided_denoiser(counted, PRE, EF, GIVEN, Interval(scale, low=0.2, high=1.0))(X, torch.tensor(sigma))
     assert seen == calls
 
 
@@ -53,7 +53,7 @@ def test_where_no_ef_is_heard_of_quality_is_guided_if_it_is_given() -> None:
 
     def denoise(*quality: float, **more: torch.Tensor) -> torch.Tensor:
         told = {"quality": torch.tensor(quality)} | more
-        return guided_denoiser(watched, PRE, told, {}, 3.0)(X, torch.tensor(0.5))
+        return guided_denoiser(watched, PRE, told, {}, Interval(3.0))(X, torch.tensor(0.5))
 
     assert guided_scalar(["phase"]) is None
     assert guided_scalar(["phase", "quality"]) == "quality"
@@ -74,7 +74,9 @@ def test_timing_is_the_same_with_and_without_ef() -> None:
         seen.update(scalars)
         return torch.zeros_like(x)
 
-    guided_denoiser(watched, PRE, EF | {"heart_rate": torch.tensor([60.0, 90.0])}, {}, 3.0)(X, torch.tensor(0.5))
+    guided_denoiser(watched, PRE, EF | {"heart_rate": torch.tensor([60.0, 90.0])}, {}, Interval(3.0))(
+        X, torch.tensor(0.5)
+    )
     assert seen["heart_rate"].tolist() == [60, 90, 60, 90]
     assert seen["ef"].isnan().tolist() == [False, False, True, True]
 
@@ -84,4 +86,4 @@ def test_without_scalars_there_is_nothing_to_guide() -> None:
         assert not scalars
         return torch.zeros_like(x)
 
-    assert guided_denoiser(plain, PRE, {}, {}, 3.0)(X, torch.tensor(0.5)).shape == X.shape
+    assert guided_denoiser(plain, PRE, {}, {}, Interval(3.0))(X, torch.tensor(0.5)).shape == X.shape

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from echosynth.diffusion.loading import load_cascade
-from echosynth.diffusion.stage_sampler import ObservedFrames
+from echosynth.diffusion.observed import ObservedFrames
 from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
 from echosynth.video.clip import to_network
@@ -24,13 +24,13 @@ def test_a_gap_is_filled_by_what_surrounds_it() -> None:
         kept[:, HIDDEN] = False
         known = ObservedFrames(clip, kept)
         for name, told in (
-            ("known", {"known": known}),
-            ("one jump", {"known": known, "num_inference_steps": 1}),
+            ("known", {"observed": known}),
+            ("one jump", {"observed": known, "num_inference_steps": 1}),
             ("unknown", {}),
         ):
             made = pipeline(clip[:, :, 0], ef, generator=make_generator(seed), **told).clips[0]
             off[name].append(float(np.abs(made[HIDDEN].astype(float) - truth.pixels[HIDDEN]).mean()))
-            if "known" in told:
+            if "observed" in told:
                 assert np.array_equal(made[: HIDDEN.start], truth.pixels[: HIDDEN.start])
                 assert np.array_equal(made[HIDDEN.stop :], truth.pixels[HIDDEN.stop :])
     known, one, unknown = (np.mean(off[name]) for name in off)

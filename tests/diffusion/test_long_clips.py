@@ -7,8 +7,8 @@ import torch
 from echosynth.diffusion.cascade import resize_frame, with_num_frames
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import OVERLAP, SamplingRequest, StageSampler
-from echosynth.diffusion.windows import window_starts
+from echosynth.diffusion.stage_sampler import SamplingRequest, StageSampler
+from echosynth.diffusion.windows import OVERLAP, window_starts
 from echosynth.evaluation.cases import render_pair
 from echosynth.seeding import make_generator
 from echosynth.video.clip import from_network, to_network

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.diffusion import stage_sampler
+from echosynth.diffusion import precision
 from echosynth.diffusion.cascade import StageSpec
 from echosynth.diffusion.cascade_output import EchoCascadeOutput
 from echosynth.diffusion.conditions import read_conditions
 from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.observed import ObservedFrames
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.diffusion.stage_sampler import ObservedFrames
 from echosynth.errors import CheckpointError
 from echosynth.storage.model_store import write_sums
 from tests.models import make_tiny_cascade
@@ -31,7 +31,7 @@ def pipeline() -> EchoCascadePipeline:
 
 @pytest.fixture
 def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_sampler.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
+    monkeypatch.setattr(precision.torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
 
 
 def test_output_types(pipeline: EchoCascadePipeline) -> None:
@@ -177,7 +177,7 @@ def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline
     where = torch.zeros(2, 8, dtype=torch.bool)
     where[:, kept] = True
     call = {"generator": seeds(1, 2), "output_type": "pt"}
-    made = pipeline(FRAME[:2], 50.0, known=ObservedFrames(clip, where), **call).clips
+    made = pipeline(FRAME[:2], 50.0, observed=ObservedFrames(clip, where), **call).clips
     torch.testing.assert_close(made[:, :, kept], clip[:, :, kept], atol=1e-5, rtol=0)
     plain = pipeline(FRAME[:2], 50.0, **call | {"generator": seeds(1, 2)}).clips
     others = [k for k in range(8) if k not in kept]
@@ -187,9 +187,9 @@ def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline
 
 def test_known_frames_of_another_shape_are_refused(pipeline: EchoCascadePipeline) -> None:
     clip, where = torch.zeros(1, 1, 8, 56, 56), torch.ones(1, 8, dtype=torch.bool)
-    with pytest.raises(ValueError, match="known frames"):
-        pipeline(FRAME[:2], 50.0, known=ObservedFrames(clip, where))
-    with pytest.raises(ValueError, match="known frames"):
+    with pytest.raises(ValueError, match="observed frames"):
+        pipeline(FRAME[:2], 50.0, observed=ObservedFrames(clip, where))
+    with pytest.raises(ValueError, match="observed frames"):
         ObservedFrames(clip, where[:, :7])
 
 

@@ -8,13 +8,15 @@ reference and for its conditioning frame: crops that jump from frame to frame wo
 """
 
 import math
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
-from echosynth.diffusion.cascade import base_reference, match_frames, resize_frame, superres_reference
-from echosynth.diffusion.precision import has_fast_bf16
-from echosynth.diffusion.tissue_tracker import TissueTracker, mix_shared_noise, warp_high_frequencies
+from echosynth.diffusion.cascade import resize_frame
+from echosynth.diffusion.stage_input import StageExtent, draw_stage_noise, prepare_stage_input
+from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.clips.batches import ClipSource, draw_normal
@@ -23,6 +25,23 @@ from echosynth.training.engine.loop import Batch
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.masks import masked_mean
 from echosynth.video.clip import to_network
+
+
+@dataclass(frozen=True, eq=False)
+class WholeClips:
+    """Clips of one stage, whole and without jitter.
+
+    Attributes:
+        truth: (B, 1, T, S, S) in [-1, 1].
+        previous: the previous stage's clips, from the truth, (B, 1, t, h, w); None for a frame or a base stage.
+        frame: conditioning frames (B, 1, S, S); None for a frame stage.
+        known: `CONDITIONS` by name, (B,) each; what is missing is not known.
+    """
+
+    truth: torch.Tensor
+    previous: torch.Tensor | None
+    frame: torch.Tensor | None
+    known: dict[str, torch.Tensor]
 
 
 class DiffusionTask:
@@ -67,37 +86,24 @@ class DiffusionTask:
             seen = to_network(pictures)
             return seen if views is None else views.show(seen)
 
-        stride = round(self.source.fps / config.fps)
-        start, count = 0, config.frames
-        if config.window and self.previous:
-            # Windows start on a frame that the previous stage has, so that its frames keep their place in the window.
-            step = config.frames // self.previous.frames
-            places = (config.frames - config.window) // step + 1
-            start, count = step * int(torch.randint(places, (1,), generator=generator)), config.window
-        window = slice(start * stride, (start + count - 1) * stride + 1, stride)
+        start, count = self._draw_window(generator)
+        window = self._source_frames(start, count)
         target = resize_frame(see(clips[:, window]), config.size)[:, None]
         frame = see(drawn.frames[:, None])
         dropout = 1.0 if config.kind == "frame" else config.frame_dropout
         frame_given = (torch.rand(size, generator=generator) >= dropout).to(device)
-        given = frame_given[:, None, None, None, None]
         batch: Batch = {}
-        moved: torch.Tensor | None = None
-        if self.previous is None:  # without a frame there is nothing to hold still: start from black
-            reference = torch.where(given, base_reference(frame, config.frames, config.size), -1.0)
-        else:
+        previous = level = None
+        if self.previous is not None:
             level = (torch.rand(size, generator=generator) * config.noise.lowres_sigma_max).to(device)
-            earlier = see(clips[:, self._earlier(start, count)])
-            lowres = self._lowres(earlier, count, level, generator)
-            reference = superres_reference(lowres, count, config.size)
-            if self.tracker is not None:
-                with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
-                    moved = self.tracker.to(device)(lowres, level, frame)
-                reference = reference + given * warp_high_frequencies(frame, moved, config.size)
             batch["lowres_sigma"] = level
-        noise = draw_normal(target.shape, generator, device)
-        if config.sampling.noise_share:
-            common = draw_normal((size, 1, config.size, config.size), generator, device)
-            noise = mix_shared_noise(noise, common, config.sampling.noise_share, moved)
+            previous = resize_frame(see(clips[:, self._earlier(start, count)]), self.previous.size)[:, None]
+        draw = partial(_draw_noise, generator=generator)
+        factor = 1 if self.previous is None else config.frames // self.previous.frames
+        extent = StageExtent(count, config.size, factor, config.frames)
+        tracker = None if self.tracker is None else self.tracker.to(device)
+        begun = prepare_stage_input(extent, frame, frame_given, draw, previous, level, tracker)
+        reference, noise = begun.reference, draw_stage_noise(begun, config.sampling.noise_share, draw)
         if config.crop:
             unit = config.unet.patch * 2 ** (len(config.unet.widths) - 1)
             y, x = (unit * torch.randint((config.size - config.crop) // unit + 1, (2,), generator=generator)).tolist()
@@ -108,7 +114,6 @@ class DiffusionTask:
         for name in config.unet.scalars:
             hidden = torch.rand(size, generator=generator) < config.scalar_dropout.get(name, 0.0)
             batch[name] = torch.where(hidden, math.nan, drawn.known.get(name, torch.full((size,), math.nan)))
-        residual = target - reference
         sigma = draw_sigma((size,), config.noise.P_mean, config.noise.P_std, generator)
         if config.image_share:
             batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
@@ -116,7 +121,7 @@ class DiffusionTask:
             landmarks = drawn.landmarks[:, window]
             batch["landmarks"] = landmarks if views is None else views.carry(landmarks)
         return batch | {
-            "residual": residual,
+            "residual": target - reference,
             "noise": noise,
             "sigma": sigma,
             "frame": frame,
@@ -124,6 +129,21 @@ class DiffusionTask:
             "shown": drawn.shown[:, window],
             "reference": reference.contiguous(),
         }
+
+    def _draw_window(self, generator: torch.Generator) -> tuple[int, int]:
+        """First frame and number of the stage's frames that a batch shows."""
+        config = self.config
+        if not config.window or self.previous is None:
+            return 0, config.frames
+        # Windows start on a frame that the previous stage has, so that its frames keep their place in the window.
+        step = config.frames // self.previous.frames
+        places = (config.frames - config.window) // step + 1
+        return step * int(torch.randint(places, (1,), generator=generator)), config.window
+
+    def _source_frames(self, start: int, count: int) -> slice:
+        """Which of the source's frames are those of this stage."""
+        stride = round(self.source.fps / self.config.fps)
+        return slice(start * stride, (start + count - 1) * stride + 1, stride)
 
     def _earlier(self, start: int, count: int) -> slice:
         """Those of the source's frames that the previous stage has, for some frames of this one."""
@@ -135,15 +155,18 @@ class DiffusionTask:
         stop = min(last + 2, self.previous.frames) if factor > 1 else last + 1
         return slice(first * stride, (stop - 1) * stride + 1, stride)
 
-    def _lowres(
-        self, earlier: torch.Tensor, count: int, level: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        """The previous stage's clip, from the truth, with noise, at this stage's frames: (B, 1, count, h, h)."""
-        assert self.previous is not None
-        lowres = resize_frame(earlier, self.previous.size)[:, None]
-        lowres = lowres + level[:, None, None, None, None] * draw_normal(lowres.shape, generator, lowres.device)
-        frames = lowres.shape[2] * self.config.frames // self.previous.frames
-        return match_frames(lowres, frames)[:, :, :count]
+    def draw_whole(self, size: int, generator: torch.Generator) -> WholeClips:
+        """Draw clips as sampling sees them: the whole stage, uncropped, with its conditions, for previews."""
+        config = self.config
+        drawn = self.source.draw(size, generator)
+        truth = resize_frame(to_network(drawn.clips[:, self._source_frames(0, config.frames)]), config.size)[:, None]
+        previous = None
+        if self.previous is not None:
+            stride = round(self.source.fps / self.previous.fps)
+            earlier = to_network(drawn.clips[:, : self.previous.frames * stride : stride])
+            previous = resize_frame(earlier, self.previous.size)[:, None]
+        frame = None if config.kind == "frame" else to_network(drawn.frames[:, None])
+        return WholeClips(truth, previous, frame, drawn.known)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over the frames of each clip that are shown; about 1 for an untrained network."""
@@ -164,6 +187,10 @@ class DiffusionTask:
         scalars = {name: batch[name] for name in self.config.unet.scalars}
         given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
         return self.preconditioning.denoise(model, x, sigma, scalars=scalars, **given, **lowres)
+
+
+def _draw_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return draw_normal(like.shape, generator, like.device)
 
 
 def _take_apart(batch: Batch) -> Batch:
