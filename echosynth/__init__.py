@@ -10,37 +10,58 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "echosynth.augmentation.augment": ("AugmentConfig", "AugmentResult", "augment"),
+    "echosynth.augmentation.generate": ("GenerateConfig", "generate"),
+    "echosynth.augmentation.session": ("GenerateResult",),
     "echosynth.data.layouts": ("open_dataset",),
     "echosynth.diffusion.loading": ("load_cascade",),
     "echosynth.diffusion.pipeline": ("EchoCascadePipeline",),
     "echosynth.errors": ("EchosynthError",),
+    "echosynth.evaluation.config": ("EvaluateConfig",),
     "echosynth.evaluation.explain": ("ExplainConfig", "ExplainResult", "explain"),
     "echosynth.evaluation.measure": ("MeasureConfig", "MeasureResult", "measure"),
+    "echosynth.evaluation.probe": ("ProbeConfig", "ProbeResult", "probe"),
+    "echosynth.evaluation.result": ("EvaluationResult",),
+    "echosynth.evaluation.runner": ("evaluate",),
     "echosynth.phantom.plan": ("SimulateConfig",),
     "echosynth.phantom.simulate": ("SimulateResult", "simulate"),
     "echosynth.regression.base": ("EFPrediction",),
     "echosynth.regression.loading": ("load_regressor",),
+    "echosynth.storage.model_store": ("ModelRef",),
     "echosynth.video.clip": ("EchoClip",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME_OF]
 
 if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the code
+    from echosynth.augmentation.augment import AugmentConfig as AugmentConfig
+    from echosynth.augmentation.augment import AugmentResult as AugmentResult
+    from echosynth.augmentation.augment import augment as augment
+    from echosynth.augmentation.generate import GenerateConfig as GenerateConfig
+    from echosynth.augmentation.generate import generate as generate
+    from echosynth.augmentation.session import GenerateResult as GenerateResult
     from echosynth.data.layouts import open_dataset as open_dataset
     from echosynth.diffusion.loading import load_cascade as load_cascade
     from echosynth.diffusion.pipeline import EchoCascadePipeline as EchoCascadePipeline
     from echosynth.errors import EchosynthError as EchosynthError
+    from echosynth.evaluation.config import EvaluateConfig as EvaluateConfig
     from echosynth.evaluation.explain import ExplainConfig as ExplainConfig
     from echosynth.evaluation.explain import ExplainResult as ExplainResult
     from echosynth.evaluation.explain import explain as explain
     from echosynth.evaluation.measure import MeasureConfig as MeasureConfig
     from echosynth.evaluation.measure import MeasureResult as MeasureResult
     from echosynth.evaluation.measure import measure as measure
+    from echosynth.evaluation.probe import ProbeConfig as ProbeConfig
+    from echosynth.evaluation.probe import ProbeResult as ProbeResult
+    from echosynth.evaluation.probe import probe as probe
+    from echosynth.evaluation.result import EvaluationResult as EvaluationResult
+    from echosynth.evaluation.runner import evaluate as evaluate
     from echosynth.phantom.plan import SimulateConfig as SimulateConfig
     from echosynth.phantom.simulate import SimulateResult as SimulateResult
     from echosynth.phantom.simulate import simulate as simulate
     from echosynth.regression.base import EFPrediction as EFPrediction
     from echosynth.regression.loading import load_regressor as load_regressor
+    from echosynth.storage.model_store import ModelRef as ModelRef
     from echosynth.video.clip import EchoClip as EchoClip
 
 else:  # hidden from type checkers, which would take it for a promise that any name is there

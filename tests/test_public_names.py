@@ -47,8 +47,8 @@ def test_a_verb_has_a_config_and_a_result_that_json_can_hold(verb: str) -> None:
     parameters = list(inspect.signature(function).parameters.values())
     assert parameters[0].annotation is getattr(echosynth, f"{verb.title()}Config")
     assert parameters[-1].name == "progress"
-    result = getattr(echosynth, f"{verb.title()}Result")
-    assert inspect.signature(function).return_annotation is result
+    result = inspect.signature(function).return_annotation
+    assert getattr(echosynth, result.__name__) is result
     assert callable(result.to_dict)
 
 
