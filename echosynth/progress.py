@@ -8,15 +8,9 @@
 Lines for people go through `logging` (loggers below "echosynth"), never through `print`.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
 from typing import Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as _Bar
 
 
 class ProgressTask(Protocol):
@@ -52,60 +46,3 @@ class _Silent:
 
 SILENT: Progress = _Silent()
 """Shows nothing: the default of every function of the library."""
-
-
-# --- the reporter that verbs own until each takes a Progress; to be deleted ---
-
-
-class Reporter:
-    """Counts steps and says what was finished; use it in a `with` block.
-
-    Args:
-        total: steps expected.
-        what: a word for the bar, e.g. "generating".
-    """
-
-    def __init__(self, total: int, what: str) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._bar: _Bar | None = None
-        self._total = total
-        if self.console.is_terminal and total > 0:
-            self._bar = _Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=self.console,
-            )
-            self._task = self._bar.add_task(what, total=total)
-
-    def step(self) -> None:
-        """Count one step."""
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def expect(self, more: int) -> None:
-        """Add steps to what is expected (a refused clip is tried again) or, below 0, take some off."""
-        self._total += more
-        if self._bar is not None:
-            self._bar.update(self._task, total=self._total)
-
-    def say(self, line: str) -> None:
-        """Print one line, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.console.print(line, markup=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def __enter__(self) -> "Reporter":
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()

@@ -1,13 +1,13 @@
-"""Measure what a cascade makes of each EF it is told, and print the `ef_calibration` that takes its error back.
+"""Measure what EF a cascade generates for each EF that it is given, and print the `ef_calibration` that corrects it.
 
-    python scripts/calibrate_ef.py runs/phantom_fast_high_noise/pipeline --write
+    python scripts/calibrate_ef.py runs/phantom_fast_again/pipeline --write
 
 Validation patients (seeds 1,000,000 and up), single samples. Regressors read generated clips and true clips of the same
-patients; told and true EF that read alike belong together, so a regressor's own slope and bias cancel. How it takes
-generated clips in particular is left, which is why more than one reads, and the curve printed is the mean of theirs:
-by default the two that read true clips best, beside the judge. The judge never: what scores must not tune.
-By default in views that they see well: where walls are missing they shrink true clips to the middle, and generated
-ones, which are clearer, less.
+patients. A given EF and a true EF whose clips read alike belong together, so a regressor's own slope and bias cancel.
+Regressors may still read generated clips differently from true ones, so several read, and the printed curve is the mean
+of theirs. By default they are the two that read true clips best, apart from the judge: what scores must not tune.
+The default views are ones that regressors see well. Where walls are missing, they shrink the EF of true clips towards
+the mean more than that of generated clips, which are clearer.
 """
 
 import argparse
@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.diffusion.calibration import ASKED, measure_calibration
 from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import render_pair
-from echosynth.progress import Reporter
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed
@@ -62,18 +63,17 @@ def measure_curves(
     """One curve for each reader, see `measure_calibration`; prints what it read."""
     told, true = [], []
     read: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
-    with Reporter(patients, "calibrating") as reporter:
-        for seed in range(FIRST_SEED, FIRST_SEED + patients):
-            draw = np.random.default_rng(derive_seed(seed, "calibration"))
-            own, target, asked = (float(draw.uniform(LOWEST, HIGHEST)) for _ in range(3))
-            frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=views)
-            clip = make_clip(pipeline, Start(frame), asked, derive_seed(seed, "calibration sample"), Sampling())
-            told.append(asked)
-            true.append(target)
-            for name, reader in readers.items():
-                made, shown = reader.predict([clip, truth])
-                read[name].append((made.ef, shown.ef))
-            reporter.step()
+    seeds = range(FIRST_SEED, FIRST_SEED + patients)
+    for seed in track(seeds, "calibrating", console=Console(stderr=True)):
+        draw = np.random.default_rng(derive_seed(seed, "calibration"))
+        own, target, asked = (float(draw.uniform(LOWEST, HIGHEST)) for _ in range(3))
+        frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=views)
+        clip = make_clip(pipeline, Start(frame), asked, derive_seed(seed, "calibration sample"), Sampling())
+        told.append(asked)
+        true.append(target)
+        for name, reader in readers.items():
+            made, shown = reader.predict([clip, truth])
+            read[name].append((made.ef, shown.ef))
     curves = []
     for name, pairs in read.items():
         made, shown = np.transpose(pairs)

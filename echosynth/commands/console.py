@@ -78,13 +78,13 @@ class TerminalProgress:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout: the first column to the left, the others to the right."""
+    """Print a table on stdout, words to the left and numbers to the right."""
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console = Console(file=sys.stdout, highlight=False, width=WIDEST)
     shown = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(table.columns):
-        shown.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=True)
+        shown.add_column(Text(name), justify="left" if number in table.text_columns else "right", no_wrap=True)
     for row in table.rows:
         shown.add_row(*(Text(str(cell)) for cell in row))
     console.print(shown)

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from echosynth.commands.options import add_json, config_from_options
+
 if TYPE_CHECKING:
-    from echosynth.data.dataset import ClipDataset
     from echosynth.data.inspection import Inspection
 
-SHOWN = 6
 BAR = 40  # characters of the longest bar of the histogram
+MOST_RATES = 6  # frame rates that are listed one by one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,75 +21,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sheet", type=Path, default=Path("inspect.png"), help="contact sheet to write (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Inspect and return the object of `--json`."""
-    from echosynth.data.inspection import inspect_dataset
-    from echosynth.data.layouts import open_dataset
-    from echosynth.progress import Reporter
+    from echosynth.commands.console import TerminalProgress, configure_logging
+    from echosynth.data.inspection import InspectConfig, inspect_dataset
 
-    dataset = open_dataset(args.path, args.view, complete=False)
-    decode = args.decode or len(dataset.entries) <= SHOWN  # the sheet reads that many anyhow
-    with Reporter(len(dataset.entries) if args.decode else 0, "reading videos") as reporter:
-        inspection = inspect_dataset(dataset, decode, lambda done: reporter.step())
-    sheet, unreadable = write_sheet(dataset, args.sheet)
-    inspection.problems.extend(problem for problem in unreadable if problem not in inspection.problems)
+    config = config_from_options(InspectConfig, path=args.path, view=args.view, decode=args.decode)
+    found = inspect_dataset(config, TerminalProgress(configure_logging()))
+    if found.examples:
+        write_sheet(args.sheet, found)
     if not args.json:
-        print(describe(inspection))
-        print(f"contact sheet: {sheet}" if sheet else "no clip could be read for a contact sheet")
-    return inspection.to_dict() | {"sheet": None if sheet is None else str(sheet)}
+        print_inspection(found)
+        print(f"contact sheet: {args.sheet}" if found.examples else "no clip could be read for a contact sheet")
+    return found.to_dict() | {"sheet": str(args.sheet) if found.examples else None}
 
 
-def write_sheet(dataset: "ClipDataset", path: Path) -> tuple[Path | None, list[str]]:
-    """Draw up to six clips spread over the dataset; None if none of those looked at can be read, and why not."""
-    import numpy as np
+def write_sheet(path: Path, found: "Inspection") -> None:
+    """Draw the example clips.
 
-    from echosynth.errors import SourceError
+    Raises:
+        OutputError: the disk refused.
+    """
     from echosynth.report.sheet import contact_sheet
-    from echosynth.video.writers import write_png
+    from echosynth.video.files import write_png
 
-    rows, labels, unreadable = [], [], []
-    for index in np.unique(np.linspace(0, len(dataset.entries) - 1, SHOWN).round().astype(int)).tolist():
-        entry = dataset.entries[index]
-        try:
-            rows.append(dataset.clip(index))
-        except SourceError as error:
-            unreadable.append(str(error))
-            continue
+    labels = []
+    for entry in (example.entry for example in found.examples):
         ef = "EF ?" if entry.ef is None else f"EF {entry.ef:.0f}"
         labels.append(f"{Path(entry.name).name[:16]}\n{ef}\n{entry.split or entry.view}")
-    if not rows:
-        return None, unreadable
-    write_png(path, contact_sheet(rows, labels, note=f"{dataset.layout}: {dataset.root}"))
-    return path, unreadable
+    clips = [example.clip for example in found.examples]
+    write_png(path, contact_sheet(clips, labels, note=f"{found.layout}: {found.path}"))
 
 
-def describe(found: "Inspection") -> str:
-    """The inspection as text."""
+def print_inspection(found: "Inspection") -> None:
+    """Print the facts, the histogram of EF and the problems."""
+    from echosynth.commands.console import print_table
+    from echosynth.report.tables import Table
 
     def listed(counts: dict[str, int]) -> str:
         return ", ".join(f"{name or 'no split'} {count}" for name, count in counts.items())
 
-    lines = [
-        f"{found.path}: {found.layout}",
-        f"clips     {found.clips} of {found.patients} patients ({listed(found.views)})",
-        f"splits    {listed(found.splits)}",
+    facts = [
+        ["layout", found.layout],
+        ["clips", f"{found.clips} of {found.patients} patients ({listed(found.views)})"],
+        ["splits", listed(found.splits)],
     ]
     if found.frames:
-        lines.append("frames    {min:g} to {max:g}, median {median:g}".format(**found.frames))
+        facts.append(["frames", "{min:g} to {max:g}, median {median:g}".format(**found.frames)])
     if found.fps:
-        rates = list(found.fps.items())
-        more = f", {len(rates) - 6} more" if len(rates) > 6 else ""
-        lines.append("Hz        " + ", ".join(f"{rate} ({count})" for rate, count in rates[:6]) + more)
+        rates = [f"{rate} ({count})" for rate, count in found.fps.items()]
+        rest = [f"{len(rates) - MOST_RATES} more"] if len(rates) > MOST_RATES else []
+        facts.append(["Hz", ", ".join(rates[:MOST_RATES] + rest)])
     if found.ef:
-        lines.append("EF (%)    {mean:.1f} +- {sd:.1f}, {min:.1f} to {max:.1f}, of {n:g} clips".format(**found.ef))
-        most = max(found.ef_histogram)
-        for tens, count in enumerate(found.ef_histogram):
-            bar = "#" * round(BAR * count / most)
-            lines.append(f"  {10 * tens:3d}-{10 * tens + 10:<3d} {count:6d} {bar}".rstrip())
+        facts.append(["EF (%)", "{mean:.1f} ± {sd:.1f}, {min:.1f} to {max:.1f}, of {n:g} clips".format(**found.ef)])
     if found.decoded:
-        lines.append(f"decoded   {found.decoded} of {found.clips} videos")
-    lines.append("problems  " + ("none found" if not found.problems else str(len(found.problems))))
-    return "\n".join([*lines, *(f"  - {problem}" for problem in found.problems)])
+        facts.append(["decoded", f"{found.decoded} of {found.clips} videos"])
+    facts.append(["problems", str(len(found.problems)) if found.problems else "none found"])
+    print_table(Table("", ["dataset", found.path], facts, text_columns=(0, 1)))
+    if found.ef:
+        bins = enumerate(found.ef_histogram)
+        most = max(found.ef_histogram)
+        rows = [[f"{10 * k}-{10 * k + 10}", str(count), "#" * round(BAR * count / most)] for k, count in bins]
+        print()
+        print_table(Table("", ["EF (%)", "clips", ""], rows, text_columns=(0, 2)))
+    for problem in found.problems:
+        print(f"- {problem}")
