@@ -11,7 +11,6 @@ present card of NAME holds come first: for weights that were trained on from it.
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.loading import REGRESSORS
 from echosynth.report.model_card import ModelCard, TrainingRun, TrainingSession, read_card, write_card
+from echosynth.storage.atomic import replace_folder
 from echosynth.storage.config_file import read_config
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
@@ -113,25 +113,25 @@ def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
     found = [session for folder in args.logs for session in read_sessions(folder, args.hardware)]
     seeds = [seed for data, _ in found for seed in (data["first_seed"], data["first_seed"] + data["patients"] - 1)]
     seeds += earlier.patient_seeds if earlier else ()
-    shutil.rmtree(target, ignore_errors=True)
-    model_class = copy_weights(config, args.folder, target)
-    what = "One A4C frame and a target LVEF in, a clip out."
-    if config["kind"] == "regressor":
-        what = "EF of an A4C clip. " + text.splitlines()[0].removeprefix("# ")
-    card = {
-        "name": args.name,
-        "kind": config["kind"],
-        "class": f"{model_class.__module__}.{model_class.__qualname__}",
-        "license": "Apache-2.0",
-        "description": what,
-        "data": DATA.format(", ".join(sorted({family for data, _ in found for family in families(data["views"])}))),
-        "patient_seeds": (min(seeds), max(seeds)),
-        "training_seed": config["seed"],
-        "training": [*(earlier.training if earlier else ()), *(session for _, session in found)],
-        "scores": json.loads(args.scores.read_text()),
-        "limits": LIMITS[config["kind"]],
-    }
-    write_card(target, ModelCard.model_validate(card))
+    with replace_folder(target) as part:
+        model_class = copy_weights(config, args.folder, part)
+        what = "One A4C frame and a target LVEF in, a clip out."
+        if config["kind"] == "regressor":
+            what = "EF of an A4C clip. " + text.splitlines()[0].removeprefix("# ")
+        card = {
+            "name": args.name,
+            "kind": config["kind"],
+            "class": f"{model_class.__module__}.{model_class.__qualname__}",
+            "license": "Apache-2.0",
+            "description": what,
+            "data": DATA.format(", ".join(sorted({family for data, _ in found for family in families(data["views"])}))),
+            "patient_seeds": (min(seeds), max(seeds)),
+            "training_seed": config["seed"],
+            "training": [*(earlier.training if earlier else ()), *(session for _, session in found)],
+            "scores": json.loads(args.scores.read_text()),
+            "limits": LIMITS[config["kind"]],
+        }
+        write_card(part, ModelCard.model_validate(card))
     return target
 
 
