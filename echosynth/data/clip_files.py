@@ -1,7 +1,7 @@
 """Plain files: a picture, a video, a DICOM cine, a NumPy array, a folder of these, or a folder of numbered frames.
 
-The kind is told by the first bytes, not by the name. Everything is reduced to the ultrasound sector, cut out as
-EchoNet-Dynamic does (112 x 112, outside black): burnt-in text never goes further.
+The kind of a file is recognised by its first bytes, not by its name. Everything is cropped to the ultrasound sector as
+EchoNet-Dynamic does (112 x 112, outside black), so burnt-in text is removed.
 """
 
 import re

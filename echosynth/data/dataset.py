@@ -1,7 +1,7 @@
-"""What every dataset looks like from outside: a list of what its tables say, and clips that are read when asked for.
+"""The interface of every dataset: entries from its tables, and clips that are read on request.
 
-A reader of one layout is one file of this folder with one class that has this shape; `layouts.py` tells which layout a
-folder has. Opening a dataset reads tables only. A video is decoded when its clip is asked for.
+A reader of one layout is one file of this folder with one class of this interface; `layouts.py` recognises which layout
+a folder has. Opening a dataset reads tables only. A video is decoded when its clip is asked for.
 """
 
 import math
@@ -16,7 +16,7 @@ from echosynth.video.clip import EchoClip
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """What is known of a clip before its video is opened.
+    """What the tables say of a clip; its video is not opened.
 
     Attributes:
         name: of the clip, unique in its dataset.
@@ -80,7 +80,7 @@ class ClipDataset(Protocol):
         ...
 
     def problems(self) -> list[str]:
-        """Say what is wrong or odd in the tables, a line each; nothing is decoded."""
+        """Errors and oddities of the tables, a line each; nothing is decoded."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Ultrasound DICOM to clip: grey pixels and the frame rate come out, nothing else does.
+"""Ultrasound DICOM to clip: only grey pixels and the frame rate leave this module.
 
 Read: (multi-frame) ultrasound, 8 to 16 bit, grey, RGB, YBR or palette; native, RLE, JPEG and JPEG 2000 as far as Pillow
 goes, and what pydicom's plug-ins (pylibjpeg, gdcm) add where they are installed. Tags leave through an allow-list that
@@ -136,7 +136,7 @@ def _to_8_bit(grey: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _frame_rate(dataset: pydicom.Dataset) -> float | None:
-    """Return the frame rate in Hz, or None. The only thing of the tags that leaves this module."""
+    """Return the frame rate in Hz, or None. No other tag leaves this module."""
     vector = dataset.get("FrameTimeVector")
     # The first entry is the first frame's own time, which is 0; a dropped frame makes one entry twice as long.
     steps = sorted(vector[1:]) if isinstance(vector, pydicom.multival.MultiValue) else []

@@ -1,4 +1,4 @@
-"""One door for whatever a user has: recognises a dataset by what lies in its folder, and everything else as files."""
+"""Open any dataset: its layout is recognised by the files in its folder; everything else is read as plain files."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Borders of the left ventricle in datasets: read where chords are stored, taken from masks and polygons elsewhere.
+"""Borders of the left ventricle in datasets: from stored chords, or traced from masks and polygons.
 
 A border is 21 pairs of points in pixels, see cardiac/landmarks.py.
 """
@@ -33,7 +33,7 @@ class Outline:
 
 @runtime_checkable
 class OutlinedDataset(Protocol):
-    """A dataset that knows the ventricle's borders in some frames."""
+    """A dataset with the ventricle's borders in some frames."""
 
     def outlines(self, index: int) -> Sequence[Outline]:
         """Those of `entries[index]`, the fullest ventricle first, in the pixels of its clip; none if it has none."""

@@ -1,7 +1,8 @@
 """The borders of the left ventricle as a reader would trace them: a long axis and twenty chords, in pixels.
 
-The endocardium is exact: its method of discs gives the EF that was asked for. The epicardium is where the picture and
-the labels of maps.py end the muscle; its axis begins at the outer apex and ends on the same annulus.
+The endocardium is exact: by the method of discs it gives the EF that was asked for. The epicardium is the outer border
+of the muscle in the picture and in the labels of maps.py; its axis begins at the outer apex and ends on the same
+annulus.
 """
 
 import torch

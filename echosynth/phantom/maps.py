@@ -1,11 +1,11 @@
-"""Truth per pixel: which tissue is where, and where it came from.
+"""Truth per pixel: tissue labels and displacements.
 
 Labels are CAMUS's: 0 anything else, 1 cavity of the left ventricle (trabeculae and papillary muscles included, as its
 tracing has it), 2 its muscle, 3 left atrium. A displacement is where a pixel's tissue was in a reference frame:
 
     tissue at pixel (x, y) of frame t  was at  (x, y) + d(t, y, x)  in the reference frame, in pixels
 
-Both follow from the backward map that renders the picture, so they are exact up to what leaves the image plane.
+Both follow from the backward map that renders the picture, so they are exact but for motion through the image plane.
 """
 
 import torch
@@ -55,7 +55,7 @@ def label_pixels(phantom: Phantom, truth: Truth) -> torch.Tensor:
 
 
 def displace_pixels(phantom: Phantom, truth: Truth, reference: Truth) -> torch.Tensor:
-    """Where the tissue at every pixel of every frame is in a frame of reference.
+    """Displacement of the tissue at every pixel of every frame to where it is in a frame of reference.
 
     Args:
         phantom: the patients.

@@ -64,7 +64,7 @@ def _enlarge(few: int, many: int) -> torch.Tensor:
 
 
 def smooth_field(seeds: torch.Tensor, stream: int, shape: tuple[int, int], cell: tuple[float, float]) -> torch.Tensor:
-    """Smooth random field of zero mean and unit spread: float32 (B, H, W).
+    """Smooth random field of zero mean and unit standard deviation: float32 (B, H, W).
 
     Args:
         seeds: int64 (B,).

@@ -1,4 +1,4 @@
-"""The patient: anatomy, physiology and motion. EF is not here: it is the only function knob.
+"""The patient: anatomy, physiology and motion. EF is not part of it: it is chosen per clip.
 
 Lengths in cm, volumes in ml, times in s, echogenicity in dB. LV frame: s runs along the long axis (0 apex, L
 annulus), q across it (+ lateral wall, to the right of the image; - septum). Ranges: ASE 2015 chamber quantification,
@@ -39,7 +39,7 @@ class Patient:
         ra_width: half width of the right atrium, cm.
         tricuspid_offset: how much nearer the apex the tricuspid valve is, as share of L.
         heart_rate: beats per minute.
-        rr_jitter: relative spread of the beat length.
+        rr_jitter: relative standard deviation of the beat length.
         early_filling: share of filling in the E wave.
         long_axis_share: long-axis shortening is this share of EF (MAPSE = share * EF * L).
         regional: amplitude of wall-motion differences, 0 none, 1 strong.
@@ -56,14 +56,14 @@ class Patient:
         background_db: echogenicity of what surrounds the heart, dB.
         posterior_db: brightness of the pericardium behind the atria, dB.
         blood_db: echogenicity of the cavities, dB.
-        texture: spread of the slow texture, log amplitude.
+        texture: standard deviation of the slow texture, log amplitude.
         valve_db: brightness of the leaflets, dB.
         valve_thickness: cm.
         trabeculation: roughness of the endocardium, cm.
         papillary_db: brightness of papillary muscle and moderator band, dB.
         outflow: how much of the outflow tract is in the plane, 0-1.
         warp: random distortion of everything outside the LV, cm.
-        rr_chaos: spread of the log of the beat length, no two beats related; 0.2 in atrial fibrillation.
+        rr_chaos: standard deviation of the log of the beat length, no two beats related; 0.2 in atrial fibrillation.
         premature: share of beats that come too early, each followed by a pause.
         foreshortening: share of the long axis that a slanting plane misses, 0-0.2; the other fields are already those
             of the heart as it appears.

@@ -1,4 +1,4 @@
-"""Which clips a simulated dataset holds: patients, EFs, phases, splits and traced frames. Nothing is rendered here.
+"""The clips of a simulated dataset: patients, EFs, phases, splits and traced frames. Nothing is rendered here.
 
 View seed and noise seed are the patient's. A counterfactual keeps patient, view, noise and phase, and changes EF alone.
 Frames that are traced show end-diastole and end-systole exactly (contraction 0 and 1).
@@ -44,10 +44,10 @@ class SimulateConfig(VerbConfig):
         quality: of the pictures, see `QUALITIES`; None for all that the family has.
         hearts: kind of hearts, see `HEARTS`.
         rhythm: see `RHYTHMS`.
-        remodel: let a patient's EDV go with the factual EF as in populations: weak ventricles are large. A patient's
+        remodel: let EDV depend on the factual EF as in populations: weak ventricles are large. A patient's
             counterfactuals keep the EDV of the factual.
-        masks: also label every pixel of every frame.
-        motion: also tell how far every pixel's tissue has moved, and the volume of every frame.
+        masks: also write a label of every pixel of every frame.
+        motion: also write the displacement of every pixel's tissue, and the volume of every frame.
     """
 
     patients: int = Field(ge=1, le=100_000)
@@ -208,8 +208,8 @@ def draw_timing(config: SimulateConfig, patient: Patient) -> tuple[int, float]:
     """
     draw = np.random.default_rng(derive_seed(patient.seed, "timing"))
     fps = round(float(np.clip(draw.normal(50.9, 6.8), 25.0, 138.0)), 1)
-    spread = math.sqrt(math.log(1 + (57 / 175) ** 2))
-    frames = round(math.exp(draw.normal(math.log(175) - spread**2 / 2, spread)))
+    std = math.sqrt(math.log(1 + (57 / 175) ** 2))
+    frames = round(math.exp(draw.normal(math.log(175) - std**2 / 2, std)))
     fps = config.fps or fps
     return config.frames or int(np.clip(frames, math.ceil(90 / patient.heart_rate * fps), 1002)), fps
 

@@ -33,7 +33,7 @@ HEARTS: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 HIGHEST_OF_HEART = {"apical": 70.0, "septal": 70.0, "lateral": 70.0, "global": 45.0}
-"""Kinds that eject no more than this, per cent: beyond it the walls that live would have to meet, or none were weak."""
+"""Highest EF of these kinds, per cent: beyond it the living walls would meet, or no wall would be weak."""
 RHYTHMS: dict[str, dict[str, float]] = {
     "sinus": {},
     "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
@@ -43,7 +43,7 @@ REMODELLING = -2.0  # change of ln EDV per unit of EF: what EchoNet-Dynamic's mo
 
 
 def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Patient:
-    """Draw a patient; the same arguments give the same patient for ever.
+    """Draw a patient; the same arguments always give the same patient.
 
     Args:
         seed: who.
@@ -72,8 +72,8 @@ def highest_ef(heart: str) -> float:
 def foreshorten(patient: Patient, share: float) -> Patient:
     """The heart as a plane shows it that misses the true apex by a share of the long axis.
 
-    What is cut is nearer the base: shorter, rounder, with a thicker and blunter false apex that hardly comes nearer.
-    EF and volumes are those of the outline that appears, which is all that a reader could trace.
+    The cut shows a shorter and rounder ventricle with a thicker, blunter false apex and less longitudinal shortening.
+    EF and volumes are those of the visible outline, as a reader would trace it.
     """
     return replace(
         patient,
@@ -87,7 +87,7 @@ def foreshorten(patient: Patient, share: float) -> Patient:
 
 
 def remodel(patient: Patient, ef: float) -> Patient:
-    """A heart with this EF, per cent, for years: weak ventricles dilate, EDV exp(-2 (EF - 55.7) / 100)."""
+    """Change EDV as after years with this EF, per cent: weak ventricles dilate, EDV exp(-2 (EF - 55.7) / 100)."""
     edv = float(np.clip(patient.edv * math.exp(REMODELLING * (ef - 55.7) / 100), 20.0, 550.0))
     return replace(patient, edv=edv)
 
@@ -95,7 +95,8 @@ def remodel(patient: Patient, ef: float) -> Patient:
 def _weaken_until_able(patient: Patient, highest: float, dead: float) -> Patient:
     """Weaken the regional pattern until the heart can show every EF that may be asked of it.
 
-    A segment that `dead` says is to stand still goes on doing so: then the other differences give way.
+    `dead` is the least regional amplitude: a segment that stands still keeps doing so, and only the other differences
+    are weakened further.
     """
     while not patient.can_reach(highest):
         patient = replace(
@@ -213,8 +214,8 @@ def _draw_details(draws: _Draws) -> dict[str, float]:
 def sample_ef(seed: int, distribution: str = "echonet", highest: float = HIGHEST_DRAWN_EF) -> float:
     """Draw an EF in per cent, at most `highest`: `echonet` like EchoNet-Dynamic's histogram, `uniform` from 10 up.
 
-    The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and spread 12.0
-    (published: 55.7 and 12.5).
+    The `echonet` mixture .78 N(60.8, 5.6) + .22 N(37.5, 11.5), truncated to 7-85, has mean 55.7 and standard deviation
+    12.0 (published: 55.7 and 12.5).
     """
     rng = np.random.default_rng(derive_seed(seed, "ef", distribution))
     if distribution == "uniform":

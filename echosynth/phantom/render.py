@@ -84,11 +84,11 @@ class Truth:
 
 
 class Phantom:
-    """Patients and the machines that look at them; render them at any EF, at any time.
+    """Patients and their views; renders clips at any EF and any time.
 
     Args:
-        patients: who; or their stacked fields.
-        views: how they are looked at, one per patient; or their stacked fields.
+        patients: the patients, or their stacked fields.
+        views: one per patient; or their stacked fields.
         noise_seeds: electronic noise, one per patient.
         size: side of the square picture, pixels.
         device: where to render; the picture is the same within 1/255 on every device.
@@ -110,7 +110,7 @@ class Phantom:
         self.columns = {k: v.float()[:, None, None] for k, v in self.view.items() if k != "seed"}
         self.grid, self.mask = scan_grid(self.columns, size)
 
-    # What only pictures need is made for the first one: the truth of many patients is asked for without.
+    # Made for the first picture: the truth of many patients is asked for without pictures.
 
     @cached_property
     def atlas(self) -> torch.Tensor:
@@ -124,7 +124,7 @@ class Phantom:
 
     @cached_property
     def marks(self) -> torch.Tensor:
-        """What the machine shows beside the sector, (B, S, S)."""
+        """Marks of the machine beside the sector, (B, S, S)."""
         return scanner_marks(self.columns, self.size) * (1 - self.mask)
 
     @cached_property

@@ -61,7 +61,7 @@ class View:
         blur: resize kernel: 0 point sampling, > 0 softer, < 0 sharpened.
         corner_cut: whether EchoNet's corner mask is laid over the picture.
         marks: strength of depth ticks and probe mark left beside the sector, 0-1.
-        codec_noise: spread of the codec's error, grey levels.
+        codec_noise: standard deviation of the codec's error, grey levels.
     """
 
     seed: int

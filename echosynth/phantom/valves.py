@@ -17,10 +17,10 @@ from echosynth.phantom.warp import LVFrame
 
 Place = tuple[torch.Tensor, ...]
 Patch = tuple[torch.Tensor, tuple[slice, slice]]
-"""Amplitude (B, T, R', A'), and the ranges and beams that it belongs to; everywhere else there is nothing."""
+"""Amplitude (B, T, R', A'), and the ranges and beams that it belongs to; 0 everywhere else."""
 
-CORD, MARGIN = 2.5, 0.75  # cm: how long cords are, and how far from a leaflet nothing of it is left
-COARSE = 4  # of the polar grid's points one is asked whether it is near a valve
+CORD, MARGIN = 2.5, 0.75  # cm: length of cords, and distance from a leaflet at which its echo has vanished
+COARSE = 4  # one in so many points of the polar grid is tested for being near a valve
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Leaflet:
         share = along / length
         u = share.clamp(0, 1)
         miss = along - u * length
-        # A belly near the hinge and a ripple towards the tip: no leaflet is a stick.
+        # A belly near the hinge and a ripple towards the tip: leaflets are not straight.
         off = across - self.bend * 4 * u * (1 - u) - p["leaflet_billow"] * length * torch.sin(2 * math.pi * u) * 0.5
         thickness = p["valve_thickness"] * (1 + p["leaflet_tip"] * u * u)
         leaflet = decay((off * off + miss * miss) / (2 * thickness * thickness)) * (0.55 + 0.45 * u)

@@ -1,7 +1,7 @@
 """View families: tables of the ranges that the fields of a `View` are drawn from.
 
-`wide` is the union of the others and more: networks that learn from phantoms alone read real scanners only if no single
-scanner was ever assumed (domain randomisation). The others are kinds of scanner to be tested on. Lengths in cm, angles
+`wide` is the union of the others and more, for training: networks that learn from phantoms alone transfer to real
+scanners only by domain randomisation. The others are kinds of scanner to test on. Lengths in cm, angles
 in degrees, levels in dB, picture coordinates as shares of the side.
 """
 
@@ -11,8 +11,7 @@ Range = tuple[float, float]
 ViewFamily = Literal["echonet", "camus", "point-of-care", "wide"]
 Quality = Literal["excellent", "good", "medium", "poor"]
 
-# Every machine and every hand: what networks are trained on. p_NAME is how often NAME is drawn, otherwise its rare
-# values or none.
+# What networks are trained on. p_NAME is the probability that NAME is drawn; otherwise it has its rare values or none.
 WIDE: dict[str, Range] = {
     "fill": (0.46, 0.66),  # share of the depth that the LV takes
     "fill_rare": (0.36, 0.5),
@@ -20,7 +19,7 @@ WIDE: dict[str, Range] = {
     "half_angle": (40.0, 47.0),
     "half_angle_rare": (33.0, 48.0),
     "p_half_angle": (0.7, 0.7),
-    "tilt": (10.0, 11.0),  # mean and spread
+    "tilt": (10.0, 11.0),  # mean and standard deviation
     "tilt_limits": (-18.0, 38.0),
     "apex_x": (0.52, 0.575),
     "apex_y": (0.0, 0.075),
@@ -140,7 +139,7 @@ VIEW_FAMILIES: dict[ViewFamily, dict[str, Range]] = {
     },
 }
 
-# What makes a picture worse the higher it is, and the part of these ranges that each level of quality takes.
+# Fields that make a picture worse the higher they are; and for each level of quality the part of their ranges.
 HARMFUL = frozenset(
     "lateral_fwhm clutter_db haze_db noise_db gain_spread wall_drop_db shadow_db edge_left_db edge_right_db near_db"
     " far_db reverb_db second_trip_db".split()
@@ -151,4 +150,4 @@ QUALITIES: dict[Quality, Range] = {
     "medium": (0.4, 0.75),
     "poor": (0.7, 1.0),
 }
-HARM_SPREAD = 0.15  # of a range, to both sides of the place that a quality given as a number has in it
+HARM_SPREAD = 0.15  # share of a range, to both sides of the place of a quality given as a number

@@ -1,4 +1,4 @@
-"""Where in the end-diastolic atlas is the tissue that this frame shows here? The backward map, in closed form.
+"""The backward map in closed form: from a point of a frame to the place of its tissue in the end-diastolic atlas.
 
 Per frame: image point -> LV frame (rigid motion: tilt, breathing, swing) -> along the axis (L(t) -> L0) -> across it,
 piecewise linear through endocardium, epicardium and the right ventricle's free wall. The epicardium follows from
@@ -104,7 +104,7 @@ class _Layers:
 
 
 class _Map:
-    """What the backward and the forward map share: a patient's shape and its state in every frame, (B, T, 1, 1)."""
+    """State shared by the backward and the forward map: a patient's shape in every frame, (B, T, 1, 1)."""
 
     def __init__(self, patient: Fields, cycle: Cycle, motion: Motion) -> None:
         self.p = {k: v.float()[:, None, None, None] for k, v in patient.items() if k != "seed"}
@@ -140,7 +140,7 @@ class _Map:
 
 
 def find_tissue(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> Tissue:
-    """The backward map: which tissue is here now?"""
+    """The backward map: the tissue at points of a frame."""
     m = _Map(patient, cycle, motion)
     s, length0, length, roof = frame.s, m.length0, m.length, m.roof
     below = length0 + (s - length) * ((roof - length0) / (roof - length))

@@ -1,8 +1,8 @@
-"""The door of every EF regressor: what it wants to be shown, how it is asked, what it answers.
+"""Base class of all EF regressors: input contract, methods and predictions.
 
-The input contract (frame rate, frames, size) is part of the saved config and is enforced here by resampling. Each
-window is normalised to zero mean and unit spread before the network sees it: of all image-level measures this helped
-most on scanners that the training never saw.
+The input contract (frame rate, frames, size) is part of the saved config; clips are resampled to it here. Each window
+is normalised to zero mean and unit standard deviation before the network sees it. Of all image-level measures this
+helped most on scanners that the training never saw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from torch import nn
 
-from echosynth.regression.windows import Coverage, choose_around, choose_starts, find_shortfalls, fit_pixels
+from echosynth.regression.windows import Coverage, choose_around, choose_starts, find_violations, fit_pixels
 from echosynth.seeding import make_generator
 from echosynth.video.clip import EchoClip, to_network
 
-EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads work around them, so that their first guesses are sensible
+EF_MIDDLE, EF_UNIT = 50.0, 20.0  # per cent: heads predict (EF - middle) / unit, so untrained guesses are sensible
 POSTERIOR_SAMPLES = 200  # that a standard deviation is measured on
-WINDOWS_AT_ONCE = 8  # that a network is shown: what bounds the memory of a long clip
+WINDOWS_AT_ONCE = 8  # in one forward pass: bounds the memory of a long clip
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class EFPrediction:
         low: lower end of the 90 % interval; 0 where the regressor's error was never measured, as of public weights.
         high: upper end; 100 where it was not.
         windows: EF of each window.
-        deviation: standard deviation by the regressor's own account, EF points; None where it gives none.
+        deviation: standard deviation that the regressor itself states, EF points; None where it states none.
         reduced_ef_probability: of an EF of at most 40 %, by a classifier of its own, 0-1; None where it has none.
-        warnings: what the regressor wants to be shown and the clip cannot give, see `EFRegressor.contract_violations`.
+        warnings: what the contract asks for and the clip cannot give, see `EFRegressor.contract_violations`.
     """
 
     ef: float
@@ -53,7 +53,7 @@ class EFPrediction:
 
 @dataclass(frozen=True)
 class EFDetails:
-    """What a regressor says of windows beside their EF, as far as it says it.
+    """All outputs of a regressor for a batch of windows; None for those that it does not have.
 
     Attributes:
         ef: (B,), per cent.
@@ -62,7 +62,7 @@ class EFDetails:
         landmarks: (B, 2, 1 or 2, 21, 2, 2), at end-diastole and end-systole the endocardium, and the epicardium behind
             it where the regressor finds it too; see cardiac/landmarks.py.
         embedding: (B, D), ordered by EF.
-        denoised: (B, M), the standardised EFs that were shown with noise.
+        denoised: (B, M), estimates of the standardised EFs that were given with noise.
         reduced_ef_logit: (B,), logit of the probability of an EF of at most 40 %.
     """
 
@@ -76,11 +76,11 @@ class EFDetails:
 
 
 def normalise(x: torch.Tensor, statistics: Sequence[float] | None = None) -> torch.Tensor:
-    """Zero mean and unit spread: (B, 1, T, H, W) in [-1, 1] -> the same shape.
+    """Zero mean and unit standard deviation: (B, 1, T, H, W) in [-1, 1] -> the same shape.
 
     Args:
         x: clips.
-        statistics: mean and spread of a data set's pixels, 0-255; None for those of every clip.
+        statistics: mean and standard deviation of a data set's pixels, 0-255; None for those of every clip.
     """
     if statistics is not None:
         return ((x + 1) * 127.5 - statistics[0]) / statistics[1]
@@ -89,18 +89,18 @@ def normalise(x: torch.Tensor, statistics: Sequence[float] | None = None) -> tor
 
 
 class EFRegressor(ModelMixin, ConfigMixin):
-    """Base of all regressors: registers the contract below, defines `embed` and `head`.
+    """Base of all regressors. A subclass registers the contract below and defines `embed` and `head`.
 
-    Contract: `fps` (Hz), `frames` and `size` (pixels) of the windows it is shown; `mirrored`, whether it also looks at
-    their mirror images, which it must have been trained on; `error90`, the half width of its 90 % interval, EF points,
-    measured on held-out clips after training, 0 where it was not; for weights trained elsewhere `statistics`, see
-    `normalise`.
+    Contract: `fps` (Hz), `frames` and `size` (pixels) of a window; `mirrored`, whether the prediction is the mean over
+    a window and its mirror image, which needs weights trained on both; `error90`, the half width of the 90 % interval,
+    EF points, measured on held-out clips after training, 0 where it was not measured; for weights trained elsewhere
+    `statistics`, see `normalise`.
     """
 
     head: nn.Linear
 
     def train(self, mode: bool = True) -> Self:
-        """As always, but a frozen encoder stays in evaluation: its statistics are part of what is frozen."""
+        """Set the training mode, but keep a frozen encoder in evaluation: its batch statistics are frozen too."""
         super().train(mode)
         if self.contract.get("frozen_encoder"):
             self.get_submodule("encoder").eval()
@@ -112,12 +112,12 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return self.config
 
     def normalised(self, x: torch.Tensor) -> torch.Tensor:
-        """Clips as its network wants them, see `normalise`; fixed statistics are for weights trained elsewhere."""
+        """Clips normalised for its network, see `normalise`; fixed statistics are for weights trained elsewhere."""
         return normalise(x, self.contract.get("statistics"))
 
     @property
     def gradcam_layer(self) -> nn.Module:
-        """The layer whose maps show where it looks, (B, C, T, H, W) or one frame after the other (B T, C, H, W)."""
+        """The layer whose maps Grad-CAM weights, (B, C, T, H, W) or one frame after the other (B T, C, H, W)."""
         raise NotImplementedError
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
@@ -129,7 +129,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
         Args:
             x: (B, 1, T, H, W).
-            details: say everything that this regressor knows.
+            details: return all outputs.
 
         Returns:
             EF (B,), per cent; with details an `EFDetails`.
@@ -149,7 +149,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return features
 
     def sample_posterior(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor | None:
-        """Samples of what EF may be, for regressors that know more than one number.
+        """Samples of the predictive distribution of EF, for regressors that have one.
 
         Args:
             x: (B, 1, T, H, W) in [-1, 1].
@@ -157,13 +157,13 @@ class EFRegressor(ModelMixin, ConfigMixin):
             generator: of the noise.
 
         Returns:
-            Their paths (steps, B, count), per cent; the last step is the answer. None for all others.
+            Paths (steps, B, count), per cent; the last step holds the samples. None for regressors without.
         """
         return None
 
     @torch.no_grad()
     def deviation(self, x: torch.Tensor) -> torch.Tensor | None:
-        """Standard deviation of the EF by the regressor's own account: (B, 1, T, H, W) -> (B,), EF points, or None."""
+        """Standard deviation of EF as the regressor states it: (B, 1, T, H, W) -> (B,), EF points, or None."""
         drawn = self.sample_posterior(x, POSTERIOR_SAMPLES, make_generator(0, "deviation"))
         return None if drawn is None else drawn[-1].std(-1)
 
@@ -172,7 +172,10 @@ class EFRegressor(ModelMixin, ConfigMixin):
         return None
 
     def fit_attribute_scale(self, attributes: torch.Tensor) -> None:
-        """Learn the scale of the training patients' attributes (N, 4), NaN where not known; most use none."""
+        """Fit mean and standard deviation of the training patients' attributes (N, 4), NaN where not known.
+
+        Does nothing in regressors that use no attributes.
+        """
 
     @torch.no_grad()
     def subtract_bias(self, error: float) -> None:
@@ -188,9 +191,9 @@ class EFRegressor(ModelMixin, ConfigMixin):
         """Fit what no gradient trains, on features (N, D) of training patients and their EF (N,), per cent."""
 
     def contract_violations(self, clip: EchoClip) -> list[str]:
-        """What it wants to be shown and a clip cannot give, each with what is done about it; [] if all is well."""
+        """What the contract asks for and a clip cannot give, each with what is done instead; [] if nothing."""
         c = self.contract
-        return find_shortfalls(clip, c.fps, c.frames, c.size)
+        return find_violations(clip, c.fps, c.frames, c.size)
 
     def iter_windows(
         self,
@@ -216,14 +219,14 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
         Args:
             clip: of any frame rate, length and size.
-            size: pixels, for an eye that wants more detail; None for the contract's.
-            around: moments, s, in the middle of the windows, as far as the clip reaches; None for the whole clip.
+            size: side of the windows in pixels, where more detail is to be shown; None for the contract's.
+            around: moments, s, that windows are centred on as far as the clip reaches; None for the whole clip.
         """
         return torch.cat(list(self.iter_windows(clip, size, around)))
 
     @torch.no_grad()
     def predict_windows(self, x: torch.Tensor, attributes: Mapping[str, float] | None = None) -> torch.Tensor:
-        """EF of windows of one clip, mean of both sides if the contract says so.
+        """EF of windows of one clip; if the contract is `mirrored`, the mean over each window and its mirror image.
 
         Args:
             x: (B, 1, T, H, W) in [-1, 1].
@@ -245,7 +248,7 @@ class EFRegressor(ModelMixin, ConfigMixin):
 
         Args:
             clips: any frame rate, length and size.
-            around: for each clip the moments, s, in the middle of its windows, e.g. its beats' end-systoles; None for
+            around: for each clip the moments, s, that its windows are centred on, e.g. its end-systoles; None for
                 windows over the whole clip.
             coverage: which windows of the whole clip, see windows.py.
 
@@ -256,16 +259,16 @@ class EFRegressor(ModelMixin, ConfigMixin):
         answers = []
         for clip, moments in zip(clips, around or [None] * len(clips), strict=True):
             values: list[float] = []
-            accounts = {"deviation": self.deviation, "reduced_ef_probability": self.reduced_ef_probability}
-            more: dict[str, list[float]] = {name: [] for name in accounts}
+            outputs = {"deviation": self.deviation, "reduced_ef_probability": self.reduced_ef_probability}
+            more: dict[str, list[float]] = {name: [] for name in outputs}
             for cut in self.iter_windows(clip, around=moments or None, coverage=coverage):
                 part = cut.to(self.device)
                 values += self.predict_windows(part, clip.attributes).clamp(0, 100).tolist()
-                for name, account in accounts.items():
-                    told = account(part)
-                    more[name] += [] if told is None else told.tolist()
+                for name, output in outputs.items():
+                    found = output(part)
+                    more[name] += [] if found is None else found.tolist()
             ef, margin = float(np.mean(values)), float(self.contract.error90)
-            known = {name: float(np.mean(told)) for name, told in more.items() if told}
+            known = {name: float(np.mean(found)) for name, found in more.items() if found}
             low, high = (max(0.0, ef - margin), min(100.0, ef + margin)) if margin else (0.0, 100.0)
             warnings = tuple(self.contract_violations(clip))
             answers.append(EFPrediction(ef, low, high, tuple(values), **known, warnings=warnings))

@@ -1,12 +1,12 @@
 """CoReEcho: an encoder whose embeddings are ordered by EF, and a small regressor that reads EF off them.
 
-    stage 1   encoder: Rank-N-Contrast on two windows of every clip;  regressor: smooth L1 on embeddings that pass no
-              gradient on
-    stage 2   encoder frozen, regressor trained on
+    stage 1   encoder: Rank-N-Contrast on two windows of every clip;  regressor: smooth L1 on detached embeddings
+    stage 2   encoder frozen, regressor trained further
 
-The regressor never shapes the embedding, so clips of like EF stay neighbours whatever the scanner. Encoder and
-regressor are laid out as published, so their weights load. Published training starts from an encoder of everyday videos
-(Kinetics-400); phantoms offer something nearer, the volume at every instant, which a line beside the embedding learns.
+The regressor's loss never changes the embedding, so clips of similar EF stay neighbours whatever the scanner. Encoder
+and regressor are laid out as published, so their weights load. Published training starts from an encoder of everyday
+videos (Kinetics-400). On phantoms the volume at every instant is known, and a linear layer beside the embedding can
+learn it instead (`curve`).
 
 Source: Maani et al. 2024, "CoReEcho: continuous representation learning for 2D+time echocardiography analysis".
 """
@@ -31,19 +31,20 @@ class CoReEcho(EFRegressor):
     """UniFormer and a regressor of two layers; the defaults are as published.
 
     Args:
-        fps: frame rate it is shown, Hz; every fourth frame at 50 Hz.
+        fps: frame rate of its input, Hz; every fourth frame at 50 Hz.
         frames: frames of a window.
         size: side of the picture, pixels; a multiple of 32, or 112.
-        channels: the grey picture is shown so many times over; published weights want 3.
+        channels: the grey picture is repeated so many times; published weights need 3.
         widths: channels per level of the encoder.
         blocks: per level.
         head_dim: width of an attention head.
         end_to_end: let the regressor's gradient reach the encoder, to fine-tune on other data.
         frozen_encoder: keep the encoder as it is, stage 2.
-        curve: read the volume at every instant too.
-        drop: share of the encoder's activations that training leaves out.
-        statistics: mean and spread of the pixels that its weights were trained on, 0-255; None for those of every clip.
-        mirrored: read clips together with their mirror images.
+        curve: also predict the volume at every instant.
+        drop: dropout rate of the encoder.
+        statistics: mean and standard deviation of the pixels that its weights were trained on, 0-255; None for those
+            of every clip.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -102,7 +103,7 @@ class CoReEcho(EFRegressor):
         return self.encoder.tokens(x.expand(-1, self.contract.channels, -1, -1, -1))
 
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
-        """See `EFRegressor.forward`; details hold the embedding, and the volume curve if it is read."""
+        """See `EFRegressor.forward`; details hold the embedding, and the volume curve if there is one."""
         tokens = self.tokens(self.normalised(x))
         embedding = tokens.mean(1)
         seen = embedding.detach() if self.training and not self.contract.end_to_end else embedding

@@ -1,18 +1,18 @@
-"""Echo-E3Net: find the endocardium at end-diastole and end-systole, then read EF from it and from the whole clip.
+"""Echo-E3Net: find the endocardium at end-diastole and end-systole, then predict EF from it and the whole clip.
 
     clip -> encoder (residual space-time convolutions; attention in the deepest levels)
-         -> phase-specific cross-attention to the deepest two levels: ED and ES look for their moments, then 42 learned
-            queries each look for their landmarks in what is seen at those moments
+         -> phase-specific cross-attention to the deepest two levels: weights over time for ED and ES, then for each
+            phase 42 learned queries attend to the features at those moments
          -> landmarks and, pooled by attention, one embedding per phase
     EF = EF_discs(landmarks) + MLP(mean, standard deviation, largest and smallest value of the deep levels,
                                    embedding ED, embedding ES, their difference)
 
 Published (arXiv 2503.17543, v2 and v3): the division of work between detector and aggregator, phase-specific cross
 attention, statistical descriptors, a loss of several parts with the method of discs, an encoder after LHU-Net, and the
-size (1.55 M weights, 8.05 GFLOP). Not published in anything that we could read, and therefore our reading: widths,
-number of landmarks (the 21 pairs of EchoNet's tracings), how a query finds its place, that the aggregator corrects the
-EF by the method of discs, attention in space and in time by turns where LHU-Net has large kernels, loss weights. Do not
-take its scores for the paper's.
+size (1.55 M weights, 8.05 GFLOP). Not published in anything that we could read, and chosen here: widths, number of
+landmarks (the 21 pairs of EchoNet's tracings), how a query finds its place, that the aggregator corrects the EF by the
+method of discs, attention in space and in time by turns where LHU-Net has large kernels, loss weights. Its scores are
+not the paper's.
 """
 
 import math
@@ -32,7 +32,7 @@ from echosynth.cardiac.landmarks import ROWS
 from echosynth.regression.base import EF_UNIT, EFDetails, EFRegressor, normalise
 
 PHASES = 2  # end-diastole, end-systole
-SANE = (-20.0, 100.0)  # EF by the method of discs that is taken for its word, per cent
+SANE = (-20.0, 100.0)  # per cent: limits that the EF by the method of discs is clamped to
 
 
 class Mixing(nn.Module):
@@ -98,12 +98,11 @@ def place_code(side: int, dim: int, device: torch.device) -> torch.Tensor:
 
 
 class BorderDetector(nn.Module):
-    """Two looks by attention: each phase looks for its moments, then each of its landmarks looks for its place there.
+    """Cross-attention in two steps: over time for each phase, then over places for each landmark of a phase.
 
-    A landmark lies where its query looks: at the mean of the places, weighted by attention, plus a small step that is
-    read from what is seen. So a landmark's error says at once where to look instead. (Queries that told their place as
-    a number, and queries that began to look around a typical ventricle's landmark, stayed at the mean shape for
-    hundreds of steps.)
+    A landmark is the mean of the places weighted by its query's attention, plus a small step predicted from the
+    attended features. So a landmark's error acts on the attention directly. (Queries that predicted coordinates, and
+    queries initialised at a typical ventricle's landmarks, stayed at the mean shape for hundreds of steps.)
 
     Args:
         channels: of the two levels, the finer first.
@@ -111,8 +110,8 @@ class BorderDetector(nn.Module):
         borders: 1 for the endocardium, 2 for the epicardium too.
     """
 
-    GAIN = 8.0  # of queries: attention becomes sharp at once where it pays, at the learning rate of everything else
-    STEP = 0.2  # of the side: what a landmark's last step is counted in
+    GAIN = 8.0  # of queries: lets attention become sharp at the learning rate of everything else
+    STEP = 0.2  # share of the side: unit of a landmark's last step
 
     def __init__(self, channels: Sequence[int], dim: int, borders: int = 1) -> None:
         super().__init__()
@@ -128,10 +127,15 @@ class BorderDetector(nn.Module):
         self.step = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), last)
         self.weight = nn.Linear(dim, 1)
 
-    def see(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Levels (B, T, C, H, H) to how much each phase looks at each moment, (B, T, 2), and what it sees there.
+    def attend_in_time(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention over time and the features that it selects.
 
-        The second is (B, 2, H^2, dim).
+        Args:
+            fine: (B, T, C, H, H).
+            coarse: (B, T, C', H / 2, H / 2).
+
+        Returns:
+            Weights of each moment for each phase (B, T, 2), and the weighted features (B, 2, H^2, dim).
         """
         side = fine.shape[-1]
         first, second = (
@@ -155,7 +159,7 @@ class BorderDetector(nn.Module):
             Moments of each phase (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), shares of the side, and embeddings
             (B, 2, dim).
         """
-        moments, seen = self.see(fine, coarse)
+        moments, seen = self.attend_in_time(fine, coarse)
         line = (torch.arange(fine.shape[-1], device=fine.device) + 0.5) / fine.shape[-1]
         places = torch.cartesian_prod(line, line).flip(-1)  # x, y
         asked = self.GAIN * self.queries.to(seen.dtype)
@@ -172,7 +176,7 @@ class EchoE3Net(EFRegressor):
     """Landmarks and EF; the defaults are of the published size.
 
     Args:
-        fps: frame rate it is shown, Hz.
+        fps: frame rate of its input, Hz.
         frames: frames of a window, even.
         size: side of the picture, pixels; a multiple of 2^levels.
         widths: channels per level, multiples of 8.
@@ -180,8 +184,8 @@ class EchoE3Net(EFRegressor):
         attention: per level, whether its blocks attend over space and time.
         dim: width of the landmark queries, a multiple of 4.
         hidden: width of the aggregator.
-        epicardium: find the outer border too, as version 1 does; EF follows from the inner one alone.
-        mirrored: read clips together with their mirror images.
+        epicardium: also find the outer border, as version 1 does; EF follows from the inner one alone.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -224,10 +228,11 @@ class EchoE3Net(EFRegressor):
         return level[-1]
 
     def detect(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What normalised clips (B, 1, T, H, W) show.
+        """Landmarks and features of normalised clips (B, 1, T, H, W).
 
         Returns:
-            Frames of ED and ES (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), and what corrects their EF (B, hidden).
+            Frames of ED and ES (B, 2), landmarks (B, 2, borders, ROWS, 2, 2), and the features that the correction of
+            their EF is predicted from (B, hidden).
         """
         frames = x.shape[2]
         pictures = rearrange(x, "b c t h w -> (b t) c h w")
@@ -235,7 +240,7 @@ class EchoE3Net(EFRegressor):
         levels: list[torch.Tensor] = []
         for k, blocks in enumerate(self.levels):
             h = self.down[k - 1](h) if k else h
-            if k == len(self.levels) - 1:  # what is left of a frame there changes slowly
+            if k == len(self.levels) - 1:  # features at this depth change slowly
                 h, frames = reduce(h, "(n two) c h w -> n c h w", "mean", two=2), frames // 2
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
@@ -261,7 +266,7 @@ class EchoE3Net(EFRegressor):
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
         """See `EFRegressor.forward`; details hold the landmarks and their phases."""
         phases, landmarks, read = self.detect(normalise(x))
-        # Before the landmarks have found the heart they may draw any EF.
+        # Landmarks of an untrained detector give any EF.
         drawn = disc_ef(landmarks[:, :, 0].detach()).clamp(*SANE)
         ef = drawn + EF_UNIT * self.head(read)[:, 0].float()
         return EFDetails(ef, phases=phases, landmarks=landmarks) if details else ef

@@ -1,15 +1,16 @@
-"""The frame-aware pipeline: EF from three frames, end-diastole, mid-systole and end-systole, and how sure it is.
+"""The frame-aware pipeline: EF and its uncertainty from three frames, end-diastole, mid-systole and end-systole.
 
     every frame -> ResNet -> features -> fullness of the ventricle, in a unit of the clip's own
-    ED and ES: the fullest frame and the emptiest after it; Mid: half-way
-    EF = 100 (1 - fullness ES / fullness ED) + what these see in the features of ED, Mid and ES:
+    ED and ES: the frame of largest fullness and of the smallest after it; Mid: half-way
+    EF = 100 (1 - fullness ES / fullness ED) + a correction from the features of ED, Mid and ES by
          an MLP, and a Gaussian process that is fitted once the networks are trained; their mean
     "EF at most 40 %" by another MLP
 
 The published pipeline takes ED and ES from tables, which name them only where a reader traced the clip; here the
-fullness curve finds them in any clip. It also reads EF from each frame alone, and reports R2 .91 from the mid-systolic
-one: that beats every video model, and is not to be expected of patients that it has not seen, as one frame does not
-tell how far the heart has moved. Here the three are read together. Read its classes beside the majority baseline.
+fullness curve finds them in any clip. The published pipeline also predicts EF from each frame alone, and reports R2 .91
+from the mid-systolic one. That is higher than every video model, and not to be expected of unseen patients: one frame
+does not show how far the heart has moved. Here the three frames are used together. Compare its classes with the
+majority baseline.
 """
 
 from collections.abc import Sequence
@@ -40,17 +41,17 @@ class FrameAware(EFRegressor):
     """ResNet features of three frames; the defaults are ResNet-50 and its 2048 features.
 
     Args:
-        fps: frame rate it is shown, Hz.
+        fps: frame rate of its input, Hz.
         frames: frames of a window.
         size: side of the picture, pixels.
-        channels: the grey picture is shown so many times over; public weights want 3.
+        channels: the grey picture is repeated so many times; public weights need 3.
         width: channels of ResNet's stem.
         blocks: bottlenecks per layer.
         hidden: width of the MLPs.
         components: of the Gaussian process' features.
-        patients: that the Gaussian process is fitted on; 0 for none.
+        patients: number that the Gaussian process is fitted on; 0 for no process.
         frozen_encoder: keep the features as they are.
-        mirrored: read clips together with their mirror images.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 

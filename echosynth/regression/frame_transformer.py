@@ -1,8 +1,8 @@
-"""FrameTransformer: a 2-D convolutional encoder reads every frame, a transformer reads the sequence of frames.
+"""FrameTransformer: a 2-D convolutional encoder of every frame, then a transformer over the sequence of frames.
 
-Where the truth is known it learns the volume of every frame beside EF: thirty-two answers a clip instead of one.
-Unlike R(2+1)D it mixes time only after each frame is understood as a whole, which makes it a judge of another kind:
-gate and judge share neither architecture nor training order. Time enters as fixed sine and cosine positions.
+Where the truth is known it also learns the volume of every frame: thirty-two targets a clip instead of one. Unlike
+R(2+1)D it mixes frames only after each is encoded as a whole, so as a judge it differs from the gate in architecture
+and training order. Time enters as fixed sine and cosine positions.
 """
 
 import math
@@ -38,7 +38,7 @@ class FrameTransformer(EFRegressor):
     """Frame encoder and sequence transformer.
 
     Args:
-        fps: frame rate it is shown, Hz.
+        fps: frame rate of its input, Hz.
         frames: frames of a window.
         size: side of the picture, pixels; a multiple of `patch` * 2^(levels - 1).
         patch: side of an input patch.
@@ -46,7 +46,7 @@ class FrameTransformer(EFRegressor):
         dim: width of the transformer.
         depth: transformer layers.
         heads: attention heads.
-        mirrored: read clips together with their mirror images.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -72,7 +72,7 @@ class FrameTransformer(EFRegressor):
             stages += [ConvBlock(widths[max(0, k - 1)], width, halve=k > 0), ConvBlock(width, width, halve=False)]
         self.encoder = nn.Sequential(*stages)
         cells = (size // patch // 2 ** (len(widths) - 1)) ** 2
-        # A small map keeps WHERE things are: the size of a ventricle is a matter of place, which a global mean forgets.
+        # A small map keeps places: the size of a ventricle shows in them, and a global mean loses them.
         self.squeeze = nn.Conv2d(widths[-1], 16, 1)
         self.to_token = nn.Linear(16 * cells, dim)
         layer = nn.TransformerEncoderLayer(dim, heads, 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
@@ -111,7 +111,7 @@ class FrameTransformer(EFRegressor):
         return self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1))
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalised clips (B, 1, T, H, W) to one token per frame that has seen all others, (B, T, dim)."""
+        """Normalised clips (B, 1, T, H, W) to one token per frame after the transformer, (B, T, dim)."""
         pictures = self.unshuffle(rearrange(x, "b c t h w -> (b t) c h w"))
         h = self.squeeze(self.encoder(self.first(pictures.contiguous(memory_format=torch.channels_last))))
         tokens = self.to_token(rearrange(h, "n c h w -> n (c h w)"))

@@ -1,10 +1,10 @@
-"""Gaussian-process regression: a number from a vector of features, with how sure it is.
+"""Gaussian-process regression: a number and its standard deviation from a vector of features.
 
     y ~ N(m, K + s_n^2 I)      K_ij = s_f^2 (1 + sqrt(3) r_ij) exp(-sqrt(3) r_ij)      Matern 3/2, r = |x_i - x_j| / l
     mean(x) = m + k^T (K + s_n^2 I)^-1 (y - m)
     var(x)  = s_f^2 + s_n^2 - k^T (K + s_n^2 I)^-1 k
 
-Features are reduced to their first principal components, scaled to unit spread by the first of them. l, s_f and s_n
+Features are reduced to their first principal components, divided by the standard deviation of the first. l, s_f and s_n
 maximise the likelihood of a part of the patients; all patients then serve for prediction. Exact: N^2 memory, N^3 / 3
 multiplications once.
 
@@ -16,7 +16,7 @@ import math
 import torch
 from torch import nn
 
-TUNED_ON = 1000  # patients whose likelihood is maximised
+TUNED_ON = 1000  # number of patients whose likelihood is maximised
 STEPS = 100
 JITTER = 1e-6
 
@@ -38,12 +38,12 @@ def log_likelihood(
 
 
 class GaussianProcess(nn.Module):
-    """Its state, the patients it was fitted on, is saved and loaded with a model's weights.
+    """A Gaussian process whose state, the patients it was fitted on, is saved with a model's weights.
 
     Args:
         features: of a point.
         components: principal components kept.
-        patients: that it is fitted on.
+        patients: number that it is fitted on.
     """
 
     middle: torch.Tensor
@@ -70,14 +70,14 @@ class GaussianProcess(nn.Module):
         """Learn from features (patients, F) and values (patients,).
 
         Raises:
-            ValueError: there are not as many patients as were announced.
+            ValueError: the number of patients is not the one it was made for.
         """
         if len(features) != len(self.points):
             raise ValueError(f"fitted on {len(features)} patients, made for {len(self.points)}")
         features = features.float()
         self.middle.copy_(features.mean(0))
-        _, spread, axes = torch.linalg.svd(features - self.middle, full_matrices=False)
-        self.axes.copy_(axes[: self.axes.shape[1]].T / (spread[0] / math.sqrt(len(features))))
+        _, scale, axes = torch.linalg.svd(features - self.middle, full_matrices=False)
+        self.axes.copy_(axes[: self.axes.shape[1]].T / (scale[0] / math.sqrt(len(features))))
         x, mean = self.project(features).double(), values.double().mean()
         y = values.double() - mean
         length, signal, noise = self._tune(x[:TUNED_ON], y[:TUNED_ON])
@@ -88,8 +88,8 @@ class GaussianProcess(nn.Module):
 
     @staticmethod
     def _tune(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        spread = y.std()
-        logs = torch.stack([torch.zeros_like(spread), spread.log(), (spread / 3).log()]).requires_grad_()
+        std = y.std()
+        logs = torch.stack([torch.zeros_like(std), std.log(), (std / 3).log()]).requires_grad_()
         optimizer = torch.optim.Adam([logs], lr=0.1)
         for _ in range(STEPS):
             optimizer.zero_grad()
@@ -99,7 +99,7 @@ class GaussianProcess(nn.Module):
         return length, signal, noise
 
     def _factor(self) -> torch.Tensor:
-        """Cholesky factor of the patients' covariance. It is too large to be saved, and a second's work to find."""
+        """Cholesky factor of the patients' covariance; too large to be saved, computed in a second."""
         if self._root is None or self._root.device != self.points.device:
             _, length, signal, noise = self.law.double().unbind()
             points = self.points.double()

@@ -1,10 +1,10 @@
-"""Where a regressor looks: Grad-CAM over space and time.
+"""Grad-CAM over space and time: which places a regressor's EF depends on.
 
     w_c(t) = mean over places of dEF / dA_c(t)        A: maps of the layer `EFRegressor.gradcam_layer`
-    heat(t) = |sum_c w_c(t) A_c(t)|                   blown up to the clip; its hottest 2 % are shown as 1
+    heat(t) = |sum_c w_c(t) A_c(t)|                   enlarged to the clip; its hottest 2 % are shown as 1
 
-For a number there is no class to be for or against, so evidence of either sign counts; weights are taken for each
-instant, as a heart looks different at end-diastole and end-systole.
+EF is a number, not a class, so evidence of either sign counts. Weights are taken per instant, because a heart looks
+different at end-diastole and end-systole.
 
 Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization".
 """
@@ -15,7 +15,7 @@ from einops import rearrange
 
 from echosynth.regression.base import EFRegressor
 
-BRIGHTEST = 0.02  # share of a clip that is shown at full heat: single peaks would leave the rest dark
+BRIGHTEST = 0.02  # share of a clip at full heat: scaled to single peaks, the rest would be dark
 
 
 def grad_cam(model: EFRegressor, x: torch.Tensor, size: int) -> torch.Tensor:

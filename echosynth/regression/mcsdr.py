@@ -1,14 +1,14 @@
 """MCSDR: EF as a density given the clip and what is known of the patient, by score-based regression.
 
-A clip becomes tokens, one per instant of the encoder; each known attribute becomes one more. The head (score_head.py)
-learns the density of EF given the tokens: its mean is the prediction, its samples say how sure that is, and where two
-EFs are plausible they show both.
+A clip becomes tokens, one per instant of the encoder; each known attribute becomes one more token. The head
+(score_head.py) learns the density of EF given the tokens. Its mean is the prediction. Its samples show the uncertainty,
+and both modes where two EFs are plausible.
 
-Published (arXiv 2602.08202): the idea, the encoder, attributes beside the clip, the size of the head. Built otherwise
-here, because the published code has it wrong: EF is standardised (unstandardised, the mean is too low by a third of the
-spread), the ladder is Karras' with Heun's method (ten DDIM steps shrink the spread), many tokens are attended to (with
-one the attention never learns), attributes are scaled by the training patients alone, and a missing one is left out
-instead of guessed.
+Published (arXiv 2602.08202): the idea, the encoder, attributes beside the clip, the size of the head. Different here,
+because of errors in the published code: EF is standardised (without, the mean is too low by a third of the standard
+deviation); the noise levels are Karras' with Heun's method (ten DDIM steps shrink the standard deviation); attention
+goes to many tokens (with one token it never learns); attributes are scaled by the training patients alone; a missing
+attribute is masked instead of guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ class AttributeTokens(nn.Module):
     Args:
         dim: width of a token.
         hidden: width of the encoder.
-        dropout: share of known attributes that training leaves out.
+        dropout: share of known attributes that training masks.
     """
 
-    middle: torch.Tensor
+    middle: torch.Tensor  # mean and standard deviation; published weights hold them under these names
     spread: torch.Tensor
 
     def __init__(self, dim: int, hidden: int = 64, dropout: float = 0.2) -> None:
@@ -49,14 +49,14 @@ class AttributeTokens(nn.Module):
         )
 
     def fit(self, attributes: torch.Tensor) -> None:
-        """Learn the scale from the training patients' attributes (N, 4), NaN where not known."""
+        """Fit mean and standard deviation to the training patients' attributes (N, 4), NaN where not known."""
         for k, column in enumerate(attributes.T):
             known = column[~column.isnan()]
             if len(known) > 1:
                 self.middle[k], self.spread[k] = known.mean(), known.std().clamp_min(1e-3)
 
     def learnt(self) -> list[str]:
-        """Names of the attributes that the training patients had."""
+        """Names of the attributes that were known of the training patients."""
         met = (self.middle != 0) | (self.spread != 1)
         return [name for name, known in zip(ATTRIBUTES, met.tolist(), strict=True) if known]
 
@@ -74,16 +74,16 @@ class MCSDR(EFRegressor):
     """UniFormer, attributes and a score head; the defaults are of the published size.
 
     Args:
-        fps: frame rate it is shown, Hz.
+        fps: frame rate of its input, Hz.
         frames: frames of a window.
         size: side of the picture, pixels.
-        channels: the grey picture is shown so many times over; published weights want 3.
+        channels: the grey picture is repeated so many times; published weights need 3.
         widths: channels per level of the encoder.
         blocks: per level.
         head_dim: width of an attention head of the encoder.
         dim: width of the score head.
-        drop: share of the encoder's activations that training leaves out.
-        mirrored: read clips together with their mirror images.
+        drop: dropout rate of the encoder.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 
@@ -144,7 +144,7 @@ class MCSDR(EFRegressor):
 
         Args:
             x: (B, 1, T, H, W).
-            details: say everything.
+            details: return all outputs.
             attributes: (B, 4), see `ATTRIBUTES`; NaN where not known, None if nothing is.
             noisy: standardised EFs with noise, and its level, (B, M) each; details then hold them denoised.
         """
@@ -164,7 +164,7 @@ class MCSDR(EFRegressor):
         return EF_MIDDLE + EF_UNIT * self.score.sample(tokens, count, generator, missing) + self.offset
 
     def contract_violations(self, clip: EchoClip) -> list[str]:
-        """See `EFRegressor.contract_violations`; attributes that it learnt from and that are not known count too."""
+        """See `EFRegressor.contract_violations`; unknown attributes that it was trained with count too."""
         unknown = [name for name in self.attributes.learnt() if name not in clip.attributes]
         told = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
         return super().contract_violations(clip) + told

@@ -1,4 +1,4 @@
-"""A panel: several regressors, of different kinds, read one clip; where they part, a reader should look."""
+"""A panel: the joint prediction of several regressors for one clip, and whether they agree."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +11,14 @@ from echosynth.regression.base import EFPrediction
 
 @dataclass(frozen=True)
 class PanelReading:
-    """What a panel says of one clip.
+    """Joint prediction of one clip.
 
     Attributes:
         ef: median of its members, per cent.
-        low: median of their intervals' lower ends.
+        low: median of the lower ends of their intervals.
         high: median of the upper ends.
         range: from the lowest to the highest member, EF points.
-        agreed: whether there is an EF that all members' 90 % intervals hold.
+        agreed: whether all members' 90 % intervals have an EF in common.
     """
 
     ef: float

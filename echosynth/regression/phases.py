@@ -1,4 +1,4 @@
-"""Moments of the heart beat, found in the volume of the ventricle."""
+"""End-diastole, end-systole and beats, found in the volume curve of the ventricle."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from echosynth.regression.windows import count_instants
 from echosynth.video.clip import EchoClip
 
 SHORTEST_BEAT = 0.3  # s, 200 beats a minute
-STILL = 0.02  # share of the volume: a ventricle that moves less does not beat
+STILL = 0.02  # share of the volume: a curve that varies less has no beats
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Beat:
 
 
 def find_phases(curve: torch.Tensor) -> torch.Tensor:
-    """Frames of ED, Mid and ES by a volume curve (B, T): int64 (B, 3).
+    """Frames of ED, Mid and ES in a volume curve (B, T): int64 (B, 3).
 
     The curve is smoothed over three frames first. ED is its largest value, ES the smallest after it, or before it where
     the window ends too soon; Mid lies half-way between.
@@ -49,7 +49,7 @@ def read_curve(model: EFRegressor, clip: EchoClip) -> np.ndarray:
     """Volume at every instant of a whole clip, at the regressor's frame rate; windows that overlap are averaged.
 
     Raises:
-        ValueError: the regressor reads no curve.
+        ValueError: the regressor predicts no curve.
     """
     c = model.contract
     count = count_instants(clip, c.fps)
@@ -67,7 +67,7 @@ def read_curve(model: EFRegressor, clip: EchoClip) -> np.ndarray:
 
 
 def find_beats(model: EFRegressor, clip: EchoClip) -> list[Beat]:
-    """The whole beats of a clip, by a regressor that reads volumes; see `split_beats`."""
+    """Whole beats of a clip, by a regressor that predicts volumes; see `split_beats`."""
     rate = model.contract.fps
     return [Beat(ed / rate, es / rate) for ed, es in split_beats(read_curve(model, clip), rate)]
 
@@ -75,8 +75,8 @@ def find_beats(model: EFRegressor, clip: EchoClip) -> list[Beat]:
 def split_beats(curve: np.ndarray, rate: float) -> list[tuple[int, int]]:
     """Frames of end-diastole and the end-systole after it, for every beat of a volume curve (T,) at `rate` Hz.
 
-    An end-systole is the emptiest moment between two at which the ventricle was filled to more than the middle of its
-    range, or between such a moment and the curve's end; it counts once half of the range was emptied.
+    The range is from the 2 % to the 98 % quantile of the smoothed curve. A beat has an end-diastole above 60 % of the
+    range and then an end-systole below 40 % of it; the next rise above 60 % ends the beat.
     """
     smooth = np.convolve(np.pad(curve, 1, mode="edge"), np.ones(3) / 3, mode="valid")
     low, high = np.quantile(smooth, [0.02, 0.98])

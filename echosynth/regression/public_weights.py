@@ -1,4 +1,4 @@
-"""Public weights of others -> our regressors. Which ones they are is told by the names inside the file.
+"""Read public weights of other projects; the names inside a file tell which project it is from.
 
     file                                  inside                                          becomes
     EchoNet-Dynamic, EchoNet-Synthetic    {"state_dict": module.stem..., "period": ...}   R2Plus1D
@@ -7,9 +7,9 @@
     UniFormer (Kinetics-400)              patch_embed1..., whatever stands before it      an encoder to train from
     MCSDR                                 {"model_state_dict": the same}                  an encoder to train from
 
-Their EF is a plain percentage and ours is counted from 50 in units of 20, so the last layer is rescaled; their three
-equal colour channels become one where the layout allows it. MCSDR's head is built otherwise here (see mcsdr.py).
-Followers measured EchoNet-Dynamic's mean and spread; its own code measures them anew in every run.
+Their networks predict EF in per cent and ours (EF - 50) / 20, so the last layer is rescaled. Their three equal colour
+channels become one where the layout allows it. MCSDR's head has another layout here (see mcsdr.py). Mean and standard
+deviation of EchoNet-Dynamic's pixels are those that later projects published; its own code measures them in every run.
 """
 
 import argparse
@@ -33,24 +33,24 @@ from echosynth.storage.checksums import write_sums
 from echosynth.storage.model_store import CARD_FILE, user_root
 
 State = dict[str, torch.Tensor]
-ECHONET_STATISTICS = (32.7, 49.9)  # mean and spread of a pixel, mean over channels
+ECHONET_STATISTICS = (32.7, 49.9)  # mean and standard deviation of a pixel, mean over channels
 ECHONET_RATE = 50.0  # Hz, of most of its videos
 HIGHEST_RATE = 1000.0  # Hz
 FIRST = "patch_embed1.proj.weight"
-UNDER = ("state_dict", "model", "model_state_dict")  # where weights stand among what else a training keeps
-# What training scripts put beside their weights; nothing else that runs code is read.
+UNDER = ("state_dict", "model", "model_state_dict")  # keys that hold the weights in a training checkpoint
+# Classes that training scripts save beside their weights; no other class is unpickled.
 HARMLESS: list[Any] = [argparse.Namespace, np.dtype, np.ndarray, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
 HARMLESS += [np._core.multiarray.scalar, np._core.multiarray._reconstruct]  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
 class PublicWeights:
-    """What a file held.
+    """Weights read from a file.
 
     Attributes:
         model: with its weights.
         kind: "regressor", or "encoder" if it does not read EF yet.
-        source: whose weights they look like.
+        source: project that the layout belongs to.
     """
 
     model: EFRegressor
@@ -140,13 +140,13 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _below(names: State, landmark: str) -> State:
-    """The weights that stand beside a well-known one, under its project's prefix, without that prefix."""
+    """All weights under the prefix that a well-known name has in this file, without the prefix."""
     prefix = next(name for name in names if name.endswith(landmark)).removesuffix(landmark)
     return {name.removeprefix(prefix): value.float() for name, value in names.items() if name.startswith(prefix)}
 
 
 def _in_our_units(state: State, last: str) -> State:
-    """Rescale a last layer that says per cents."""
+    """Rescale a last layer that predicts per cent."""
     weight, bias = state[f"{last}.weight"] / EF_UNIT, (state[f"{last}.bias"] - EF_MIDDLE) / EF_UNIT
     return state | {f"{last}.weight": weight, f"{last}.bias": bias}
 

@@ -1,8 +1,8 @@
 """R(2+1)D: three-dimensional convolutions split into space (1x3x3) and time (3x1x1). EchoNet-Dynamic's regressor.
 
 Source: Tran et al. 2018; layout and names as in torchvision's `r2plus1d_18` (stem, layer1-4, fc), so public EchoNet
-weights load (public_weights.py): widths (64, 128, 256, 512), blocks (2, 2, 2, 2) and a stem of 45 give that network,
-but for the grey input, which does the work of three equal channels at a third of the cost.
+weights load (public_weights.py): widths (64, 128, 256, 512), blocks (2, 2, 2, 2) and a stem of 45 give that network.
+Only the input differs: one grey channel instead of three equal ones, at a third of the cost.
 """
 
 from collections.abc import Sequence
@@ -51,14 +51,15 @@ class R2Plus1D(EFRegressor):
     """R(2+1)D regressor.
 
     Args:
-        fps: frame rate it is shown, Hz.
+        fps: frame rate of its input, Hz.
         frames: frames of a window.
         size: side of the picture, pixels.
         widths: channels of the four layers.
         blocks: blocks of the four layers.
         stem_width: middle channels of the stem.
-        statistics: mean and spread of the pixels that its weights were trained on, 0-255; None for those of every clip.
-        mirrored: read clips together with their mirror images.
+        statistics: mean and standard deviation of the pixels that its weights were trained on, 0-255; None for those
+            of every clip.
+        mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
 

@@ -1,9 +1,11 @@
-"""Rank-N-Contrast: embeddings lie as far apart as their labels do.
+"""Rank-N-Contrast: a loss that orders distances of embeddings as those of their labels.
 
     s_ij = -|E_i - E_j| / tau,  d_ij = |y_i - y_j|,  S_ij = {k != i : d_ik >= d_ij}
     L = mean over i and j != i of  log sum_{k in S_ij} exp s_ik - s_ij
 
-For each pair, all that are no closer in label are pushed further away than it. Source: Zha et al. 2023.
+For each pair (i, j), all samples whose label is no closer to i than j's are pushed further from i than j.
+
+Source: Zha et al. 2023.
 """
 
 import torch
@@ -32,7 +34,7 @@ def rank_n_contrast(embeddings: torch.Tensor, labels: torch.Tensor, temperature:
         """Each row without itself: (N, N) -> (N, N - 1)."""
         return pairs[others].view(count, count - 1)
 
-    # The gradient of a distance is not defined at nought, where two views of one clip may well be.
+    # The gradient of a distance is not defined at 0, and two views of one clip can coincide.
     squares = (embeddings[:, None] - embeddings[None]).square().sum(-1)
     similarity = gather(-(squares + 1e-12).sqrt() / temperature)
     distance = gather((labels[:, None] - labels[None]).abs())

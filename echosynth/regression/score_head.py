@@ -1,11 +1,11 @@
-"""The density of a number given tokens, learned as a score: denoise the number at every noise level.
+"""Density of a number given tokens, learned by denoising the number at every noise level (a score model).
 
     D(y; sigma, tokens) = c_skip y + c_out F(c_in y; c_noise, tokens)      edm/preconditioning.py, y standardised
     samples             Heun's method down Karras' ladder from N(0, sigma_max^2)
-    mean                D at sigma_max, where the noisy number says nothing and the best guess is the mean given tokens
+    mean                D at sigma_max, where the noisy number carries nothing and D is the mean given tokens
 
-F asks with the noisy number and its noise level, and many tokens answer; with one token alone attention's weights are
-always 1 and asking learns nothing.
+In F the noisy number and its noise level are the query, and the tokens are keys and values. With a single token the
+attention weights are always 1, and the query learns nothing.
 """
 
 import torch
@@ -21,7 +21,7 @@ OCTAVES = 32
 
 
 class ScoreHead(nn.Module):
-    """F and what surrounds it; the defaults with tokens of 512 have the published 0.94 M weights.
+    """Network F and its preconditioning; the defaults with tokens of 512 have the published 0.94 M weights.
 
     Args:
         token_dim: width of a token.
@@ -58,13 +58,13 @@ class ScoreHead(nn.Module):
     def denoise(
         self, y: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor, missing: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The best guess of standardised numbers.
+        """Denoise standardised numbers.
 
         Args:
             y: noisy numbers (B, M).
             sigma: noise level of each, (B, M) or ().
             tokens: (B, N, token_dim).
-            missing: bool (B, N), tokens that are not there.
+            missing: bool (B, N), tokens to be masked.
 
         Returns:
             (B, M).

@@ -1,7 +1,7 @@
-"""UniFormer: convolutions find what is near, attention over all of space and time finds what is far.
+"""UniFormer: convolutions for local relations, attention over all of space and time for global ones.
 
 Two levels of local blocks (depthwise 5x5x5 kernels), then two of attention over every token of the clip; every block
-begins with a depthwise 3x3x3 convolution, which tells it where things are. Layout and names follow the published video
+begins with a depthwise 3x3x3 convolution, which encodes positions. Layout and names follow the published video
 models, so their weights load: `patch_embed1-4`, `blocks1-4`, `norm`.
 
 Source: Li et al. 2022, "UniFormer: Unified transformer for efficient spatiotemporal representation learning".
@@ -140,7 +140,7 @@ class UniFormer(nn.Module):
         widths: channels per level, multiples of `head_dim` in the last two.
         blocks: per level; the first two levels are local, the last two global.
         head_dim: width of an attention head.
-        drop: share of activations that training leaves out.
+        drop: dropout rate.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class UniFormer(nn.Module):
 
     @property
     def gradcam_layer(self) -> nn.Module:
-        """The last layer that still tells places well apart."""
+        """The last layer of sufficient spatial resolution."""
         level = self.blocks2
         assert isinstance(level, nn.ModuleList)
         return level[-1]

@@ -1,12 +1,12 @@
-"""A clip cut to a regressor's contract: which windows of it are looked at, and what it cannot give.
+"""Cut a clip to a regressor's input contract: which windows are read, and what the clip cannot give.
 
     None      half a length apart, the last one at the clip's end
     N         so many, evenly spread over the clip; 1 is the one in its middle   (CoReEcho's test reads 3)
     "all"     one from every frame on                                            (EchoNet-Dynamic's "all clips")
-    around    moments, in whose middle a window lies as far as the clip reaches  (beat by beat)
+    around    one centred on each of some moments, as far as the clip reaches    (beat by beat)
 
-Shapes: uint8 (T, H, W) in, (T', size, size) out. Windows are numbers of their first frames, so that a caller cuts only
-the ones that it is at: a long clip never exists as all its windows.
+Shapes: uint8 (T, H, W) in, (T', size, size) out. Windows are given by their first frames, and a caller cuts them a few
+at a time, so that the windows of a long clip are never in memory together.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from echosynth.video.clip import EchoClip
 from echosynth.video.resample import resample_time, resize
 
 Coverage = int | Literal["all"] | None
-SLOW = 0.9  # share of a wanted frame rate: a clip this near to it shows every moment
+SLOW = 0.9  # share of the contract's frame rate below which a clip counts as too slow
 
 
 def count_instants(clip: EchoClip, fps: float) -> int:
-    """As many frames as the clip has instants for at another rate: the last one lies (n - 1) / fps after the first."""
+    """Number of frames of a clip at another frame rate; the last frame lies (n - 1) / fps after the first."""
     return int((clip.num_frames - 1) / clip.fps * fps + 1e-6) + 1
 
 
@@ -66,8 +66,8 @@ def choose_around(last: int, frames: int, fps: float, moments: Sequence[float]) 
     return [min(last, max(0, round(moment * fps) - frames // 2)) for moment in moments]
 
 
-def find_shortfalls(clip: EchoClip, fps: float, frames: int, size: int) -> list[str]:
-    """What a contract asks for and a clip cannot give, each with what is done about it."""
+def find_violations(clip: EchoClip, fps: float, frames: int, size: int) -> list[str]:
+    """What a contract asks for and a clip cannot give, each with what is done instead."""
     height, width = clip.pixels.shape[1:]
     found = []
     if clip.fps < SLOW * fps:

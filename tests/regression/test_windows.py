@@ -6,7 +6,7 @@ import torch
 
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
-from echosynth.regression.windows import choose_around, choose_starts, find_shortfalls
+from echosynth.regression.windows import choose_around, choose_starts, find_violations
 from echosynth.video.clip import EchoClip
 from tests.regressors import SMALL, random_clip
 
@@ -73,7 +73,7 @@ def clip_of(frames: int, fps: float, height: int, width: int) -> EchoClip:
     ],
 )
 def test_what_a_clip_cannot_give_is_told(clip: EchoClip, words: tuple[str, ...]) -> None:
-    found = find_shortfalls(clip, 16.0, 32, 56)
+    found = find_violations(clip, 16.0, 32, 56)
     assert len(found) == len(words)
     for line, word in zip(found, words, strict=True):
         assert word in line
