@@ -17,7 +17,7 @@ from rich.text import Text
 
 from echosynth.report.tables import Table
 
-WIDEST = 500  # columns of a table on no terminal: a file or a pipe has no edge
+WIDEST = 500  # columns of a table: at a terminal's edge a line wraps, where rich would cut numbers off
 
 
 def configure_logging() -> Console:
@@ -79,9 +79,7 @@ class TerminalProgress:
 
 def print_table(table: Table) -> None:
     """Print a table on stdout, words to the left and numbers to the right."""
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=WIDEST)
+    console = Console(file=sys.stdout, highlight=False, width=WIDEST)
     shown = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(table.columns):
         shown.add_column(Text(name), justify="left" if number in table.text_columns else "right", no_wrap=True)
