@@ -7,12 +7,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from echosynth.errors import OutputError
-from echosynth.storage.atomic import LOCK_FILE
+from echosynth.storage.atomic import LOCK_FILE, remove_leftovers
 
 
 @contextmanager
 def hold(folder: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold `folder`, made if missing, until the block ends.
+    """Hold `folder`, made if missing, until the block ends; what killed processes left half-written in it is removed.
 
     Args:
         folder: which.
@@ -30,6 +30,7 @@ def hold(folder: Path, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     try:
+        remove_leftovers(folder)
         yield
     finally:
         lock.release()

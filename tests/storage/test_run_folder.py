@@ -129,11 +129,20 @@ def test_leftovers_are_removed_under_the_lock(tmp_path: Path) -> None:
     leftover = tmp_path / "Videos" / ".P0000001.avi.6f60e52564d3.tmp"
     leftover.parent.mkdir()
     leftover.write_text("")
-    with hold(tmp_path), pytest.raises(OutputError, match="another process is working in"):
-        begin(tmp_path)
-    assert leftover.exists()
-    assert begin(tmp_path)
-    assert not leftover.exists()
+    (tmp_path / "base").mkdir()
+    with hold(tmp_path):
+        leftover.write_text("")
+        with pytest.raises(OutputError, match="another process is working in"):
+            begin(tmp_path)
+        assert leftover.exists()
+    theirs = tmp_path / "base" / ".step-00000001.0a1b2c3d4e5f.tmp"
+    with hold(tmp_path / "base"):
+        theirs.mkdir()
+        assert begin(tmp_path, shared=True)
+        assert not leftover.exists()
+        assert theirs.exists()
+    with hold(tmp_path / "base"):
+        assert not theirs.exists()
 
 
 def _work(out: Path, shared: bool, working: object, done: object) -> None:
