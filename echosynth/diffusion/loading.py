@@ -7,7 +7,7 @@ import torch
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
 from echosynth.runtime import quiet_diffusers
-from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_config, resolve
+from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_json_object, resolve
 
 DEFAULT_CASCADE = "phantom_fast"
 
@@ -23,7 +23,7 @@ def load_cascade(model: str | Path | ModelRef = DEFAULT_CASCADE, device: str = "
         CheckpointError: it is unknown, incomplete, no cascade, or its hashes are not the published ones.
     """
     folder = resolve(model, "cascade").folder
-    index = read_config(folder / "model_index.json")
+    index = read_json_object(folder / "model_index.json")
     # A component is [module, class]; other lists are the pipeline's own settings.
     parts = [p for p, kind in index.items() if isinstance(kind, list) and [type(k) for k in kind] == [str, str]]
     missing = [part for part in parts if not (folder / part).is_dir()]

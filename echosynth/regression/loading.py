@@ -13,7 +13,7 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.runtime import quiet_diffusers
-from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_config, resolve
+from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_json_object, resolve
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}
@@ -33,7 +33,7 @@ def load_regressor(model: str | Path | ModelRef, device: str = "cpu") -> EFRegre
         CheckpointError: it is unknown, incomplete, no regressor, or its hashes are not the published ones.
     """
     folder = resolve(model, "regressor").folder
-    config = read_config(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     name = config.get("_class_name")
     if not isinstance(name, str) or name not in REGRESSORS:
         raise CheckpointError(f"{folder} holds a {name}, not one of {', '.join(REGRESSORS)}")

@@ -27,7 +27,7 @@ from echosynth.storage.checksums import SUMS_FILE, WEIGHT_SUFFIXES, check_sums, 
 __all__ = ["CARD_FILE", "KINDS", "LOADING_FAULTS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "first_line"]
 __all__ += [
     "list_models",
-    "read_config",
+    "read_json_object",
     "refuse_judge_as_gate",
     "resolve",
     "resolve_all",
@@ -217,7 +217,7 @@ def resolve_all(models: Iterable[str | Path | ModelRef], kind: str | None = None
     return [replace(ref, name=f"{ref.name}@{ref.sha256}") if ref in clashes else ref for ref in refs.values()]
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object of a model's folder: its config or its index.
 
     Raises:
@@ -295,7 +295,7 @@ def _named_folders() -> dict[str, Path]:
 def _read_card(folder: Path) -> dict[str, Any]:
     """Read a card, whose required keys are there and whose kind is one of `KINDS`."""
     path = folder / CARD_FILE
-    card = read_config(path)
+    card = read_json_object(path)
     missing = [key for key in ("name", "kind", "class", "license") if key not in card]
     if missing:
         raise CheckpointError(f"{path}: key '{missing[0]}' is missing")
