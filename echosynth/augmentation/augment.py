@@ -48,7 +48,7 @@ class AugmentConfig(VerbConfig):
         max_attempts: per sample.
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
-        device: "auto", "cpu" or "cuda"; not recorded, because it does not decide what is made.
+        device: "auto", "cpu" or "cuda"; a run may go on with another one.
     """
 
     kind: Literal["augmentation"] = "augmentation"
@@ -65,7 +65,7 @@ class AugmentConfig(VerbConfig):
     max_attempts: int = Field(default=3, ge=1)
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = Field(default=None, ge=0, lt=100)
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude=True)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
     def sampling(self) -> Sampling:
@@ -155,7 +155,7 @@ def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT)
         pixels = source.clip(sample.source_index).pixels
         return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
 
-    with RunFolder.open(out, "augment", config, inputs):
+    with RunFolder.open(out, "augment", config, inputs, may_change=["device"]):
         manifest, root = Manifest(out / MANIFEST), out / DATASET
         complete = (root / "FileList.csv").is_file() and (root / CARD_FILE).is_file()
         if unfinished(plan, manifest, sampling.max_attempts) or not complete:

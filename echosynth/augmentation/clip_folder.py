@@ -63,7 +63,7 @@ class ClipFolder:
             file = self.run / self.file_of(sample_id)
             if not file.is_file():
                 raise OutputError(
-                    f"{file} was made (see {manifest.path}) but is gone; restore it, or choose another --out"
+                    f"{file} was made (see {manifest.path}) but is gone; restore it, or choose another folder"
                 )
 
     def _previews(self, sample_id: str) -> list[Path]:

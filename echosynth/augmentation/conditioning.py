@@ -13,7 +13,7 @@ import numpy as np
 from echosynth.augmentation.plan import plain_names
 from echosynth.augmentation.sampling import Start
 from echosynth.data.layouts import iter_clips
-from echosynth.errors import SourceError
+from echosynth.errors import ConfigError, SourceError
 from echosynth.video.clip import EchoClip
 from echosynth.video.readers import DEFAULT_FPS
 
@@ -60,7 +60,8 @@ def load_conditioning_frames(
         keep_s: seconds of the clip that are kept after the frame; 0 to keep none.
 
     Raises:
-        SourceError: nothing there can be used, or a clip has no such frame, or ends before `keep_s` seconds are over.
+        SourceError: nothing there can be used, or a clip ends before `keep_s` seconds are over.
+        ConfigError: a clip has no such frame.
     """
     if isinstance(source, Path):
         # A frame needs no frame rate: with one given, a cine that names none is read too.
@@ -102,9 +103,8 @@ def _cut(name: str, clip: EchoClip | np.ndarray, frame: int, keep_s: float) -> C
             raise SourceError(f"{name} must be uint8 (H, W) or an EchoClip, got {clip.dtype} {clip.shape}")
         clip = EchoClip(clip[None], DEFAULT_FPS)
     if not 0 <= frame < clip.num_frames:
-        raise SourceError(
-            f"{name} has {clip.num_frames} frames, so no frame {frame}; give --frame 0 to {clip.num_frames - 1}"
-        )
+        count = clip.num_frames
+        raise ConfigError(f"{name} has {count} frames, so no frame {frame}; give frame 0 to {count - 1}", "frame")
     last = frame + round(keep_s * clip.fps)
     if last >= clip.num_frames:
         left = (clip.num_frames - 1 - frame) / clip.fps

@@ -12,7 +12,7 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.runtime import choose_device
-from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve
+from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve, resolve_all
 
 Model = str | Path | ModelRef
 
@@ -46,6 +46,7 @@ class RunModels:
         self.judge = None if judge is None else resolve(judge, "regressor")
         if self.judge is not None:
             refuse_judge_as_gate(self.gate, self.judge)
+            self.gate, self.judge = resolve_all([self.gate, self.judge])  # under two names, whatever they are called
 
     def identities(self) -> dict[str, list[str]]:
         """Name and hash of each model under the key that configs use, for the records of a run."""

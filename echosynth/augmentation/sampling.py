@@ -111,9 +111,8 @@ def make_clip(
         ConfigError: the beginning leaves nothing to generate.
     """
     pipe: Any = pipeline  # diffusers sets its components and methods at run time
-    side, frame = pipe.frame_side, start.frame
+    num_frames, side, frame = sampling.num_frames(pipe), pipe.frame_side, start.frame
     pixels = frame if frame.shape == (side, side) else resize(frame, side)
-    num_frames = sampling.num_frames(pipe)
 
     def hook(*_: Any) -> None:
         if on_step is not None:

@@ -132,8 +132,8 @@ def run_generation(job: GenerationJob, out: Path, progress: Progress = SILENT) -
     Raises:
         EchosynthError: models or folder cannot be used.
     """
-    plan = job.plan()
-    with RunFolder.open(out, job.command, job.config, job.inputs(), may_change=NOT_DECISIVE):
+    plan, inputs = job.plan(), job.inputs()
+    with RunFolder.open(out, job.command, job.config, inputs, may_change=NOT_DECISIVE):
         manifest, folder = Manifest(out / MANIFEST), ClipFolder(out)
         folder.refuse_missing(manifest)
         starts = [frame.start for frame in job.frames]

@@ -1,6 +1,7 @@
 """Options that several commands have, and options -> the config of a verb."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,14 @@ def errors_name_options() -> Iterator[None]:
     except ConfigError as error:
         if not error.key:
             raise
-        option, text = "--" + error.key.split(".")[0].replace("_", "-"), str(error)
-        # A message begins with the field ("phase must be ...") or ends with it ("... to the phase; leave phase out").
-        head, found, tail = text.partition(error.key) if text.startswith(error.key) else text.rpartition(error.key)
-        raise ConfigError(head + option + tail if found else text, error.key) from None
+        raise ConfigError(_name_option(str(error), error.key), error.key) from None
+
+
+def _name_option(message: str, key: str) -> str:
+    """Put `--max-attempts` for `max_attempts`: where a message begins with the field, else where it is named last."""
+    places = list(re.finditer(rf"(?<![\w-]){re.escape(key)}(?![\w-])", message))
+    if not places:
+        return message
+    place = places[0] if places[0].start() == 0 else places[-1]
+    option = "--" + key.split(".")[0].replace("_", "-")
+    return message[: place.start()] + option + message[place.end() :]
