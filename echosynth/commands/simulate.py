@@ -3,11 +3,11 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from echosynth.commands.options import add_json
+from echosynth.phantom.kinds import EFDistribution, Heart, Quality, Rhythm, ViewFamily
 
-_HEARTS = ("any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global")
 _NOT_CONFIG = ("out", "workers", "json")
 
 
@@ -26,27 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EF",
         help="render every patient at these EFs too, per cent",
     )
-    add("--ef-distribution", choices=("echonet", "uniform"), default="echonet", help="of the factual EF")
+    add("--ef-distribution", choices=get_args(EFDistribution), default="echonet", help="of the factual EF")
     add("--frames", type=int, help="of a clip (default: drawn like EchoNet-Dynamic's, 175 on average)")
     add("--fps", type=float, help="Hz (default: drawn like EchoNet-Dynamic's, 51 on average)")
     add("--size", type=int, default=112, help="side of the picture, pixels (default 112)")
     add("--lossless", action="store_true", help="FFV1 instead of EchoNet-Dynamic's motion JPEG")
-    add("--quality", choices=("excellent", "good", "medium", "poor"), help="of the pictures (default: all levels)")
+    add("--quality", choices=get_args(Quality), help="of the pictures (default: all levels)")
     add(
         "--views",
-        choices=("echonet", "camus", "point-of-care", "wide"),
+        choices=get_args(ViewFamily),
         default="echonet",
         help="kind of scanner and hand (default echonet)",
     )
     add(
         "--hearts",
-        choices=_HEARTS,
+        choices=get_args(Heart),
         default="any",
         help="kind of hearts; apical, septal, lateral: that wall is dead, EF up to 70; global: all weak, EF up to 45 "
         "(default any)",
     )
-    rhythms = ("sinus", "atrial fibrillation", "premature beats")
-    add("--rhythm", choices=rhythms, default="sinus", help="default sinus")
+    add("--rhythm", choices=get_args(Rhythm), default="sinus", help="default sinus")
     add("--remodel", action="store_true", help="weak ventricles are large, as in populations")
     add("--masks", action="store_true", help="also label every pixel: cavity, myocardium, left atrium")
     add("--motion", action="store_true", help="also tell how every pixel's tissue has moved, and every frame's volume")

@@ -17,12 +17,12 @@ from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_E
 from echosynth.config import StrictModel
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError
+from echosynth.phantom.kinds import ViewFamily
 from echosynth.phantom.maps import CAVITY, displace_pixels, label_pixels
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
-from echosynth.phantom.view_families import ViewFamily
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 

@@ -1,5 +1,6 @@
 """A simulated patient with an exact LVEF, seen by a simulated scanner: torch, batched, CPU and GPU.
 
+    kinds.py            what can be asked for by name
     patient.py          who: anatomy, physiology, motion parameters
     population.py       patients, kinds of hearts and rhythms, and EF, each drawn from a seed
     scanner.py          how the patient is looked at: pose, sector, depth, gain, grey map, drawn from another seed

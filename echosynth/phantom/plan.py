@@ -7,7 +7,6 @@ Frames that are traced show end-diastole and end-systole exactly (contraction 0 
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,11 +15,11 @@ from pydantic import Field, field_validator, model_validator
 from echosynth.cardiac.ejection_fraction import HIGHEST_PHANTOM_EF, LOWEST_TARGET_EF
 from echosynth.config import VerbConfig
 from echosynth.errors import DatasetError
+from echosynth.phantom.kinds import EFDistribution, Heart, Quality, Rhythm, ViewFamily
 from echosynth.phantom.motion import compute_cycle
 from echosynth.phantom.patient import Patient
 from echosynth.phantom.population import highest_ef, remodel, sample_ef, sample_patient
 from echosynth.phantom.scanner import View, sample_view
-from echosynth.phantom.view_families import Quality, ViewFamily
 from echosynth.seeding import derive_seed
 
 SPLITS = ("TRAIN",) * 6 + ("VAL", "TEST")
@@ -53,17 +52,15 @@ class SimulateConfig(VerbConfig):
     patients: int = Field(ge=1, le=100_000)
     seed: int = Field(default=0, ge=0)
     counterfactual: tuple[float, ...] = ()
-    ef_distribution: Literal["echonet", "uniform"] = "echonet"
+    ef_distribution: EFDistribution = "echonet"
     frames: int | None = Field(default=None, ge=2, le=1024)
     fps: float | None = Field(default=None, ge=25.0, le=200.0)
     size: int = Field(default=112, ge=28, le=448)
     lossless: bool = False
     views: ViewFamily = "echonet"
     quality: Quality | None = None
-    hearts: Literal["any", "normal", "dilated", "hypertrophic", "regional", "apical", "septal", "lateral", "global"] = (
-        "any"
-    )
-    rhythm: Literal["sinus", "atrial fibrillation", "premature beats"] = "sinus"
+    hearts: Heart = "any"
+    rhythm: Rhythm = "sinus"
     remodel: bool = False
     masks: bool = False
     motion: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF
+from echosynth.phantom.kinds import Heart, Rhythm
 from echosynth.phantom.patient import Patient
 from echosynth.seeding import derive_seed
 
@@ -14,7 +15,7 @@ DEAD = 0.9
 """Amplitude of wall-motion differences from which a segment stands still."""
 
 # Kinds of hearts: fields of a sampled patient that are drawn anew, from these ranges.
-HEARTS: dict[str, dict[str, tuple[float, float]]] = {
+HEARTS: dict[Heart, dict[str, tuple[float, float]]] = {
     "any": {},
     "normal": {"edv": (65.0, 140.0), "sphericity": (0.48, 0.6), "wall": (0.6, 1.0), "regional": (0.0, 0.0)},
     "dilated": {"edv": (170.0, 280.0), "sphericity": (0.62, 0.8), "wall": (0.6, 0.9), "regional": (0.0, 0.3)},
@@ -32,9 +33,9 @@ HEARTS: dict[str, dict[str, tuple[float, float]]] = {
         "long_axis_share": (0.06, 0.12),
     },
 }
-HIGHEST_OF_HEART = {"apical": 70.0, "septal": 70.0, "lateral": 70.0, "global": 45.0}
+HIGHEST_OF_HEART: dict[str, float] = {"apical": 70.0, "septal": 70.0, "lateral": 70.0, "global": 45.0}
 """Highest EF of these kinds, per cent: beyond it the living walls would meet, or no wall would be weak."""
-RHYTHMS: dict[str, dict[str, float]] = {
+RHYTHMS: dict[Rhythm, dict[str, float]] = {
     "sinus": {},
     "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
     "premature beats": {"premature": 0.2},

@@ -5,11 +5,9 @@ scanners only by domain randomisation. The others are kinds of scanner to test o
 in degrees, levels in dB, picture coordinates as shares of the side.
 """
 
-from typing import Literal
+from echosynth.phantom.kinds import Quality, ViewFamily
 
 Range = tuple[float, float]
-ViewFamily = Literal["echonet", "camus", "point-of-care", "wide"]
-Quality = Literal["excellent", "good", "medium", "poor"]
 
 # What networks are trained on. p_NAME is the probability that NAME is drawn; otherwise it has its rare values or none.
 WIDE: dict[str, Range] = {

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import StrictModel
+from echosynth.phantom.kinds import ViewFamily
 from echosynth.phantom.scanner import View, sample_view
-from echosynth.phantom.view_families import ViewFamily
 from echosynth.seeding import derive_seed
 
 EF = Annotated[float, Field(ge=LOWEST_TARGET_EF, le=HIGHEST_PHANTOM_EF)]
