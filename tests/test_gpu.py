@@ -17,7 +17,8 @@ from echosynth.seeding import make_generator
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.engine.optim import OptimConfig
-from echosynth.training.engine.run import LogSchedule, run_training
+from echosynth.training.engine.run import TrainingJob, run_training
+from echosynth.training.engine.schedule import LogSchedule
 from echosynth.training.tasks.denoising import DiffusionTask
 from tests.fake_set import write_fake_set
 from tests.stages import make_stage
@@ -96,7 +97,7 @@ def test_fp16_learns_and_is_continued(tmp_path: Path) -> None:
     def train() -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         pace = LogSchedule(log_every=1, validate_every=0, save_every=4)
-        made = run_training("base", task, stage.network(), optim, tmp_path, 0, pace, "one", report=lambda line: None)
+        made = run_training(TrainingJob("base", task, None, optim, pace, 0, "one"), stage.network(), tmp_path)
         return load_file(made / "diffusion_pytorch_model.safetensors")
 
     whole = train()

@@ -1,6 +1,6 @@
-"""Train a whole cascade from one configuration: stage after stage, then bundle them as a pipeline."""
+"""Train a whole cascade from one configuration: part after part, then bundle them as a pipeline."""
 
-import shutil
+import logging
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -17,22 +17,28 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.errors import ConfigError
+from echosynth.progress import SILENT, Progress
+from echosynth.storage.atomic import replace_folder
+from echosynth.storage.lock import hold
 from echosynth.storage.model_store import write_sums
-from echosynth.training.clips.sources import (
-    DatasetSource,
-    PhantomSource,
-    SourceConfig,
-    open_source,
+from echosynth.training.clips.sources import SourceConfig, open_source
+from echosynth.training.engine.run import TrainingJob, export_model, run_training
+from echosynth.training.engine.schedule import LogSchedule
+from echosynth.training.parts import (
+    EF_GUIDE,
+    TISSUE_TRACKER,
+    GuidePart,
+    Part,
+    Source,
+    StagePart,
+    TrackerPart,
+    Workplace,
 )
-from echosynth.training.engine.loop import Task
-from echosynth.training.engine.run import LogSchedule, Report, run_training
-from echosynth.training.preview import make_preview
 from echosynth.training.stage_config import StageConfig
-from echosynth.training.tasks.consistency import DistillationTask
-from echosynth.training.tasks.denoising import DiffusionTask
-from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
-from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
+from echosynth.training.tasks.ef_guide import GuideConfig
+from echosynth.training.tasks.tissue_tracker import TrackerConfig
+
+logger = logging.getLogger(__name__)
 
 
 class CascadeConfig(StrictModel):
@@ -45,8 +51,8 @@ class CascadeConfig(StrictModel):
         data: training clips.
         validation: held-out clips.
         stages: name -> stage, in order: "base", "sr1", "sr2", ...; before them "frame", if there is one.
-        tissue_tracker: what carries detail for stages that are tracked; trained before them; None for none.
-        ef_guide: reads the EF of stages with a ef_guidance_scale or a correction; None for none.
+        tissue_tracker: follows the tissue for stages that are tracked; None for none.
+        ef_guide: reads EF for stages with an ef_guidance_scale or a correction; None for none.
         ef_calibration: see `EchoCascadePipeline`; measured by scripts/calibrate_ef.py once the stages are trained.
         only: train just these of `parts`; None for all.
         pace: how often to log, validate and save.
@@ -87,10 +93,19 @@ class CascadeConfig(StrictModel):
         return self
 
     @property
-    def parts(self) -> dict[str, TrackerConfig | GuideConfig | StageConfig]:
+    def parts(self) -> dict[str, Part]:
         """Everything that is trained, by name, in order."""
-        parts = {"tissue_tracker": self.tissue_tracker, "ef_guide": self.ef_guide, **self.stages}
-        return {name: part for name, part in parts.items() if part is not None}
+        parts: list[Part] = []
+        if self.tissue_tracker is not None:
+            before, stage = next(pair for pair in pairwise(self.stages.values()) if pair[1].sampling.tracked)
+            parts.append(TrackerPart(self.tissue_tracker, stage, before))
+        if self.ef_guide is not None:
+            parts.append(GuidePart(self.ef_guide, self.stages["base"]))
+        previous: StageConfig | None = None
+        for name, stage in self.stages.items():
+            parts.append(StagePart(name, stage, previous))
+            previous = None if stage.kind == "frame" else stage
+        return {part.name: part for part in parts}
 
     def clips(self, name: str) -> tuple[SourceConfig, SourceConfig]:
         """Training and held-out clips of one of the `parts`: a stage's own, or the cascade's."""
@@ -99,97 +114,32 @@ class CascadeConfig(StrictModel):
         return own[0] or self.data, own[1] or self.validation
 
 
-def _finished_tracker(out: Path) -> TissueTracker:
-    folder = out / "tissue_tracker" / "model"
-    if not folder.is_dir():
-        raise ConfigError(f"there is no {folder}: train tissue_tracker before the stages that are tracked")
-    return TissueTracker.from_pretrained(folder).eval()
-
-
-def _finished_guide(out: Path) -> EFGuide:
-    folder = out / "ef_guide" / "model"
-    if not folder.is_dir():
-        raise ConfigError(f"there is no {folder}: train ef_guide before the stages that are tuned by it")
-    return EFGuide.from_pretrained(folder).eval()
-
-
-def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> Path | None:
-    """Train every stage, and the guide, that is not finished; returns the pipeline's folder, or None while some miss.
+def train_cascade(config: CascadeConfig, out: Path, progress: Progress = SILENT) -> Path | None:
+    """Train every part that is not finished; returns the pipeline's folder, or None while some parts miss.
 
     Running it again continues where it stopped.
-    """
-    opened: dict[str, PhantomSource | DatasetSource] = {}
 
-    def open_once(source: SourceConfig) -> PhantomSource | DatasetSource:
+    Raises:
+        ConfigError: a part needs another one that is not finished, or cannot be trained on this machine.
+        CheckpointError: an `init` holds no weights or weights of another shape, or a checkpoint is of another config.
+        OutputError: another process trains the same part, or the system refused to write.
+    """
+    opened: dict[str, Source] = {}
+
+    def open_once(source: SourceConfig) -> Source:
         key = source.model_dump_json()
         if key not in opened:
-            opened[key] = open_source(source, report)
+            opened[key] = open_source(source, progress)
         return opened[key]
 
-    def open_clips(name: str) -> list[PhantomSource | DatasetSource]:
-        return [open_once(source) for source in config.clips(name)]
+    def open_clips(name: str) -> tuple[Source, Source]:
+        seen, held_out = config.clips(name)
+        return open_once(seen), open_once(held_out)
 
-    def said(part: StrictModel) -> str:
-        # Options that are left alone are left out, so that a new one does not make old checkpoints strangers.
-        return part.model_dump_json(exclude_defaults=True, exclude={"data", "validation"})
-
-    def train(
-        name: str, part: StageConfig | GuideConfig | TrackerConfig, network: ModelMixin, tasks: list[Task]
-    ) -> None:
-        task, validation = tasks
-        preview = None
-        shown = validation.stage if isinstance(validation, DistillationTask) else validation
-        if isinstance(shown, DiffusionTask):
-            how = shown.config.sampling
-            read = how.correction or how.ef_guidance_scale
-            guide = _finished_guide(out) if read and (out / "ef_guide" / "model").is_dir() else None
-            preview = make_preview(shown, name, out / name / "previews", guide)
-        run_training(
-            name,
-            task,
-            network,
-            part.optim,
-            out,
-            config.seed,
-            config.pace,
-            fingerprint=f"{config.seed} {said(config.clips(name)[0])} {said(part)}",
-            validation=validation,
-            preview=preview,
-            report=report,
-        )
-
-    wanted = list(config.parts) if config.only is None else config.only
-    if config.tissue_tracker is not None and "tissue_tracker" in wanted:
-        tracker, both = config.tissue_tracker, open_clips("tissue_tracker")
-        if not all(isinstance(clips, PhantomSource) for clips in both):
-            if tracker.init is None:
-                raise ConfigError("tissue_tracker: nobody knows how tissue moves in these clips; give the init of one")
-            tracker = tracker.model_copy(update={"optim": tracker.optim.model_copy(update={"steps": 0})})
-        before, stage = next(pair for pair in pairwise(config.stages.values()) if pair[1].sampling.tracked)
-        torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
-        train(
-            "tissue_tracker",
-            tracker,
-            tracker.network(),
-            [TrackerTask(stage, before, clips, tracker.window) for clips in both],
-        )
-    if config.ef_guide is not None and "ef_guide" in wanted:
-        torch.manual_seed(config.seed)
-        guide, base = config.ef_guide, config.stages["base"]
-        views = zip(open_clips("ef_guide"), (base.jitter, None), strict=True)
-        train("ef_guide", guide, guide.network(base.size), [GuideTask(guide, base, c, j) for c, j in views])
-    previous: StageConfig | None = None
-    for name, stage in config.stages.items():
-        if name in wanted:
-            torch.manual_seed(config.seed)
-            follow = _finished_tracker(out) if stage.sampling.tracked else None
-            views = zip(open_clips(name), (stage.jitter, None), strict=True)
-            tasks: list[Task] = [DiffusionTask(stage, previous, c, follow, j) for c, j in views]
-            if stage.consistency is not None:
-                read = _finished_guide(out) if stage.consistency.ef_weight else None
-                tasks = [DistillationTask(t, stage.optim.steps, read) for t in tasks if isinstance(t, DiffusionTask)]
-            train(name, stage, stage.network(), tasks)
-        previous = None if stage.kind == "frame" else stage
+    place = Workplace(out, open_clips)
+    for name, part in config.parts.items():
+        if config.only is None or name in config.only:
+            train_part(config, part, place, progress)
     if not all((out / name / "model").is_dir() for name in config.parts):
         return None
     processes = PartialState(cpu=not torch.cuda.is_available())
@@ -199,21 +149,64 @@ def train_cascade(config: CascadeConfig, out: Path, report: Report = print) -> P
     return out / "pipeline"
 
 
+def train_part(config: CascadeConfig, part: Part, place: Workplace, progress: Progress) -> None:
+    """Train one part, or take its weights over."""
+    torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
+    network = part.network()
+    tasks = None
+    if not part.config.frozen:
+        for need in part.needs:
+            place.model(need, part.name)
+        tasks = part.tasks(place)
+    if tasks is None:
+        take_over(part.name, network, place.out / part.name)
+        return
+    # Options that are left alone are left out, so that a new one does not make old checkpoints strangers.
+    clips = config.clips(part.name)[0].model_dump_json(exclude_defaults=True)
+    said = part.config.model_dump_json(
+        exclude_defaults=True, exclude={"data": True, "validation": True, "optim": {"steps"}}
+    )
+    job = TrainingJob(
+        name=part.name,
+        task=tasks.training,
+        validation=tasks.validation,
+        optim=part.config.optim,
+        schedule=config.pace,
+        seed=config.seed,
+        settings=f"{config.seed} {clips} {said}",
+        preview=tasks.preview,
+    )
+    run_training(job, network, place.out, progress)
+
+
+def take_over(name: str, network: ModelMixin, folder: Path) -> None:
+    """Write the weights that a part starts from as its finished ones."""
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    if (folder / "model").is_dir():
+        logger.info("%s: finished, nothing to do", name)
+    elif processes.is_main_process:
+        with hold(folder):
+            export_model(network, folder / "model")
+        logger.info("%s: keeps the weights that it starts from", name)
+    processes.wait_for_everyone()
+
+
 def bundle(config: CascadeConfig, out: Path) -> Path:
-    """Join the finished parts to a pipeline in half precision at OUT/pipeline."""
+    """Join the finished parts to a pipeline in half precision at OUT/pipeline.
+
+    Raises:
+        OutputError: the system refused.
+    """
+    guide, tracker = out / EF_GUIDE / "model", out / TISSUE_TRACKER / "model"
     pipeline = EchoCascadePipeline.from_stages(
         [stage.spec(name) for name, stage in config.stages.items()],
         {name: UNet3D.from_pretrained(out / name / "model") for name in config.stages},
         {name: stage.scheduler() for name, stage in config.stages.items()},
         config.ef_calibration,
-        ef_guide=_finished_guide(out) if config.ef_guide else None,
-        tissue_tracker=_finished_tracker(out) if config.tissue_tracker else None,
+        ef_guide=EFGuide.from_pretrained(guide).eval() if config.ef_guide else None,
+        tissue_tracker=TissueTracker.from_pretrained(tracker).eval() if config.tissue_tracker else None,
     )
-    target = out / "pipeline"
-    part = out / ".pipeline.tmp"
-    shutil.rmtree(part, ignore_errors=True)
-    pipeline.to(torch.float16).save_pretrained(part)
-    write_sums(part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
-    return target
+    with replace_folder(out / "pipeline") as folder:
+        pipeline.to(torch.float16).save_pretrained(folder)
+        write_sums(folder)
+    return out / "pipeline"

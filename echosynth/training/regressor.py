@@ -1,32 +1,41 @@
 """Train one EF regressor from a configuration, then measure the error that its intervals are made of."""
 
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import broadcast_object_list
 from pydantic import Field, model_validator
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from echosynth.config import RunName, StrictModel
 from echosynth.errors import ConfigError
-from echosynth.metrics.clinical import conformal_margin
-from echosynth.metrics.ef_metrics import compute_ef_scores
+from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
-from echosynth.seeding import make_generator
 from echosynth.storage.atomic import write_text
 from echosynth.training.clips.sources import PhantomSourceConfig, SourceConfig, open_source
+from echosynth.training.clips.transforms import ClipTransformConfig
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.optim import OptimConfig
-from echosynth.training.engine.run import LogSchedule, Report, export, run_training
-from echosynth.training.tasks.ef_regression import AugmentConfig, MeasuredSource, RegressionTask
+from echosynth.training.engine.run import TrainingJob, export_model, is_finished, run_training
+from echosynth.training.engine.schedule import LogSchedule
+from echosynth.training.finishing import (
+    broadcast_weights,
+    calibrate,
+    fit_second_stage,
+    measure_held_out,
+    refresh_batch_norm,
+)
+from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 
-STATISTICS_BATCHES = 64
+logger = logging.getLogger(__name__)
+
+SCORES_FILE = "scores.json"
 
 
 class RegressorConfig(StrictModel):
@@ -42,7 +51,7 @@ class RegressorConfig(StrictModel):
         arguments: of that class.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         init_parts: take only weights whose names begin like these from there, e.g. "encoder." of another system.
-        augmentation: random changes of training clips.
+        transforms: random changes of training clips; `augmentation` in configs of earlier versions.
         loss: what is scored beside EF.
         optim: optimiser.
         pace: how often to log, validate and save.
@@ -57,10 +66,17 @@ class RegressorConfig(StrictModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     init_parts: tuple[str, ...] = ()
-    augmentation: AugmentConfig = AugmentConfig()
+    transforms: ClipTransformConfig = ClipTransformConfig()
     loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
     pace: LogSchedule = LogSchedule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_key(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "augmentation" in values and "transforms" not in values:
+            return {("transforms" if key == "augmentation" else key): value for key, value in values.items()}
+        return values
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
@@ -98,6 +114,9 @@ def check_fit(config: RegressorConfig, contract: Any) -> None:
     Whole frames are left out and whole pixels averaged: a rate or size that does not divide the source's would be
     another one than the regressor is then said to want.
     """
+    for name in ("fps", "frames", "size"):
+        if not isinstance(value := getattr(contract, name), int | float):
+            raise ConfigError(f"{config.name}: arguments.{name} must be a number, got {value!r}")
     for key, source in (("data", config.data), ("validation", config.validation)):
         stride = source.fps / contract.fps if contract.fps > 0 else 0.0
         if stride < 1 or not stride.is_integer():
@@ -118,118 +137,55 @@ def check_size(config: RegressorConfig, key: str, side: int, size: int) -> None:
         raise ConfigError(f"{config.name}: arguments.size {size} does not divide {key}'s {side} pixels")
 
 
-@torch.no_grad()
-def refresh_batch_norm(model: EFRegressor, task: RegressionTask, config: RegressorConfig) -> None:
-    """Take the statistics of batch normalisation anew: those of the training belong to the weights before averaging.
-
-    A frozen part keeps its own: they are what its weights were frozen with.
-    """
-    model.train()
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # the plain mean over batches
-    for k in range(STATISTICS_BATCHES if layers else 0):
-        batch = task.make_batch(config.optim.batch_size, make_generator(config.seed, "statistics", k))
-        model(batch["clip"].to(model.device), details=True)  # a layer that only details need is refreshed too
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-
-
-def copy_to_all(model: EFRegressor) -> None:
-    """Give every process the main one's weights."""
-    state = [{name: value.cpu() for name, value in model.state_dict().items()}]
-    model.load_state_dict(broadcast_object_list(state)[0])
-
-
-@torch.no_grad()
-def finish(model: EFRegressor, task: RegressionTask, config: RegressorConfig, processes: PartialState) -> None:
-    """Fit what no gradient trains, on clips as they are augmented in training; processes share them."""
-    model.eval()
-    count, size = model.num_second_stage_patients, config.optim.batch_size
-    parts: list[tuple[int, torch.Tensor, torch.Tensor]] = []
-    for k in range(processes.process_index, -(-count // size), processes.num_processes):
-        batch = task.make_batch(size, make_generator(config.seed, "finish", k))
-        parts.append((k, model.features(batch["clip"].to(model.device)).cpu(), batch["ef"]))
-    parts = sorted(gather_object(parts), key=lambda part: part[0])
-    if processes.is_main_process:
-        _, features, truth = (list(column) for column in zip(*parts, strict=True))
-        with torch.enable_grad():
-            model.fit_second_stage(*(torch.cat(column)[:count].to(model.device) for column in (features, truth)))
-    copy_to_all(model)
-
-
-@torch.no_grad()
-def measure_held_out(
-    model: EFRegressor, source: MeasuredSource, processes: PartialState
-) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted EF of every held-out clip, per cent, (N,) each; a whole clip as `predict` reads it.
-
-    Processes share the clips; all of them know all answers.
-    """
-    model.eval()
-    told = []
-    for index in range(processes.process_index, len(source), processes.num_processes):
-        clip = source.clip(index)
-        windows = model.iter_windows(clip)
-        values = [model.predict_windows(part.to(model.device), clip.attributes).cpu() for part in windows]
-        told.append((index, clip.ef, float(torch.cat(values).mean())))
-    _, truth, predicted = np.array(sorted(gather_object(told)), dtype=float).T
-    return truth, predicted
-
-
-def train_regressor(config: RegressorConfig, out: Path, report: Report = print) -> Path:
+def train_regressor(config: RegressorConfig, out: Path, progress: Progress = SILENT) -> Path:
     """Train; returns the folder of the finished model. Running it again continues where it stopped.
 
     Raises:
         ConfigError: the network cannot be built, or clips cannot be cut to what it is to be shown.
-        CheckpointError: `init` holds no weights, or weights of another shape.
+        CheckpointError: `init` holds no weights or weights of another shape, or a checkpoint is of another config.
+        OutputError: another process trains in the same folder, or the system refused to write.
     """
     torch.manual_seed(config.seed)  # only the weights' first values are drawn from the global generator
     model = config.build()
     check_fit(config, model.contract)
     shape = (model.contract.fps, model.contract.frames, model.contract.size)
-    seen, held_out = open_source(config.data, report), open_source(config.validation, report)
+    seen, held_out = open_source(config.data, progress), open_source(config.validation, progress)
     check_size(config, "validation", held_out.size, model.contract.size)  # a dataset's is known once it is read
     check_size(config, "data", seen.size, model.contract.size)
-    validation = RegressionTask(held_out, *shape, None, config.loss)
-    training = RegressionTask(seen, *shape, config.augmentation, config.loss)
+    training = RegressionTask(seen, *shape, config.transforms, config.loss)
     if config.init is None or config.init_parts:  # finished weights keep the scale that they were trained with
-        model.fit_attribute_scale(training.source.patients())
-    final = run_training(
-        config.name,
-        training,
-        model,
-        config.optim,
-        out,
-        config.seed,
-        config.pace,
-        fingerprint=config.model_dump_json(exclude_defaults=True, exclude={"name", "validation", "pace"}),
-        validation=validation,
-        report=report,
-    )
+        model.fit_attribute_scale(seen.patients())
     processes = PartialState(cpu=not torch.cuda.is_available())
-    path = out / config.name / "scores.json"
+    scores = out / config.name / SCORES_FILE
+    if processes.is_main_process and not is_finished(scores.parent, config.optim.steps):
+        scores.unlink(missing_ok=True)  # of a training with fewer steps
+    job = TrainingJob(
+        name=config.name,
+        task=training,
+        validation=RegressionTask(held_out, *shape, None, config.loss),
+        optim=config.optim,
+        schedule=config.pace,
+        seed=config.seed,
+        settings=config.model_dump_json(
+            exclude_defaults=True, exclude={"name": True, "validation": True, "pace": True, "optim": {"steps"}}
+        ),
+    )
+    final = run_training(job, model, out, progress)
     # Only the main process looks: the file may appear before another one has looked.
-    if broadcast_object_list([path.exists()])[0]:
+    if broadcast_object_list([scores.exists()])[0]:
         return final
     # Read anew: the trained one answers in the training's precision.
     finished = REGRESSORS[config.network].from_pretrained(final).to(processes.device)
     if processes.is_main_process:
-        refresh_batch_norm(finished, training, config)
-    copy_to_all(finished)
+        refresh_batch_norm(finished, training, config.optim.batch_size, config.seed)
+    broadcast_weights(finished)
     if finished.num_second_stage_patients:
-        finish(finished, training, config, processes)
-    truth, predicted = measure_held_out(finished, held_out, processes)
+        fit_second_stage(finished, training, config.optim.batch_size, config.seed)
+    truth, predicted = measure_held_out(finished, held_out)
     if processes.is_main_process:
-        error = float((predicted - truth).mean())
-        finished.subtract_bias(error)  # training's windows in slow motion leave one
-        predicted -= error
-        finished.register_to_config(error90=conformal_margin(predicted - truth, 0.9))
-        export(finished, final)
-        scores = compute_ef_scores(truth, predicted, [str(k) for k in range(len(truth))])
-        report(f"{config.name}: held-out MAE {scores.mae:.2f}, R2 {scores.r2:.3f}, bias {scores.bias:+.2f}")
-        write_text(path, json.dumps({"ceiling": scores.to_dict()}, indent=2) + "\n")
+        reached = calibrate(finished, truth, predicted)
+        export_model(finished, final)
+        write_text(scores, json.dumps({"ceiling": reached.to_dict()}, indent=2) + "\n")
+        logger.info("%s: held-out MAE %.2f, R2 %.3f", config.name, reached.mae, reached.r2)
     processes.wait_for_everyone()
     return final

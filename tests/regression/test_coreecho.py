@@ -11,7 +11,7 @@ from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask
+from echosynth.training.tasks.ef_regression import ClipTransformConfig, RegressionTask
 from echosynth.training.tasks.losses import ContrastConfig, RegressionLoss
 from tests.fake_set import write_fake_set
 
@@ -117,7 +117,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
 
 def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    task = RegressionTask(source, 16, 8, 16, AugmentConfig(), RegressionLoss(contrast=ContrastConfig()))
+    task = RegressionTask(source, 16, 8, 16, ClipTransformConfig(), RegressionLoss(contrast=ContrastConfig()))
     batch = task.make_batch(8, make_generator(0))
     assert batch["clip"].shape[0] == 8
     assert torch.equal(batch["ef"][::2], batch["ef"][1::2])

@@ -11,7 +11,7 @@ from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.phases import find_phases
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.regressor import finish
+from echosynth.training.finishing import fit_second_stage
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 from echosynth.video.clip import EchoClip
@@ -74,7 +74,9 @@ def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> No
     clips = torch.rand(3, 1, 8, 32, 32) * 2 - 1
     before = model(clips)
     assert model.deviation(clips) is None
-    finish(model, RegressionTask(PhantomSource(root), 16, 8, 32, None), config, PartialState(cpu=True))
+    PartialState(cpu=True)
+    task = RegressionTask(PhantomSource(root), 16, 8, 32, None)
+    fit_second_stage(model, task, config.optim.batch_size, config.seed)
     assert not torch.equal(model(clips), before)
     assert (model.deviation(clips) > 0).all()
     model.save_pretrained(tmp_path / "model")

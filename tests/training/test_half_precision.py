@@ -14,8 +14,8 @@ from torch import nn
 from echosynth.errors import ConfigError
 from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.engine.loop import train
-from echosynth.training.engine.optim import OptimConfig, make_optimizer
-from echosynth.training.engine.run import choose_precision
+from echosynth.training.engine.optim import OptimConfig, choose_precision, make_optimizer
+from echosynth.training.engine.state import TrainState
 from tests.training_runs import Line
 
 STEPS, CUT = 16, 7
@@ -42,14 +42,15 @@ class Run:
         model = nn.Linear(3, 1)
         self.model, self.optimizer = self.accelerator.prepare(model, make_optimizer(model, self.config))
         self.bare = self.accelerator.unwrap_model(self.model)
-        self.ema = EMAModel(self.bare.parameters())
+        ema = EMAModel(self.bare.parameters())
+        self.state = TrainState(self.bare, ema, self.optimizer, self.accelerator.scaler)
 
     @property
     def scale(self) -> float:
         return float(self.accelerator.scaler.get_scale())
 
     def go(self, start: int, stop: int) -> None:
-        steps = train(Line(), self.model, self.ema, self.optimizer, self.accelerator, self.config, 3, start)
+        steps = train(Line(), self.model, self.state, self.accelerator, self.config, 3, start)
         for step in steps:
             if step.step == stop:
                 steps.close()  # type: ignore[attr-defined]
@@ -66,12 +67,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one_scale_included(tmp_path: Pat
     first = Run()
     first.go(0, CUT)
     saved = first.scale
-    save_checkpoint(tmp_path, CUT, first.bare, first.ema, first.optimizer, "config", scaler=first.accelerator.scaler)
+    save_checkpoint(tmp_path, CUT, first.state, "config")
     second = Run()
     assert second.scale != saved
-    begun = load_checkpoint(
-        tmp_path, second.bare, second.ema, second.optimizer, "config", scaler=second.accelerator.scaler
-    )
+    begun = load_checkpoint(tmp_path, second.state, "config")
     assert (begun, second.scale) == (CUT, saved)
     second.go(CUT, STEPS)
     assert second.scale == whole.scale

@@ -14,7 +14,8 @@ from echosynth.seeding import make_generator
 from echosynth.training.clips.phantom_set import PhantomSet, render_shard
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
-from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask, augment
+from echosynth.training.clips.transforms import ClipTransformConfig, augment
+from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
 from echosynth.training.tasks.losses import RegressionLoss
 from tests.data.fake_datasets import write_camus, write_pediatric
@@ -36,7 +37,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSourceConfig:
 
 def test_landmarks_of_a_phantom_draw_its_ef(phantoms: PhantomSourceConfig) -> None:
     known = PhantomSet.open(phantoms)
-    drawn = PhantomSource(phantoms).draw_measured(4, make_generator(2), traced=True)
+    drawn = PhantomSource(phantoms).draw_ef_batch(4, make_generator(2), traced=True)
     volume = drawn.curve.gather(1, drawn.traced)
     assert torch.equal(volume, torch.stack([drawn.curve.amax(1), drawn.curve.amin(1)], 1))
     torch.testing.assert_close(
@@ -68,7 +69,7 @@ def test_landmarks_move_with_the_picture() -> None:
     for k in range(3):  # a bright spot at one of the landmarks
         x, y = places[k, 0, 1, 5, 1]
         clip[k] = torch.exp(-((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2) / 0.002) * 2 - 1
-    config = AugmentConfig(noise=0, gamma=0, mirror=0.5)
+    config = ClipTransformConfig(noise=0, gamma=0, mirror=0.5)
     moved, there = augment(clip, places, config, make_generator(5))
     light = (moved[:, 0, 0] + 1).clamp_min(0) ** 4
     weight = light.sum((1, 2))
@@ -85,7 +86,7 @@ def test_frames_that_a_window_leaves_out_are_not_traced(phantoms: PhantomSourceC
         source = PhantomSource(phantoms)
         task = RegressionTask(source, 16, 12, 56, None, loss=RegressionLoss(landmarks=LandmarkWeights()))
         batch = task.make_batch(16, make_generator(0))
-        drawn = source.draw_measured(16, make_generator(0), traced=True)
+        drawn = source.draw_ef_batch(16, make_generator(0), traced=True)
     unknown = batch["landmarks"].isnan().flatten(2).all(2)
     assert torch.equal(unknown, drawn.traced > 11)
     assert unknown.any()
@@ -105,7 +106,7 @@ def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
 
 
 def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path) -> None:
-    task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, AugmentConfig())
+    task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, ClipTransformConfig())
     assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
 
 
@@ -116,7 +117,7 @@ def test_tracings_of_a_dataset_are_landmarks_of_the_windows_that_show_them(tmp_p
         root=tmp_path / "set", split=entry.split, num_frames=12, fps=25.0, cache=tmp_path / "decoded"
     )
     source = DatasetSource(config)
-    drawn = source.draw_measured(24, make_generator(2), traced=True)
+    drawn = source.draw_ef_batch(24, make_generator(2), traced=True)
     traced = [tracing.frame for tracing in EchoNetDataset(tmp_path / "set").tracings(entry.name)]
     firsts = source.store.windows(*_picks(source, 24, 2), 12, 25.0).firsts
     for k in range(24):
@@ -130,7 +131,7 @@ def test_tracings_of_a_dataset_are_landmarks_of_the_windows_that_show_them(tmp_p
     assert both.any()
     assert not both.all()
     np.testing.assert_allclose(disc_ef(drawn.landmarks[both, :, 0]), entry.ef, atol=0.01)
-    assert source.draw_measured(4, make_generator(2)).landmarks.isnan().all()
+    assert source.draw_ef_batch(4, make_generator(2)).landmarks.isnan().all()
 
 
 def _picks(source: DatasetSource, count: int, seed: int) -> tuple[list[int], list[float]]:
@@ -163,7 +164,7 @@ def typical_hearts(count: int) -> torch.Tensor:
 
 
 def test_the_epicardium_lies_around_the_endocardium(phantoms: PhantomSourceConfig) -> None:
-    landmarks = PhantomSource(phantoms).draw_measured(8, make_generator(3), traced=True).landmarks
+    landmarks = PhantomSource(phantoms).draw_ef_batch(8, make_generator(3), traced=True).landmarks
     inner, outer = landmarks.unbind(2)
     torch.testing.assert_close(outer[:, :, 0, 1], inner[:, :, 0, 1])  # one annulus
     muscle = disc_volume(outer) - disc_volume(inner)
@@ -187,6 +188,6 @@ def test_masks_and_polygons_are_landmarks_too(tmp_path: Path) -> None:
     }
     for name, config in sources.items():
         source = DatasetSource(config.model_copy(update={"cache": tmp_path / "decoded" / name}))
-        known = ~source.draw_measured(16, make_generator(1), traced=True).landmarks.isnan().flatten(3).any(3)
+        known = ~source.draw_ef_batch(16, make_generator(1), traced=True).landmarks.isnan().flatten(3).any(3)
         assert known[:, :, 0].any()
         assert known[:, :, 1].any() == (name == "camus")

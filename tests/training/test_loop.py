@@ -8,6 +8,7 @@ from torch import nn
 
 from echosynth.training.engine.loop import BatchPartition, train
 from echosynth.training.engine.optim import OptimConfig
+from echosynth.training.engine.state import TrainState
 from tests.training_runs import Line
 
 
@@ -29,19 +30,20 @@ def test_what_cannot_be_shared_equally_is_refused(micro: int | None, ranks: int)
 def test_gradients_of_pieces_add_up_to_that_of_the_batch() -> None:
     config = OptimConfig(steps=1, batch_size=8, micro_batch=2, warmup_steps=1, mixed_precision="no")
     model = nn.Linear(3, 1)
-    twin = nn.Linear(3, 1)
-    twin.load_state_dict(model.state_dict())
+    other = nn.Linear(3, 1)
+    other.load_state_dict(model.state_dict())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    (step,) = train(Line(), model, EMAModel(model.parameters()), optimizer, Accelerator(cpu=True), config, seed=3)
+    state = TrainState(model, EMAModel(model.parameters()), optimizer)
+    (step,) = train(Line(), model, state, Accelerator(cpu=True), config, 3)
     whole = [
         torch.cat(rows)
         for rows in zip(*(b.values() for b in BatchPartition(config, 1, 0).draw(Line(), 3, 0)), strict=True)
     ]
-    loss = ((twin(whole[0]) - whole[1]) ** 2).mean()
+    loss = ((other(whole[0]) - whole[1]) ** 2).mean()
     loss.backward()
     assert step.loss == pytest.approx(float(loss.detach()), rel=1e-5)
     assert step.grad_norm == pytest.approx(
-        float(nn.utils.get_total_norm([p.grad for p in twin.parameters()])), rel=1e-5
+        float(nn.utils.get_total_norm([p.grad for p in other.parameters()])), rel=1e-5
     )
 
 
@@ -52,8 +54,8 @@ def test_what_dropout_drops_depends_on_the_step_alone() -> None:
 
     def run(start: int) -> list[float]:
         torch.manual_seed(start)  # a process that goes on has another past
-        optimizer, ema = torch.optim.SGD(model.parameters()), EMAModel(model.parameters())
-        steps = train(Line(), model, ema, optimizer, Accelerator(cpu=True), config, 3, start)
+        state = TrainState(model, EMAModel(model.parameters()), torch.optim.SGD(model.parameters()))
+        steps = train(Line(), model, state, Accelerator(cpu=True), config, 3, start)
         return [float(step.loss) for step in steps]
 
     assert run(0)[1:] == run(1)

@@ -12,12 +12,13 @@ from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.regressor import refresh_batch_norm
-from echosynth.training.tasks.ef_regression import AugmentConfig, RegressionTask, augment, cast_shadows, slow_down
+from echosynth.training.clips.transforms import ClipTransformConfig, augment, cast_shadows, slow_down
+from echosynth.training.finishing import refresh_batch_norm
+from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 from tests.fake_set import one_step, write_fake_set
 
-STILL = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
+STILL = ClipTransformConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
 NOWHERE = torch.full((2, 2, 21, 2, 2), torch.nan)
 
 
@@ -27,7 +28,7 @@ def source(tmp_path) -> PhantomSource:
 
 
 def test_curve_belongs_to_its_clip(source: PhantomSource) -> None:
-    drawn = source.draw_measured(5, make_generator(0))
+    drawn = source.draw_ef_batch(5, make_generator(0))
     ef, curve = drawn.ef, drawn.curve
     assert curve.shape == (5, 16)
     # the fake heart starts full and empties to 1 - EF in the middle of its beat
@@ -36,7 +37,7 @@ def test_curve_belongs_to_its_clip(source: PhantomSource) -> None:
 
 
 def test_batch_is_cut_to_the_contract(source: PhantomSource) -> None:
-    batch = RegressionTask(source, fps=16, frames=8, size=16, augmentation=None).make_batch(3, make_generator(1))
+    batch = RegressionTask(source, fps=16, frames=8, size=16, transforms=None).make_batch(3, make_generator(1))
     assert batch["clip"].shape == (3, 1, 8, 16, 16)
     assert batch["curve"].shape == (3, 8)
 
@@ -51,7 +52,7 @@ def test_augmentation_of_nothing_changes_nothing() -> None:
 
 def test_every_frame_of_a_clip_is_moved_alike() -> None:
     still = torch.rand(2, 1, 1, 16, 16).expand(-1, -1, 5, -1, -1) * 2 - 1
-    moved, _ = augment(still, NOWHERE, AugmentConfig(noise=0), make_generator(3))
+    moved, _ = augment(still, NOWHERE, ClipTransformConfig(noise=0), make_generator(3))
     torch.testing.assert_close(moved, moved[:, :, :1].expand_as(moved))
     assert not torch.allclose(moved, still, atol=0.05)
 
@@ -75,7 +76,7 @@ def test_slow_motion_shows_part_of_the_window_in_order(slow: float, seed: int) -
 def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
     task = RegressionTask(source, 32, 8, 16, STILL.model_copy(update={"slow": 0.8}))
     batch = task.make_batch(8, make_generator(4))
-    drawn = source.draw_measured(8, make_generator(4))
+    drawn = source.draw_ef_batch(8, make_generator(4))
     curve = drawn.curve
     every = RegressionTask(source, 32, 16, 16, None).cut(drawn.clips)
     for k in range(8):
@@ -91,7 +92,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
     )
     model = config.build()
     task = RegressionTask(PhantomSource(root), 16, 8, 16, STILL)
-    refresh_batch_norm(model, task, config)
+    refresh_batch_norm(model, task, 4, 0)
     norm = model.stem[1]
     batches = [task.make_batch(4, make_generator(0, "statistics", k))["clip"] for k in range(64)]
     with torch.no_grad():
@@ -113,7 +114,7 @@ def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
     }
     config = one_step(root, "FrameAware", small, batch_size=4)
     model = config.build()
-    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), 4, 0)
     counts = [
         int(m.num_batches_tracked) for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)
     ]
@@ -134,7 +135,7 @@ def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path
     config = one_step(root, "CoReEcho", small | {"frozen_encoder": True}, batch_size=4)
     model = config.build()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), config)
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), 4, 0)
     after = model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("encoder."))
     assert not torch.equal(after["regressor.0.running_mean"], before["regressor.0.running_mean"])
@@ -180,7 +181,7 @@ def test_shadows_fall_from_the_probe_down_on_the_share_that_was_asked_for() -> N
 def test_speckle_multiplies_light_and_leaves_darkness_dark() -> None:
     clip = torch.full((6, 1, 2, 24, 24), -1.0)
     clip[..., 12:, :] = 0.2
-    rough = AugmentConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0, speckle=0.5)
+    rough = ClipTransformConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0, speckle=0.5)
     landmarks = torch.full((6, 2, 2, 21, 2, 2), torch.nan)
     shown, _ = augment(clip, landmarks, rough, make_generator(2))
     assert (shown[..., :11, :] == -1).all()

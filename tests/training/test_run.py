@@ -1,9 +1,12 @@
 """Whole training runs on a fake set: resuming repeats an uninterrupted run bit for bit; processes share the batch."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +19,9 @@ from safetensors.torch import load_file
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import ConfigError, MissingDependencyError, OutputError
 from echosynth.storage.lock import hold
-from echosynth.training import cascade
+from echosynth.training import cascade, parts
 from echosynth.training.cascade import CascadeConfig, train_cascade
-from echosynth.training.engine import run
+from echosynth.training.engine import schedule
 from echosynth.training.regressor import RegressorConfig, train_regressor
 from tests.data.fake_datasets import write_pediatric
 from tests.fake_set import write_fake_set
@@ -36,44 +39,64 @@ def one_thread() -> Any:
 def test_two_processes_do_not_train_one_network(tmp_path: Path) -> None:
     config = CascadeConfig.model_validate(make_config(tmp_path / "sets") | {"only": ["base"]})
     with hold(tmp_path / "run" / "base"), pytest.raises(OutputError, match="another process is working in"):
-        train_cascade(config, tmp_path / "run", lambda line: None)
-    train_cascade(config, tmp_path / "run", lambda line: None)
+        train_cascade(config, tmp_path / "run")
+    train_cascade(config, tmp_path / "run")
     assert (tmp_path / "run" / "base" / "model").is_dir()
 
 
-def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Killed(BaseException):
+    pass
+
+
+class KillingHandler(logging.Handler):
+    """Ends the process, as far as a test can, where a step's line is logged."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.words = f"step {step},"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.words in record.getMessage():
+            raise Killed
+
+
+@contextmanager
+def killed_at(step: int) -> Iterator[None]:
+    logger, handler = logging.getLogger("echosynth.training"), KillingHandler(step)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = CascadeConfig.model_validate(make_config(tmp_path / "sets"))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    pipeline = train_cascade(config, whole, lambda line: None)
+    pipeline = train_cascade(config, whole)
     assert pipeline is not None
     assert (pipeline / "model_index.json").is_file()
     assert list((whole / "base" / "previews").glob("*.png"))
 
-    class Killed(BaseException):
-        pass
-
-    def die_at(step: int) -> Any:
-        def report(line: str) -> None:
-            if f"step {step}," in line:
-                raise Killed
-
-        return report
-
     assert (pipeline / "ef_guide").is_dir()
     assert (pipeline / "tissue_tracker").is_dir()
     for step in (3, 5):  # between checkpoints: the steps since the last one are done again
-        with pytest.raises(Killed):
-            train_cascade(config, cut, die_at(step))
-    train_cascade(config, cut, lambda line: None)
+        with killed_at(step), pytest.raises(Killed):
+            train_cascade(config, cut)
+    train_cascade(config, cut)
     for name in config.parts:
         one, two = weights(whole, name), weights(cut, name)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), name
         assert read_log(whole / name / "log.jsonl") == read_log(cut / name / "log.jsonl")
-    calls: list[str] = []
-    monkeypatch.setattr(cascade, "bundle", lambda config, out: calls.append("bundle"))
-    train_cascade(config, cut, calls.append)
-    assert all("finished" in line or line == "bundle" for line in calls)
+    caplog.set_level(logging.INFO, "echosynth")
+    caplog.clear()
+    train_cascade(config, cut)
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("echosynth")]
+    assert said == [f"{name}: finished, nothing to do" for name in config.parts]
 
 
 def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
@@ -84,34 +107,36 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
         raw[name]["optim"] = OPTIM | {"steps": 1}
     tracked = CascadeConfig.model_validate(raw | {"only": ["sr1"]})
     with pytest.raises(ConfigError, match="train tissue_tracker before"):
-        train_cascade(tracked, tmp_path / "run", lambda line: None)
+        train_cascade(tracked, tmp_path / "run")
     for name in ("tissue_tracker", "sr1", "ef_guide"):
         part = CascadeConfig.model_validate(raw | {"only": [name]})
-        assert train_cascade(part, tmp_path / "run", lambda line: None) is None
+        assert train_cascade(part, tmp_path / "run") is None
     assert not (tmp_path / "run" / "base").exists()
     second = CascadeConfig.model_validate(raw | {"only": ["base"]})
-    assert train_cascade(second, tmp_path / "run", lambda line: None) == tmp_path / "run" / "pipeline"
+    assert train_cascade(second, tmp_path / "run") == tmp_path / "run" / "pipeline"
 
 
-def test_a_stage_may_learn_from_clips_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_may_learn_from_clips_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     raw = make_config(tmp_path / "sets")
     own, held_out = [write_fake_set(tmp_path / "own", seed).model_dump(mode="json") for seed in (2000, 3000)]
     raw["stages"]["base"] |= {"data": own, "validation": held_out, "optim": OPTIM | {"steps": 1}}
     raw["stages"]["sr1"]["optim"] = raw["ef_guide"]["optim"] = raw["tissue_tracker"]["optim"] = OPTIM | {"steps": 1}
     drawn: dict[str, set[int]] = {}
 
-    class Watched(cascade.DiffusionTask):
+    class Watched(parts.DiffusionTask):
         def make_batch(self, size: int, generator: torch.Generator) -> Any:
             drawn.setdefault(self.config.kind, set()).add(self.source.set.config.first_seed)
             return super().make_batch(size, generator)
 
-    monkeypatch.setattr(cascade, "DiffusionTask", Watched)
-    said: list[str] = []
+    monkeypatch.setattr(parts, "DiffusionTask", Watched)
+    caplog.set_level(logging.INFO, "echosynth")
     for lost in ("data", "validation"):  # what no stage of this run learns from is not even looked at
         alone = raw | {"only": ["base"], lost: raw[lost] | {"root": str(tmp_path / "nowhere")}}
-        train_cascade(CascadeConfig.model_validate(alone), tmp_path / lost, said.append)
-    assert not [line for line in said if "rendered" in line]
-    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+        train_cascade(CascadeConfig.model_validate(alone), tmp_path / lost)
+    assert not [line for line in caplog.messages if "rendered" in line]
+    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run")
     assert drawn == {"base": {2000, 3000}, "both": {0, 1000}}
 
 
@@ -121,12 +146,12 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     raw = make_config(tmp_path / "sets") | {"only": ["tissue_tracker"]}
     monkeypatch.setattr(cascade, "open_source", lambda *_: SimpleNamespace(fps=32.0))
     with pytest.raises(ConfigError, match="give the init"):
-        train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+        train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run")
     finished = CascadeConfig.model_validate(raw).tissue_tracker
     assert finished is not None
     finished.network().save_pretrained(tmp_path / "finished")
     raw["tissue_tracker"]["init"] = str(tmp_path / "finished")
-    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+    train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run")
     given = load_file(next((tmp_path / "finished").glob("*.safetensors")))
     assert all(torch.equal(value, given[name]) for name, value in weights(tmp_path / "run", "tissue_tracker").items())
 
@@ -136,13 +161,13 @@ def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest
 
     raw = make_config(tmp_path / "sets") | {"only": ["base"], "pace": PACE | {"trackers": ["tensorboard"]}}
     config = CascadeConfig.model_validate(raw)
-    train_cascade(config, tmp_path / "run", lambda line: None)
+    train_cascade(config, tmp_path / "run")
     events = EventAccumulator(str(next((tmp_path / "run" / "base").rglob("events.*")).parent)).Reload()
     told = [event.value for event in events.Scalars("base/loss")]
     assert told == pytest.approx([line["loss"] for line in read_log(tmp_path / "run" / "base" / "log.jsonl")])
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(schedule.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"echosynth\[trackers\]"):
-        run.check_trackers(config.pace)
+        schedule.check_trackers(config.pace)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +204,12 @@ def test_a_regressor_learns_the_fake_hearts(tmp_path: Path) -> None:
             "validation": raw["validation"],
             "network": "R2Plus1D",
             "arguments": {"fps": 16, "frames": 8, "size": 16, "widths": [8] * 4, "blocks": [1] * 4, "stem_width": 8},
-            "augmentation": {"rotate": 0, "scale": 0, "shift": 0, "gamma": 0, "noise": 0},
+            "transforms": {"rotate": 0, "scale": 0, "shift": 0, "gamma": 0, "noise": 0},
             "optim": OPTIM | {"steps": 60, "batch_size": 16, "lr": 3e-3, "warmup_steps": 5},
             "pace": PACE | {"log_every": 10, "validate_every": 0, "save_every": 60},
         }
     )
-    model = train_regressor(config, tmp_path / "run", lambda line: None)
+    model = train_regressor(config, tmp_path / "run")
     scores = json.loads((tmp_path / "run" / "tiny" / "scores.json").read_text())["ceiling"]
     log = read_log(tmp_path / "run" / "tiny" / "log.jsonl")
     assert (model / "config.json").is_file()
@@ -210,7 +235,7 @@ def test_a_regressor_is_measured_on_the_held_out_clips_of_a_dataset(tmp_path: Pa
             "pace": PACE | {"validate_every": 0, "save_every": 2},
         }
     )
-    model = train_regressor(config, tmp_path / "run", lambda line: None)
+    model = train_regressor(config, tmp_path / "run")
     scores = json.loads((tmp_path / "run" / "tiny" / "scores.json").read_text())["ceiling"]
     held_out = [entry for entry in open_dataset(root, "A4C").entries if entry.split == "VAL"]
     assert scores["n"] == len(held_out) == 2

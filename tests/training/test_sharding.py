@@ -13,7 +13,7 @@ from accelerate import FullyShardedDataParallelPlugin
 from accelerate.commands.config.config_args import load_config_from_file
 
 from echosynth.diffusion.unet3d import UNet3D
-from echosynth.training.engine.sharding import gather, spread_like
+from echosynth.training.engine.sharding import gather, shard_like
 from tests.training_runs import make_config, read_log, weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ def test_what_is_not_spread_goes_through_unchanged() -> None:
     state = {"a": [tensor, {"b": 3}], "c": "text"}
     assert gather(state) == state
     assert gather(state)["a"][0] is tensor
-    assert spread_like(tensor, torch.zeros(5)) is tensor
+    assert shard_like(tensor, torch.zeros(5)) is tensor
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ import torch
 
 from echosynth.cardiac.attributes import ATTRIBUTES
 from echosynth.cardiac.landmarks import BORDERS, ROWS
+from echosynth.video.clip import EchoClip
 
 
 def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> torch.Tensor:
@@ -95,3 +96,31 @@ class EFBatch:
             torch.zeros(count, 2, dtype=torch.long),
         )
         return EFBatch(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
+
+
+class EFSource(Protocol):
+    """Where training clips with a known EF come from.
+
+    Attributes:
+        fps: of the clips, Hz.
+        size: of the clips, pixels.
+    """
+
+    fps: float
+    size: int
+
+    def draw_ef_batch(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
+        """Draw windows with their EF, and their landmarks if `traced`; so many `windows` of each clip, one by one."""
+        ...
+
+    def __len__(self) -> int:
+        """How many clips."""
+        ...
+
+    def clip(self, index: int) -> EchoClip:
+        """A whole clip, with its EF."""
+        ...
+
+    def patients(self) -> torch.Tensor:
+        """What is known of every clip's patient, (N, 4) in the order of `ATTRIBUTES`; NaN where not known."""
+        ...

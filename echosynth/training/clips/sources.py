@@ -1,7 +1,8 @@
 """Where training clips come from: a rendered phantom set, or a dataset on disk."""
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,10 +19,13 @@ from echosynth.data.outlines import Outline, OutlinedDataset
 from echosynth.diffusion.conditions import QUALITY_WORDS
 from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
+from echosynth.progress import SILENT, Progress
 from echosynth.training.clips.batches import ClipBatch, EFBatch
 from echosynth.training.clips.phantom_set import SHARD, PhantomSet, render_phantom_set
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.video.clip import EchoClip
+
+logger = logging.getLogger(__name__)
 
 
 class PhantomSourceConfig(PhantomSetConfig):
@@ -88,11 +92,11 @@ class PhantomSource:
         return replace(drawn, landmarks=self.set.trace(indices)[:, :, 0]) if traced else drawn
 
     def clip(self, index: int) -> EchoClip:
-        """See `MeasuredSource.clip`."""
+        """See `EFSource.clip`."""
         return EchoClip(self.set.clip(index).cpu().numpy(), self.fps, float(self.known["ef"][index]))
 
     def patients(self) -> torch.Tensor:
-        """See `MeasuredSource.patients`; phantoms have no age."""
+        """See `EFSource.patients`; phantoms have no age."""
         return torch.full((len(self), len(ATTRIBUTES)), torch.nan)
 
     def draw_tracked(
@@ -113,8 +117,8 @@ class PhantomSource:
         clips, frames = self._show(indices, which)
         return clips[:, cut], frames, self.set.displacement(indices, which, cut, size)
 
-    def draw_measured(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
-        """See `MeasuredSource.draw_measured`; all windows of a clip are the whole clip."""
+    def draw_ef_batch(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
+        """See `EFSource.draw_ef_batch`; all windows of a clip are the whole clip."""
         indices = torch.randint(len(self.set), (count,), generator=generator).repeat_interleave(windows).tolist()
         clips = torch.stack([self.set.clip(i) for i in indices])
         curve = self.set.curve[indices]
@@ -133,7 +137,7 @@ class DatasetSource:
         DatasetError: the split has no clip with an EF, or holds patients that are reserved for acceptance.
     """
 
-    def __init__(self, config: DatasetSourceConfig, report: Callable[[str], None] | None = None) -> None:
+    def __init__(self, config: DatasetSourceConfig, progress: Progress = SILENT) -> None:
         self.config, self.fps = config, config.fps
         dataset = open_dataset(config.root, config.view)
         entries = [entry for entry in dataset.entries if entry.split == config.split]
@@ -143,12 +147,14 @@ class DatasetSource:
                 f"{config.root} holds phantoms reserved for acceptance ({reserved[0]}); simulate with a lower --seed"
             )
         folder = store_folder(config.cache, dataset, config.split)
+        with progress.task(len(entries), f"decoding {config.root}") as task:
 
-        def progress(done: int) -> None:
-            if report is not None and (done % 100 == 0 or done == len(entries)):
-                report(f"{config.root}: {done} of {len(entries)} {config.split} clips decoded")
+            def count(done: int) -> None:
+                task.advance()
+                if done % 100 == 0 or done == len(entries):
+                    logger.info("%s: %d of %d %s clips decoded", config.root, done, len(entries), config.split)
 
-        self.store = build_store(dataset, folder, config.split, progress=progress)
+            self.store = build_store(dataset, folder, config.split, progress=count)
         self.size = self.store.size
         self.dataset = dataset if isinstance(dataset, OutlinedDataset) else None
         self.numbers = {entry.name: k for k, entry in enumerate(dataset.entries)}
@@ -166,14 +172,14 @@ class DatasetSource:
         return len(self.rows)
 
     def clip(self, index: int) -> EchoClip:
-        """See `MeasuredSource.clip`."""
+        """See `EFSource.clip`."""
         row = self.rows[index]
         stored = self.store.clips[row]
         patient = self.patient[stored.name]
         return EchoClip(self.store.pixels(row).numpy(), stored.fps, stored.ef, attributes=patient)
 
     def patients(self) -> torch.Tensor:
-        """See `MeasuredSource.patients`."""
+        """See `EFSource.patients`."""
         return self._attributes(self.rows)
 
     def _attributes(self, picks: list[int]) -> torch.Tensor:
@@ -197,8 +203,8 @@ class DatasetSource:
                 drawn.landmarks[k, moments[k, phase]] = landmarks[k, phase, 0]
         return drawn
 
-    def draw_measured(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
-        """See `MeasuredSource.draw_measured`; short clips are played back, as regressors do when they measure.
+    def draw_ef_batch(self, count: int, generator: torch.Generator, windows: int = 1, traced: bool = False) -> EFBatch:
+        """See `EFSource.draw_ef_batch`; short clips are played back, as regressors do when they measure.
 
         The volume between end-diastole and end-systole is not known.
         """
@@ -240,13 +246,18 @@ class DatasetSource:
 SourceConfig = PhantomSourceConfig | DatasetSourceConfig
 
 
-def open_source(config: SourceConfig, report: Callable[[str], None] = print) -> PhantomSource | DatasetSource:
+def open_source(config: SourceConfig, progress: Progress = SILENT) -> PhantomSource | DatasetSource:
     """Open the source; a phantom set is rendered, a dataset decoded, if that was not done yet.
 
     Where there is a GPU, a phantom set lies in its memory, and batches are made there.
     """
     if isinstance(config, DatasetSourceConfig):
-        return DatasetSource(config, report)
-    for done in render_phantom_set(config):
-        report(f"phantoms: {done * SHARD} of {config.patients} rendered")
+        return DatasetSource(config, progress)
+    shards, before = -(-config.patients // SHARD), 0
+    with progress.task(shards, "rendering phantoms") as task:
+        for done in render_phantom_set(config):
+            task.advance(done - before)
+            if 10 * done // shards > 10 * before // shards:
+                logger.info("phantoms: %d of %d rendered", min(done * SHARD, config.patients), config.patients)
+            before = done
     return PhantomSource(config, PartialState().device if torch.cuda.is_available() else "cpu")

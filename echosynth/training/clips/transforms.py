@@ -1,4 +1,4 @@
-"""The same heart through a slightly different view: a cheap stand-in for more patients.
+"""Random changes of training clips: the same heart in another view, another gain, with noise, in slow motion.
 
 All pictures of one patient are changed alike, so a clip still begins at its conditioning frame.
 """
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
+from echosynth.cardiac.landmarks import mirror_landmarks
 from echosynth.config import StrictModel
+from echosynth.training.clips.batches import draw_normal
 
 
 class ViewJitter(StrictModel):
@@ -64,8 +67,69 @@ class JitteredViews:
         light = F.grid_sample((pictures + 1) / 2, grid, align_corners=False).clamp(0, 1)
         return 2 * light ** self.exponent[:, None, None, None] - 1
 
-    def carry(self, places: torch.Tensor) -> torch.Tensor:
+    def map_points(self, places: torch.Tensor) -> torch.Tensor:
         """Where places of the old pictures are in the new ones: (B, ..., 2), x and y in shares of the side."""
         matrix, shift = self.affine[..., :2], self.affine[..., 2]
         flat = (2 * places - 1).flatten(1, -2) - shift[:, None]
         return ((torch.linalg.solve(matrix, flat.mT).mT + 1) / 2).view_as(places)
+
+
+class ClipTransformConfig(ViewJitter):
+    """Random changes of a training clip, the same for all its frames; 0 turns one off.
+
+    Turned, scaled and shifted views stand for EchoNet-Dynamic's padded crops and CoReEcho's affine changes, the grey
+    map for gain and contrast; speckle and shadows are what MCSDR's code describes and leaves out.
+
+    Attributes:
+        noise: largest standard deviation of added noise, in [-1, 1] units.
+        speckle: largest standard deviation of noise that multiplies light, a share.
+        shadow: share of clips with a rib's shadow, a dark wedge from the probe down.
+        slow: largest share of the window that is left out by showing the rest in slow motion, from a random moment on.
+        mirror: share of clips that are mirrored left to right.
+    """
+
+    noise: float = 0.15
+    speckle: float = Field(default=0.0, ge=0)
+    shadow: float = Field(default=0.0, ge=0, le=1)
+    slow: float = Field(default=0.25, ge=0, lt=1)
+    mirror: float = Field(default=0.5, ge=0, le=1)
+
+
+def augment(
+    clip: torch.Tensor, landmarks: torch.Tensor, config: ClipTransformConfig, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""
+    count, device = len(clip), clip.device
+    turned = (torch.rand(count, generator=generator) < config.mirror).to(device)[:, None, None, None]
+    views = JitteredViews.draw(count, config, generator).to(device)
+    shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
+    if config.speckle or config.shadow:
+        light = (shown + 1) / 2
+        rough = config.speckle * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+        light = light * (1 + rough * draw_normal(shown.shape, generator, device)).clamp_min(0)
+        shadows = cast_shadows(count, shown.shape[-1], config.shadow, generator).to(device)
+        shown = 2 * (light * shadows).clamp(0, 1) - 1
+    strength = config.noise * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+    shown = shown + strength * draw_normal(shown.shape, generator, device)
+    landmarks = views.map_points(torch.where(turned[..., None, None], mirror_landmarks(landmarks), landmarks))
+    return shown[:, None], landmarks
+
+
+def cast_shadows(count: int, size: int, share: float, generator: torch.Generator) -> torch.Tensor:
+    """What is left of the light, (count, 1, size, size) in [0, 1], behind ribs that some clips show.
+
+    The probe is in the middle of the upper edge, as in pictures cropped the EchoNet way.
+    """
+    line = (torch.arange(size) + 0.5) / size
+    angle = torch.atan2(line[None, :] - 0.5, line[:, None])
+    at, width, depth, one = torch.rand(4, count, 1, 1, 1, generator=generator)
+    wedge = torch.exp(-0.5 * ((angle - (1.2 * at - 0.6)) / (0.04 + 0.08 * width)) ** 2)
+    return 1 - (one < share) * (0.4 + 0.5 * depth) * wedge
+
+
+def slow_down(moments: torch.Tensor, slow: float, generator: torch.Generator) -> torch.Tensor:
+    """Spread frame numbers (B, T) over a random part of their span, of a share between 1 - slow and 1."""
+    batch, span = len(moments), moments[:, -1:]
+    left_out = slow * torch.rand(batch, 1, generator=generator)
+    start = left_out * torch.rand(batch, 1, generator=generator)
+    return (start * span + (1 - left_out) * moments).round().long()

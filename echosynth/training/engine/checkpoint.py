@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,7 +19,8 @@ from torch import nn
 from echosynth.errors import CheckpointError
 from echosynth.storage.atomic import replace_folder
 from echosynth.storage.model_store import find_model
-from echosynth.training.engine.sharding import gather, spread_like
+from echosynth.training.engine.sharding import gather, shard_like
+from echosynth.training.engine.state import TrainState
 
 KEEP = 2
 # What reading a damaged checkpoint may raise: in the file, or where what it holds is given to network and optimiser.
@@ -66,61 +66,42 @@ def load_weights(model: nn.Module, folder: Path, may_lack: str = "", parts: tupl
         raise CheckpointError(f"cannot start from {folder}: {reason}") from error
 
 
-def save_checkpoint(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    ema: EMAModel,
-    optimizer: torch.optim.Optimizer,
-    fingerprint: str,
-    write: bool = True,
-    scaler: torch.amp.GradScaler | None = None,
-) -> Path:
+def save_checkpoint(folder: Path, step: int, state: TrainState, fingerprint: str, write: bool = True) -> Path:
     """Write the state after `step` steps; keep the newest two checkpoints.
 
-    Where weights are spread over processes, every process must call it.
+    Where weights are sharded over processes, every process must call it.
 
     Args:
         folder: holds all checkpoints of the run.
         step: steps done.
-        model: the bare network.
-        ema: its moving average.
-        optimizer: its optimiser.
+        state: to be saved.
         fingerprint: hash of the config; `load_checkpoint` refuses another one.
         write: whether this process is the one that writes.
-        scaler: of the loss, in fp16.
 
     Raises:
         OutputError: the system refused (disk full, no permission); the older checkpoints stay.
     """
     target = folder / f"step-{step:08d}"
-    weights, moments = gather(dict(model.state_dict())), gather(optimizer.state_dict())
-    shadows = gather(list(ema.shadow_params))
+    weights, moments = gather(dict(state.model.state_dict())), gather(state.optimizer.state_dict())
+    shadows = gather(list(state.ema.shadow_params))
     if not write:
         return target
-    names = [name for name, _ in model.named_parameters()]
+    names = [name for name, _ in state.model.named_parameters()]
     averaged = dict(zip(names, (p.contiguous() for p in shadows), strict=True))
-    state: dict[str, Any] = {"step": step, "fingerprint": fingerprint, "ema_steps": ema.optimization_step}
-    if scaler is not None:
-        state["scaler"] = scaler.state_dict()
+    counters: dict[str, Any] = {"step": step, "fingerprint": fingerprint, "ema_steps": state.ema.optimization_step}
+    if state.scaler is not None:
+        counters["scaler"] = state.scaler.state_dict()
     with replace_folder(target) as part:
         save_file({k: v.contiguous() for k, v in weights.items()}, part / "model.safetensors")
         save_file(averaged, part / "ema.safetensors")
         _save(moments, part / "optimizer.pt")
-        (part / "state.json").write_text(json.dumps(state))
+        (part / "state.json").write_text(json.dumps(counters))
     for old in sorted(folder.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old)
     return target
 
 
-def load_checkpoint(
-    folder: Path,
-    model: nn.Module,
-    ema: EMAModel,
-    optimizer: torch.optim.Optimizer,
-    fingerprint: str,
-    scaler: torch.amp.GradScaler | None = None,
-) -> int:
+def load_checkpoint(folder: Path, state: TrainState, fingerprint: str) -> int:
     """Restore the newest checkpoint in place; returns the steps done, 0 if there is none.
 
     Raises:
@@ -131,39 +112,41 @@ def load_checkpoint(
         return 0
     newest = folders[-1]
     try:
-        state = _read_state(newest / "state.json")
-        if state["fingerprint"] != fingerprint:
+        counters = _read_counters(newest / "state.json")
+        if counters["fingerprint"] != fingerprint:
             raise CheckpointError(
                 f"{newest} was trained with another config; choose another --out, or remove it to start again"
             )
         found = load_file(newest / "model.safetensors")
-        own = model.state_dict()
-        model.load_state_dict({k: spread_like(v, own[k]) if k in own else v for k, v in found.items()})
+        own = state.model.state_dict()
+        state.model.load_state_dict({k: shard_like(v, own[k]) if k in own else v for k, v in found.items()})
         averaged = load_file(newest / "ema.safetensors")
-        for (name, _), shadow in zip(model.named_parameters(), ema.shadow_params, strict=True):
-            shadow.copy_(spread_like(averaged[name], shadow))
-        optimizer.load_state_dict(_spread_moments(torch.load(newest / "optimizer.pt", weights_only=True), optimizer))
-        if scaler is not None:
-            scaler.load_state_dict(state["scaler"])
+        for (name, _), shadow in zip(state.model.named_parameters(), state.ema.shadow_params, strict=True):
+            shadow.copy_(shard_like(averaged[name], shadow))
+        moments = torch.load(newest / "optimizer.pt", weights_only=True)
+        state.optimizer.load_state_dict(_shard_moments(moments, state.optimizer))
+        if state.scaler is not None:
+            state.scaler.load_state_dict(counters["scaler"])
     except DAMAGE as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"checkpoint {newest} cannot be read ({reason}); remove it to fall back") from error
-    ema.optimization_step = state["ema_steps"]
-    return int(state["step"])
+    state.ema.optimization_step = counters["ema_steps"]
+    return int(counters["step"])
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def _read_counters(path: Path) -> dict[str, Any]:
     """Read state.json.
 
     Raises:
         ValueError: it lacks a key, or a value is of the wrong type.
     """
-    state = json.loads(path.read_text())
+    counters = json.loads(path.read_text())
     kinds = {"step": int, "fingerprint": str, "ema_steps": int}
-    wrong = [key for key, kind in kinds.items() if not isinstance(state, dict) or not isinstance(state.get(key), kind)]
+    told = counters if isinstance(counters, dict) else {}
+    wrong = [key for key, kind in kinds.items() if not isinstance(told.get(key), kind)]
     if wrong:
         raise ValueError(f"{path.name} lacks {wrong[0]}, or it is of a wrong type")
-    return dict(state)
+    return dict(told)
 
 
 class _Sink:
@@ -199,11 +182,11 @@ def _save(state: Any, path: Path) -> None:
             raise sink.error
 
 
-def _spread_moments(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """An optimiser's state with its moments in the parts of their weights; counters of steps are not spread."""
+def _shard_moments(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser's state with its moments in the parts of their weights; counters of steps are not sharded."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     kept = {
-        index: {k: spread_like(v, weights[index]) if v.shape == weights[index].shape else v for k, v in one.items()}
+        index: {k: shard_like(v, weights[index]) if v.shape == weights[index].shape else v for k, v in one.items()}
         for index, one in state["state"].items()
     }
     return state | {"state": kept}

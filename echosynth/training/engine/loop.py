@@ -13,12 +13,12 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import nn
 
 from echosynth.seeding import derive_seed, make_generator
 from echosynth.training.engine.optim import OptimConfig, learning_rate
 from echosynth.training.engine.sharding import gather
+from echosynth.training.engine.state import TrainState
 
 Batch = dict[str, torch.Tensor]
 """Tensors by name, batch first; in training "step" says of every sample how many optimiser steps came before it."""
@@ -82,8 +82,7 @@ class BatchPartition:
 def train(
     task: Task,
     model: nn.Module,
-    ema: EMAModel,
-    optimizer: torch.optim.Optimizer,
+    state: TrainState,
     accelerator: Accelerator,
     config: OptimConfig,
     seed: int,
@@ -94,8 +93,7 @@ def train(
     Args:
         task: batches and loss.
         model: prepared by Accelerate.
-        ema: moving average of the bare model.
-        optimizer: prepared by Accelerate.
+        state: the network that it wraps, its moving average and optimiser.
         accelerator: processes, precision.
         config: how.
         seed: root of all randomness.
@@ -124,7 +122,7 @@ def train(
             # Dropout draws from the global generator, whose state no checkpoint holds.
             torch.manual_seed(derive_seed(seed, "dropout", step, accelerator.process_index))
             lr = learning_rate(step, config)
-            for group in optimizer.param_groups:
+            for group in state.optimizer.param_groups:
                 group["lr"] = lr
             total = torch.zeros((), device=accelerator.device)
             for k, batch in enumerate(batches):
@@ -134,8 +132,8 @@ def train(
                     accelerator.backward(loss)
                 total += loss.detach()
             norm = gather(accelerator.clip_grad_norm_(model.parameters(), config.grad_clip))
-            optimizer.step()
-            optimizer.zero_grad()
-            ema.step(accelerator.unwrap_model(model).parameters())
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            state.ema.step(state.model.parameters())
             mean = accelerator.reduce(total, "mean")
             yield Step(step + 1, mean, torch.as_tensor(0.0 if norm is None else norm), lr, time.perf_counter() - began)

@@ -8,6 +8,8 @@ from pydantic import field_validator
 from torch import nn
 
 from echosynth.config import StrictModel
+from echosynth.diffusion.precision import has_fast_bf16
+from echosynth.errors import ConfigError
 
 
 class OptimConfig(StrictModel):
@@ -47,6 +49,24 @@ class OptimConfig(StrictModel):
     @classmethod
     def _no_is_a_word(cls, value: Any) -> Any:
         return "no" if value is False else value  # as YAML reads it without quotes
+
+
+def choose_precision(name: str, optim: OptimConfig) -> str:
+    """The precision that Accelerate shall train a network in, on this machine.
+
+    Args:
+        name: of the network, for the message.
+        optim: its optimiser.
+
+    Raises:
+        ConfigError: fp16 without a GPU, where Accelerate would train in float32 without a word.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if optim.mixed_precision == "fp16" and device == "cpu":
+        raise ConfigError(f"{name}: optim.mixed_precision fp16 needs a GPU; 'auto', 'bf16' and 'no' need none")
+    if optim.mixed_precision == "auto":
+        return "bf16" if has_fast_bf16(device) else "no"
+    return optim.mixed_precision
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:

@@ -1,6 +1,6 @@
-"""Weights that are spread over processes (FSDP): whole ones from the parts, and parts from whole ones.
+"""Weights that are sharded over processes (FSDP): whole ones from the parts, and parts from whole ones.
 
-Whatever is not spread goes through unchanged, so the same code serves one process and many.
+Whatever is not sharded goes through unchanged, so the same code serves one process and many.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ def gather(value: Any) -> Any:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def spread_like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def shard_like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """A whole tensor, which every process has, on the device and in the parts of another one."""
     value = value.to(other.device)
     return distribute_tensor(value, other.device_mesh, other.placements) if isinstance(other, DTensor) else value

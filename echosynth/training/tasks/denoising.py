@@ -119,7 +119,7 @@ class DiffusionTask:
             batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
         if self.traced:
             landmarks = drawn.landmarks[:, window]
-            batch["landmarks"] = landmarks if views is None else views.carry(landmarks)
+            batch["landmarks"] = landmarks if views is None else views.map_points(landmarks)
         return batch | {
             "residual": target - reference,
             "noise": noise,
