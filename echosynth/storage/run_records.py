@@ -122,7 +122,7 @@ def _load(path: Path, parse: Callable[[str], Any], kind: type) -> Any:
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise _damaged(path, str(error).partition("\n")[0]) from None
     if not isinstance(value, kind):
-        raise _damaged(path, f"it holds a {type(value).__name__}, not a {kind.__name__}")
+        raise _damaged(path, "it does not hold " + ("a list" if kind is list else "keys and values"))
     return value
 
 
