@@ -9,8 +9,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from echosynth.config import StrictModel, load_config
-from echosynth.errors import ConfigError, OutputError
-from echosynth.storage.provenance import save_resolved
+from echosynth.errors import ConfigError
+from echosynth.storage.run_folder import RunFolder
 
 
 class Optimizer(StrictModel):
@@ -191,7 +191,8 @@ def test_the_file_that_says_what_is_wrong_is_named(tmp_path: Path, below: str, a
 
 def test_a_resolved_config_does_not_extend(tmp_path: Path) -> None:
     config = load_config(write_two(tmp_path, "steps: 1\n", "early: {}\n"), Training)
-    save_resolved(config, tmp_path / "run")
+    with RunFolder.open(tmp_path / "run", "train", config):
+        pass
     assert "extends" not in (tmp_path / "run" / "config.yaml").read_text()
     assert load_config(tmp_path / "run" / "config.yaml", Training) == config
 
@@ -199,20 +200,10 @@ def test_a_resolved_config_does_not_extend(tmp_path: Path) -> None:
 def test_the_resolved_config_loads_again_and_a_resumed_run_keeps_its_history(tmp_path: Path) -> None:
     config = Training(steps=5, optimizer=Optimizer(lr=1e-5), task=RegressionTask(), early=Stage())
     for starts in (1, 2):
-        save_resolved(config, tmp_path / "run")
-        provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
-        assert len(provenance) == starts
+        with RunFolder.open(tmp_path / "run", "train", config):
+            provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+            assert len(provenance) == starts
     assert load_config(tmp_path / "run" / "config.yaml", Training) == config
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["optimizer"]["betas"] == [0.9, 0.999]
     assert provenance[0]["versions"]["torch"]
     assert {"time", "git_commit", "python", "platform", "echosynth", "command"} <= set(provenance[0])
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.yaml", "provenance.json"]
-
-
-def test_a_folder_of_another_run_is_left_alone(tmp_path: Path) -> None:
-    save_resolved(Training(steps=5), tmp_path)
-    with pytest.raises(OutputError, match="another configuration"):
-        save_resolved(Training(steps=6), tmp_path)
-    assert load_config(tmp_path / "config.yaml", Training).steps == 5
-    with pytest.raises(OutputError, match="cannot make the run folder"):
-        save_resolved(Training(steps=5), tmp_path / "config.yaml" / "run")

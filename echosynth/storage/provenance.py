@@ -1,7 +1,6 @@
-"""What a run was made with: its resolved configuration, and one record of versions and platform for each start."""
+"""What a start of a run was made with: time, command line, versions, platform and git commit."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -10,41 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel
-
 from echosynth import __version__
-from echosynth.errors import OutputError
-from echosynth.storage.atomic import write_text
 
 RECORDED_PACKAGES = ("torch", "diffusers", "accelerate", "numpy", "scipy", "av", "imageio", "safetensors")
-RUN_RECORDS = ("config.yaml", "provenance.json")  # what a run was made with, in its folder
-
-
-def save_resolved(config: BaseModel, folder: str | Path) -> None:
-    """Write `config.yaml` (every default filled in) and `provenance.json` into a run folder, before work starts.
-
-    `provenance.json` is a list with one entry for each start of the run, so that a resumed run keeps its history.
-
-    Args:
-        config: the checked configuration.
-        folder: the run folder; made if need be.
-
-    Raises:
-        OutputError: the folder holds a run with another configuration, or cannot be written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the run folder {folder}: {error.strerror}") from None
-    text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=120)
-    config_file, provenance_file = (folder / name for name in RUN_RECORDS)
-    if config_file.exists() and config_file.read_text(encoding="utf-8") != text:
-        raise OutputError(f"{folder} holds a run with another configuration (see {config_file}); choose another --out")
-    starts = json.loads(provenance_file.read_text(encoding="utf-8")) if provenance_file.exists() else []
-    write_text(config_file, text)
-    write_text(provenance_file, json.dumps([*starts, collect_provenance()], indent=2) + "\n")
 
 
 def collect_provenance() -> dict[str, Any]:

@@ -24,8 +24,8 @@ from pydantic import BaseModel
 from echosynth.errors import OutputError
 from echosynth.storage.atomic import LOCK_FILE, is_leftover
 from echosynth.storage.lock import hold
-from echosynth.storage.provenance import RUN_RECORDS, collect_provenance
-from echosynth.storage.run_records import RECORDS, RUN_FILE, RunRecords, config_values, matches
+from echosynth.storage.provenance import collect_provenance
+from echosynth.storage.run_records import RECORDS, RunRecords, config_values, matches
 
 SHARED_WAIT = 30.0  # seconds; a process that shares a folder holds it only while it writes the records
 
@@ -149,14 +149,3 @@ def _free(out: Path, existed: bool, shared: bool) -> None:
 
 
 _NOTHING = RunRecords(None, {}, {}, [])
-
-
-# --- what commands call that do not own their folder by RunFolder yet; to be deleted ---
-
-
-def release(out: Path) -> None:
-    """Free a folder for another run if it holds nothing of this one but its records."""
-    records = {RUN_FILE, *RUN_RECORDS}
-    if {entry.name for entry in out.iterdir()} <= {*records, ".lock"}:
-        for name in records:
-            (out / name).unlink(missing_ok=True)
