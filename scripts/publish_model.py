@@ -96,7 +96,7 @@ def copy_weights(config: dict[str, Any], folder: Path, target: Path) -> type:
         pipeline.to(torch.float16).save_pretrained(target)
         return EchoCascadePipeline
     model: EFRegressor = REGRESSORS[config["network"]].from_pretrained(folder)
-    model.to(torch.float16)  # type: ignore[arg-type]
+    model.to(torch.float16)
     if isinstance(model, FrameAware) and model.process is not None:
         # A Gaussian process is a sum of thousands of terms that nearly cancel: it stays in single precision.
         model.process = FrameAware.from_pretrained(folder).process

@@ -43,7 +43,7 @@ def time_reference(config_path: Path, device: str) -> ReferenceTime:
     counted = {stage.name: stage for stage in estimate_cascade(config)}
     seconds = 0.0
     for name, stage in config.stages.items():
-        network = stage.model_copy(update={"init": None}).network().eval().to(device)  # type: ignore[arg-type]
+        network = stage.model_copy(update={"init": None}).network().eval().to(device)
         with torch.no_grad():
             for _ in range(2):
                 began = time.perf_counter()

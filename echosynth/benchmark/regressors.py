@@ -98,7 +98,7 @@ def benchmark_regressors(config: RegressorBenchmarkConfig) -> RegressorBenchmark
 def _measure_published(name: str, device: str, repeat: int) -> RegressorCost:
     known = PUBLISHED[name]
     torch.manual_seed(0)
-    model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()  # type: ignore[arg-type]
+    model = REGRESSORS[known["network"]](**known["arguments"]).to(device).eval()
     published = {key: known[key] for key in ("parameters", "gflop")}
     if "part" not in known:
         return _measure(name, model, repeat, published)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from echosynth.errors import CorruptVideoError, SourceError
@@ -82,7 +83,7 @@ def _read(path: Path) -> tuple[np.ndarray, float | None]:
         raise CorruptVideoError(f"{path} is too long: {num_frames} frames of {width}x{height}")
     colour = int(dataset.SamplesPerPixel) == 3
     palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
-    array = pydicom.pixels.apply_color_lut(dataset.pixel_array, dataset) if palette else dataset.pixel_array
+    array = apply_color_lut(dataset.pixel_array, dataset) if palette else dataset.pixel_array
     array = array if num_frames > 1 else array[None]
     if colour or palette:
         pixels = _to_grey(array[..., :3], path.name)
@@ -148,7 +149,7 @@ def _frame_rate(dataset: pydicom.Dataset) -> float | None:
     ]
     for value, is_time_ms in candidates:
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(value)
         except (TypeError, ValueError):
             continue
         if number > 0:

@@ -88,7 +88,7 @@ class EFGuide(ModelMixin, ConfigMixin):
         self.border = nn.Linear(top, ROWS * 2 * 2)
         self.norm = nn.LayerNorm(2 * top)
         self.head = nn.Sequential(nn.Linear(2 * top + 1, 64), nn.SiLU(), nn.Linear(64, 2))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> EFReading:
         """Read EF.

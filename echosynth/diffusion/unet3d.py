@@ -75,7 +75,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         self.last = nn.Conv2d(widths[0], patch * patch, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(
         self,

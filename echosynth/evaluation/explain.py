@@ -121,7 +121,7 @@ def explain(config: ExplainConfig, progress: Progress = SILENT) -> ExplainResult
 
 def explain_clip(name: str, model: EFRegressor, clip: EchoClip) -> Explanation:
     """Everything that a regressor, known by a name, finds in a clip's first window."""
-    window = model.windows(clip)[:1].to(model.device)  # type: ignore[arg-type]
+    window = model.windows(clip)[:1].to(model.device)
     with torch.no_grad():
         details = model(window, details=True)
         paths = model.sample_posterior(window, SAMPLES, make_generator(0, "explain"))

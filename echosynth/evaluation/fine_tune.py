@@ -54,7 +54,7 @@ def fine_tune(
             draw = make_generator(0, "fine-tuning", step)
             picks = known[torch.randint(len(known), (BATCH,), generator=draw).numpy()].tolist()
             chosen = [windows[k][int(torch.randint(len(windows[k]), (1,), generator=draw))] for k in picks]
-            logits = model.features(torch.stack(chosen).to(model.device)) @ weights + offset  # type: ignore[arg-type]
+            logits = model.features(torch.stack(chosen).to(model.device)) @ weights + offset
             loss = F.binary_cross_entropy_with_logits(logits, truth[picks].to(logits))
             optimizer.zero_grad()
             loss.backward()
@@ -78,4 +78,4 @@ def _start_head(features: np.ndarray, labels: np.ndarray, device: Any) -> tuple[
 @torch.no_grad()
 def _embed(model: EFRegressor, windows: torch.Tensor) -> torch.Tensor:
     """Features of a clip, mean over its windows, (D,) on the CPU."""
-    return model.features(windows.to(model.device)).mean(0).cpu()  # type: ignore[arg-type]
+    return model.features(windows.to(model.device)).mean(0).cpu()

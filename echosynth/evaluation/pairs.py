@@ -55,7 +55,7 @@ def measure_pairs(
 def find_cavity(regressor: EFRegressor, clip: EchoClip) -> np.ndarray | None:
     """Cavity at end-systole in a clip's first window, bool (H, W), by a regressor that finds borders; else None."""
     with torch.no_grad():
-        details = regressor(regressor.windows(clip)[:1].to(regressor.device), details=True)  # type: ignore[arg-type]
+        details = regressor(regressor.windows(clip)[:1].to(regressor.device), details=True)
     if details.landmarks is None:
         return None
     chords = details.landmarks[0, 1, 0, 1:].cpu().numpy().astype(float)

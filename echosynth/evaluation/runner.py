@@ -177,5 +177,5 @@ class Evaluator:
 
     def _measure(self, clip: EchoClip) -> dict[str, Any]:
         """The judge's EF and its features of the clip's first window, the space of the Fréchet distance."""
-        window = self.judge.windows(clip)[:1].to(self.judge.device)  # type: ignore[arg-type]
+        window = self.judge.windows(clip)[:1].to(self.judge.device)
         return {"judge_ef": self.judge.predict([clip])[0].ef, "features": tuple(self.features(window)[0].tolist())}

@@ -50,4 +50,4 @@ def load_regressor(model: str | Path | ModelRef, device: str = "cpu") -> EFRegre
             )
     except LOADING_FAULTS as error:
         raise CheckpointError(f"{folder} cannot be loaded as a regressor: {first_line(error)}") from error
-    return network.to(device).eval()  # type: ignore[arg-type]
+    return network.to(device).eval()

@@ -122,7 +122,7 @@ def start_accelerator(job: TrainingJob, folder: Path) -> Accelerator:
         mixed_precision=precision,
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[some_unused],
-        log_with=list(job.schedule.trackers) or None,  # type: ignore[arg-type]
+        log_with=list(job.schedule.trackers) or None,
         project_dir=folder,
     )
 
@@ -173,7 +173,7 @@ class TrainingRun:
     def _prepare(self, model: ModelMixin) -> None:
         """Bring the network to its device, wrap it for the processes, and give it an optimiser and an average."""
         optim, accelerator = self.job.optim, self.accelerator
-        model.to(accelerator.device)  # type: ignore[arg-type]
+        model.to(accelerator.device)
         if optim.checkpointing:
             if not model._supports_gradient_checkpointing:
                 name = type(model).__name__
@@ -183,7 +183,7 @@ class TrainingRun:
             model.compile()
         self.exported = copy.deepcopy(model).cpu() if self.is_sharded else model  # sharded weights cannot be written
         if self.is_sharded:  # FSDP cuts contiguous weights only
-            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            model.to(memory_format=torch.contiguous_format)
         self.wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, optim))
         self.model: ModelMixin = accelerator.unwrap_model(self.wrapped)
         ema_kwargs = {"decay": optim.ema_decay, "use_ema_warmup": True, "power": 0.75}

@@ -65,7 +65,7 @@ class DistillationTask:
     def _misread(self, clip: torch.Tensor, batch: Batch) -> torch.Tensor:
         """How far the guide reads the clips that were told an EF from the true ones."""
         assert self.guide is not None
-        guide, levels = self.guide.to(clip.device), self.stage.preconditioning  # type: ignore[arg-type]
+        guide, levels = self.guide.to(clip.device), self.stage.preconditioning
         level = torch.tensor(READ_AT, device=clip.device)
 
         def read(clip: torch.Tensor) -> EFReading:
