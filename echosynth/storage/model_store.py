@@ -226,9 +226,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as a JSON object: {error}") from None
+        raise CheckpointError(f"{path} is not a JSON object: {error}") from None
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path} is no JSON object but a {type(found).__name__}")
+        raise CheckpointError(f"{path} is not a JSON object but a {type(found).__name__}")
     return found
 
 
