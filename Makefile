@@ -1,17 +1,19 @@
 # echosynth. `make demo` from a fresh clone sets everything up and ends with a page to look at.
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu     no GPU: saves some gigabytes
 #   make setup PYTHON=python3.12                                    another interpreter (3.11 or newer)
+#   make test WORKERS=8                                             as many processes at once; each takes about 1 GB
 
 PYTHON      ?= python3
 TORCH_INDEX ?=
 VENV        := .venv
 BIN         := $(VENV)/bin
+WORKERS     ?= 2
 STAMP       := $(VENV)/.echosynth-installed
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-fast test-all lint bench clean
 
 help:
-	@echo "make setup | demo | test | test-all | lint | bench | clean"
+	@echo "make setup | demo | test-fast | test | test-all | lint | bench | clean"
 
 setup: $(STAMP)
 
@@ -34,12 +36,20 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/python -m pytest -q
+# Each process runs the tests on one thread (tests/conftest.py).
+PYTEST      := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-# a later -m overrides the one in pyproject.toml; gpu tests skip themselves where there is no device
+# The loop of editing: laws, closed forms and units, under a minute.
+test-fast: setup
+	$(PYTEST) -m "not heavy and not slow and not gpu"
+
+test: lint
+	$(PYTEST)
+
+# A later -m overrides the one in pyproject.toml. GPU tests skip themselves where there is no device; no two at once.
 test-all: lint
-	$(BIN)/python -m pytest -q -m ""
+	$(PYTEST) -m "not gpu"
+	$(BIN)/python -m pytest -q -m gpu
 
 bench: setup
 	$(BIN)/echosynth bench

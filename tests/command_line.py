@@ -19,6 +19,14 @@ class Done:
     err: str
     json: Any
 
+    def refusal(self) -> str:
+        """The one line on stderr of a command that did nothing, exit code 2."""
+        assert self.code == 2, self.err
+        assert self.out == ""
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("echosynth: ")
+        return self.err
+
 
 Run = Callable[..., Done]
 """Takes the words after `echosynth`, of any type."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from echosynth.evaluation.cases import render_pair
 from echosynth.video.writers import write_avi
@@ -26,17 +27,17 @@ def phantom_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def echosynth(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command on the tiny models."""
+def echosynth(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on the tiny models, in an empty folder, for a user who has added no model."""
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(bundle))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
     return make_run(capsys)
 
 
 @pytest.fixture
 def noise_picture(tmp_path: Path) -> Path:
     """A picture that is no ultrasound."""
-    from PIL import Image
-
     path = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320), dtype=np.uint8)).save(path)
     return path
