@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("dataset", type=Path, help="dataset folder, e.g. HMC-QU")
     parser.add_argument(
-        "--fact", default="infarction", help='what is to be told, "yes" or "no" in its tables (default: %(default)s)'
+        "--fact", default="infarction", help='what is predicted: "yes" or "no" in its tables (default: %(default)s)'
     )
     parser.add_argument("--view", choices=("A4C", "A2C", "PSAX"), help="of a dataset that has several (default: A4C)")
     parser.add_argument(

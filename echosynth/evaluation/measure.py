@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from echosynth.config import VerbConfig
 from echosynth.data.layouts import check_rate, iter_clips, open_dataset, require_video
 from echosynth.errors import ConfigError
-from echosynth.evaluation.readers import load_readers
+from echosynth.evaluation.readers import load_beat_finder, load_readers
 from echosynth.evaluation.reading import (
     PANEL,
     BeatReading,
@@ -23,7 +23,7 @@ from echosynth.evaluation.reading import (
 )
 from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFPrediction, EFRegressor
-from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
+from echosynth.regression.loading import DEFAULT_JUDGE
 from echosynth.regression.panel import read_as_panel
 from echosynth.regression.phases import Beat, find_beats
 from echosynth.regression.windows import Coverage
@@ -114,7 +114,7 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
     """
     device = choose_device(config.device)
     readers = load_readers(config.regressors, device)
-    finder = load_regressor(DEFAULT_JUDGE, device) if config.beats else None
+    finder = load_beat_finder(readers, device) if config.beats else None
     readings: list[Reading] = []
     embeddings: dict[str, list[np.ndarray]] = {reader.ref.name: [] for reader in readers}
     total = sum(len(open_dataset(path, fps=config.fps).entries) for path in config.sources)

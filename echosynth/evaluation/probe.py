@@ -118,10 +118,10 @@ def find_fact(dataset: ClipDataset, fact: str) -> tuple[list[int], list[bool]]:
     Raises:
         DatasetError: of no clip; the facts that there are stand in the message.
     """
-    told = [(k, entry.facts.get(fact, "").lower()) for k, entry in enumerate(dataset.entries)]
-    rows = [k for k, value in told if value in ("yes", "no")]
+    values = [entry.facts.get(fact, "").lower() for entry in dataset.entries]
+    rows = [row for row, value in enumerate(values) if value in ("yes", "no")]
     if not rows:
         names = sorted({n for entry in dataset.entries for n, v in entry.facts.items() if v.lower() in ("yes", "no")})
         others = f"; it tells {', '.join(names)}" if names else " nor of any other fact"
         raise DatasetError(f"{dataset.root} says neither yes nor no of {fact!r}{others}")
-    return rows, [told[k][1] == "yes" for k in rows]
+    return rows, [values[row] == "yes" for row in rows]

@@ -90,14 +90,14 @@ def collect_known(readings: Sequence[Reading], name: str) -> list[float]:
     return known if len(known) == len(values) else []
 
 
-def format_warnings(told: Iterable[tuple[str, str, Sequence[str]]]) -> list[str]:
+def format_warnings(found: Iterable[tuple[str, str, Sequence[str]]]) -> list[str]:
     """One line for each warning, with all regressors and clips that it is of.
 
     Args:
-        told: regressor, clip and the warnings of this regressor about this clip.
+        found: regressor, clip and the warnings of this regressor about this clip.
     """
     files: dict[tuple[str, str], list[str]] = {}
-    for regressor, file, warnings in told:
+    for regressor, file, warnings in found:
         for warning in warnings:
             files.setdefault((warning, regressor), []).append(file)
     shown: dict[tuple[str, tuple[str, ...]], list[str]] = {}

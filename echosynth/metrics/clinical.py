@@ -1,4 +1,4 @@
-"""What a cardiologist asks of an EF: how wrong is it in each range, and does it find the weak ventricles?
+"""Clinical scores of measured EF: the error in each range of EF, and how well a reduced EF is detected.
 
 AUROC at a threshold   chance that a clip of true EF at or below it is given a lower EF than one above it; ties half
 """
@@ -43,7 +43,7 @@ def error_by_band(truth: ArrayLike, measured: ArrayLike, bands: Sequence[float] 
 
 
 def auroc(truth: ArrayLike, measured: ArrayLike, threshold: float) -> float:
-    """How well a low measured EF finds a true EF at or below `threshold`: 0.5 is chance, NaN if one side is empty."""
+    """How well measured EF detects a true EF at or below `threshold`: 0.5 is chance, NaN if one side is empty."""
     t, m = np.asarray(truth, float), np.asarray(measured, float)
     reduced = t <= threshold
     return float(roc_auc_score(reduced, -m)) if 0 < reduced.sum() < len(reduced) else float("nan")

@@ -1,6 +1,7 @@
 """`echosynth explain`: pictures of what is known, and one clear line for what cannot be explained."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,11 +9,12 @@ from PIL import Image
 
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS
 from echosynth.storage.model_store import write_sums
+from tests.command_line import Run
 from tests.regressors import SMALL
 
 
 @pytest.mark.parametrize("name", ["EchoE3Net", "MCSDR"])
-def test_a_regressor_s_reading_is_drawn(echosynth, phantom_video, tmp_path, name) -> None:
+def test_a_regressor_s_reading_is_drawn(echosynth: Run, phantom_video: Path, tmp_path: Path, name: str) -> None:
     torch.manual_seed(0)
     folder = tmp_path / "mine" / "model"
     REGRESSORS[name](**SMALL[name]).save_pretrained(folder)
@@ -32,7 +34,7 @@ def test_a_regressor_s_reading_is_drawn(echosynth, phantom_video, tmp_path, name
     assert (out / "mine.png").read_bytes() == before
 
 
-def test_what_has_no_beat_is_refused(echosynth, tmp_path) -> None:
+def test_what_has_no_beat_is_refused(echosynth: Run, tmp_path: Path) -> None:
     Image.new("L", (112, 112)).save(tmp_path / "one.png")
     for words in ((tmp_path / "one.png",), (tmp_path / "none.avi",), (tmp_path / "one.png", "--fps", "0")):
         done = echosynth("explain", *words, "--out", tmp_path / "out")
@@ -41,7 +43,7 @@ def test_what_has_no_beat_is_refused(echosynth, tmp_path) -> None:
         assert not (tmp_path / "out").exists()
 
 
-def test_the_object_names_its_files(echosynth, phantom_video, tmp_path) -> None:
+def test_the_object_names_its_files(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     done = echosynth("explain", phantom_video, "--out", tmp_path / "out", "--json")
     assert {entry["regressor"] for entry in done.json["explained"]} == {DEFAULT_GATE, DEFAULT_JUDGE}
     assert json.loads(done.out)["file"].endswith("patient.avi")

@@ -1,6 +1,5 @@
 """`echosynth measure` on tiny models: EF and interval, panels, beats, windows, files, warnings."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from echosynth.regression.phases import Beat
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.video.clip import EchoClip
 from echosynth.video.writers import write_avi
+from tests.command_line import Run
 from tests.models import make_tiny_regressor
-
-Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def by_regressor(clips: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return groups
 
 
-def test_ef_and_interval(echosynth: Command, phantom_video: Path, tmp_path: Path) -> None:
+def test_ef_and_interval(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     table = tmp_path / "ef.csv"
     done = echosynth("measure", phantom_video, "--regressor", DEFAULT_GATE, "--csv", table, "--json")
     assert done.code == 0, done.err
@@ -54,7 +52,7 @@ def test_ef_and_interval(echosynth: Command, phantom_video: Path, tmp_path: Path
     assert shown[1].split()[1:] == [DEFAULT_GATE, *(f"{clip[name]:.1f}" for name in ("ef", "low", "high")), "–"]
 
 
-def test_a_panel_reads_a_dataset_with_truth(echosynth: Command, phantoms: Path, tmp_path: Path) -> None:
+def test_a_panel_reads_a_dataset_with_truth(echosynth: Run, phantoms: Path, tmp_path: Path) -> None:
     words = ("measure", phantoms, "--regressor", DEFAULT_GATE, "--regressor", DEFAULT_JUDGE)
     done = echosynth(*words, "--plots", tmp_path / "plots", "--json")
     assert done.code == 0, done.err
@@ -75,9 +73,7 @@ def test_a_panel_reads_a_dataset_with_truth(echosynth: Command, phantoms: Path, 
     assert f"{done.json['scores'][DEFAULT_GATE]['mae']:.2f}" in shown
 
 
-def test_two_regressors_of_one_network_name_never_share_a_name(
-    echosynth: Command, phantoms: Path, tmp_path: Path
-) -> None:
+def test_two_regressors_of_one_network_name_never_share_a_name(echosynth: Run, phantoms: Path, tmp_path: Path) -> None:
     own = make_tiny_regressor(tmp_path / "own", DEFAULT_GATE, R2Plus1D, seed=9)
     alone = [
         [clip["ef"] for clip in echosynth("measure", phantoms, "--regressor", name, "--json").json["clips"]]
@@ -105,7 +101,7 @@ def test_two_regressors_of_one_network_name_never_share_a_name(
 
 
 def test_beat_by_beat_and_kept_embeddings(
-    echosynth: Command, phantom_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    echosynth: Run, phantom_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beats = [Beat(0.1, 0.3), Beat(0.9, 1.1)]  # a network of random weights finds none
     monkeypatch.setattr(measuring, "find_beats", lambda model, clip: beats)
@@ -124,7 +120,7 @@ def test_beat_by_beat_and_kept_embeddings(
     assert "none is whole" in echosynth(*words).out
 
 
-def test_as_many_windows_as_were_asked_for(echosynth: Command, phantom_video: Path, tmp_path: Path) -> None:
+def test_as_many_windows_as_were_asked_for(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     frames = np.concatenate([load_clip_file(phantom_video).pixels] * 8)
     write_avi(tmp_path / "long.avi", EchoClip(frames, 32.0))
     words = ("measure", tmp_path / "long.avi", "--regressor", DEFAULT_GATE, "--json")
@@ -148,7 +144,7 @@ def test_as_many_windows_as_were_asked_for(echosynth: Command, phantom_video: Pa
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    echosynth: Command, phantom_video: Path, words: tuple[str, ...], told: str
+    echosynth: Run, phantom_video: Path, words: tuple[str, ...], told: str
 ) -> None:
     refused = echosynth("measure", phantom_video, *words)
     assert refused.code == 2
@@ -156,9 +152,7 @@ def test_what_cannot_be_measured_is_one_line(
     assert not Path("plots").exists()
 
 
-def test_clips_that_cannot_meet_the_contract_are_warned_of(
-    echosynth: Command, phantom_video: Path, tmp_path: Path
-) -> None:
+def test_clips_that_cannot_meet_the_contract_are_warned_of(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = (phantom_video, "--regressor", DEFAULT_GATE)
     assert "warning" not in echosynth("measure", *words, "--fps", 16).err
     done = echosynth("measure", *words, "--fps", 4, "--json")

@@ -1,15 +1,18 @@
-"""`echosynth probe` on a dataset in HMC-QU's layout, and one clear line where there is nothing to tell."""
+"""`echosynth probe` on a dataset in HMC-QU's layout, and one clear line where nothing can be probed."""
+
+from pathlib import Path
 
 import openpyxl
 import pytest
 
 from echosynth.video.clip import EchoClip
 from echosynth.video.writers import write_avi
+from tests.command_line import Run
 from tests.data.fake_datasets import make_fan
 
 
 @pytest.fixture(scope="module")
-def infarctions(tmp_path_factory):
+def infarctions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hmc")
     (root / "A4C").mkdir()
     book = openpyxl.Workbook()
@@ -21,7 +24,7 @@ def infarctions(tmp_path_factory):
     return root
 
 
-def test_every_clip_is_judged_once(echosynth, infarctions) -> None:
+def test_every_clip_is_predicted_once(echosynth: Run, infarctions: Path) -> None:
     done = echosynth("probe", infarctions, "--folds", "2", "--json")
     assert done.code == 0
     assert done.json["clips"] == 8
@@ -31,7 +34,7 @@ def test_every_clip_is_judged_once(echosynth, infarctions) -> None:
     assert "infarction: 4 of 8 clips" in echosynth("probe", infarctions, "--folds", "2").out
 
 
-def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth, infarctions) -> None:
+def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth: Run, infarctions: Path) -> None:
     scores = echosynth("probe", infarctions, "--folds", "2", "--fine-tune", "2", "--json").json["scores"]
     assert len(scores) == 4
     assert sum(name.endswith(", fine-tuned") for name in scores) == 2
@@ -47,7 +50,7 @@ def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth, i
         (["--fine-tune", "-1"], "at least 0"),
     ],
 )
-def test_what_cannot_be_probed_is_one_line(echosynth, infarctions, words, told) -> None:
+def test_what_cannot_be_probed_is_one_line(echosynth: Run, infarctions: Path, words: list[str], told: str) -> None:
     done = echosynth("probe", infarctions, *words)
     assert done.code == 2
     assert told in done.err
