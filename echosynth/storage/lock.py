@@ -11,12 +11,13 @@ from echosynth.storage.atomic import LOCK_FILE, remove_leftovers
 
 
 @contextmanager
-def hold(folder: Path, wait: float = 0.0) -> Iterator[None]:
+def hold(folder: Path, wait: float = 0.0, older_than: float = 0.0) -> Iterator[None]:
     """Hold `folder`, made if missing, until the block ends; what killed processes left half-written in it is removed.
 
     Args:
         folder: which.
         wait: seconds to wait for another process to let it go.
+        older_than: seconds since what was left was last written; more than 0 where others write without holding it.
 
     Raises:
         OutputError: another process holds it, or the system refused.
@@ -30,7 +31,7 @@ def hold(folder: Path, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     try:
-        remove_leftovers(folder)
+        remove_leftovers(folder, older_than)
         yield
     finally:
         lock.release()

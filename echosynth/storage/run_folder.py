@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from echosynth.errors import OutputError
-from echosynth.storage.atomic import LOCK_FILE, is_leftover
+from echosynth.storage.atomic import ABANDONED, LOCK_FILE, is_leftover
 from echosynth.storage.lock import hold
 from echosynth.storage.provenance import collect_provenance
 from echosynth.storage.run_records import RECORDS, RunRecords, config_values, matches
@@ -88,7 +88,7 @@ class RunFolder:
         existed = out.exists()
         look()  # a folder of somebody else is refused before even the lock is written there
         with ExitStack() as held:
-            held.enter_context(hold(out, SHARED_WAIT if shared else 0.0))
+            held.enter_context(hold(out, SHARED_WAIT, ABANDONED) if shared else hold(out))
             before = look()  # another process may have taken it meanwhile
             try:
                 replace(now, starts=[*(before.starts if before else []), collect_provenance()]).write(out)
@@ -96,7 +96,7 @@ class RunFolder:
                     held.close()
                 yield RunFolder(out, before is not None)
             except BaseException:
-                with suppress(OSError, OutputError), hold(out, SHARED_WAIT) if shared else nullcontext():
+                with suppress(OSError, OutputError), hold(out, SHARED_WAIT, ABANDONED) if shared else nullcontext():
                     _free(out, existed, shared)
                 raise
 

@@ -99,8 +99,9 @@ def train(
         progress = SILENT
     # `only` says what to do now, not what the run is: the parts of a cascade may be trained one by one, on as many
     # machines at once as there are parts; each holds its own.
-    kept = config.model_copy(update={"only": None}) if isinstance(config, CascadeConfig) else config
-    run = RunFolder.open(out, "train", kept, may_change=MAY_CHANGE, may_rise=MAY_RISE, shared=True)
+    one_by_one = isinstance(config, CascadeConfig) and config.only is not None
+    kept = config.model_copy(update={"only": None}) if one_by_one else config
+    run = RunFolder.open(out, "train", kept, may_change=MAY_CHANGE, may_rise=MAY_RISE, shared=one_by_one)
     with run if is_main else nullcontext():
         model: Path | None
         if isinstance(config, CascadeConfig):

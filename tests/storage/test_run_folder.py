@@ -124,22 +124,24 @@ def test_what_a_killed_run_left_before_it_made_anything_is_taken_over(tmp_path: 
     assert len(json.loads((tmp_path / "provenance.json").read_text())) == 1
 
 
-def test_leftovers_are_removed_under_the_lock(tmp_path: Path) -> None:
+def test_leftovers_are_removed_under_the_lock_that_guards_them(tmp_path: Path) -> None:
     begin(tmp_path)
-    leftover = tmp_path / "Videos" / ".P0000001.avi.6f60e52564d3.tmp"
-    leftover.parent.mkdir()
-    leftover.write_text("")
-    (tmp_path / "base").mkdir()
-    with hold(tmp_path):
-        leftover.write_text("")
-        with pytest.raises(OutputError, match="another process is working in"):
-            begin(tmp_path)
-        assert leftover.exists()
-    theirs = tmp_path / "base" / ".step-00000001.0a1b2c3d4e5f.tmp"
+    mine, theirs = (
+        tmp_path / "Videos" / ".a.avi.6f60e52564d3.tmp",
+        tmp_path / "base" / ".step-00000001.0a1b2c3d4e5f.tmp",
+    )
+    mine.parent.mkdir()
+    mine.write_text("")
     with hold(tmp_path / "base"):
         theirs.mkdir()
+        with hold(tmp_path):
+            mine.write_text("")
+            with pytest.raises(OutputError, match="another process is working in"):
+                begin(tmp_path)
         assert begin(tmp_path, shared=True)
-        assert not leftover.exists()
+        assert mine.exists(), "who shares a folder spares what another process may be writing"
+        assert begin(tmp_path)
+        assert not mine.exists()
         assert theirs.exists()
     with hold(tmp_path / "base"):
         assert not theirs.exists()
