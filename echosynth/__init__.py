@@ -13,6 +13,7 @@ _HOMES = {
     "echosynth.augmentation.augment": ("AugmentConfig", "AugmentResult", "augment"),
     "echosynth.augmentation.generate": ("GenerateConfig", "generate"),
     "echosynth.augmentation.session": ("GenerateResult",),
+    "echosynth.data.inspection": ("InspectConfig", "Inspection", "inspect_dataset"),
     "echosynth.data.layouts": ("open_dataset",),
     "echosynth.diffusion.loading": ("load_cascade",),
     "echosynth.diffusion.pipeline": ("EchoCascadePipeline",),
@@ -28,6 +29,9 @@ _HOMES = {
     "echosynth.regression.base": ("EFPrediction",),
     "echosynth.regression.loading": ("load_regressor",),
     "echosynth.storage.model_store": ("ModelRef",),
+    "echosynth.training.cascade": ("CascadeConfig",),
+    "echosynth.training.regressor": ("RegressorConfig",),
+    "echosynth.training.train": ("TrainResult", "load_training_config", "train"),
     "echosynth.video.clip": ("EchoClip",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -40,6 +44,9 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.augmentation.generate import GenerateConfig as GenerateConfig
     from echosynth.augmentation.generate import generate as generate
     from echosynth.augmentation.session import GenerateResult as GenerateResult
+    from echosynth.data.inspection import InspectConfig as InspectConfig
+    from echosynth.data.inspection import Inspection as Inspection
+    from echosynth.data.inspection import inspect_dataset as inspect_dataset
     from echosynth.data.layouts import open_dataset as open_dataset
     from echosynth.diffusion.loading import load_cascade as load_cascade
     from echosynth.diffusion.pipeline import EchoCascadePipeline as EchoCascadePipeline
@@ -62,6 +69,11 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.regression.base import EFPrediction as EFPrediction
     from echosynth.regression.loading import load_regressor as load_regressor
     from echosynth.storage.model_store import ModelRef as ModelRef
+    from echosynth.training.cascade import CascadeConfig as CascadeConfig
+    from echosynth.training.regressor import RegressorConfig as RegressorConfig
+    from echosynth.training.train import TrainResult as TrainResult
+    from echosynth.training.train import load_training_config as load_training_config
+    from echosynth.training.train import train as train
     from echosynth.video.clip import EchoClip as EchoClip
 
 else:  # hidden from type checkers, which would take it for a promise that any name is there

@@ -15,7 +15,6 @@ from pydantic._internal._model_construction import ModelMetaclass  # type(BaseMo
 from pydantic.fields import FieldInfo
 
 from echosynth.errors import ConfigError
-from echosynth.storage.bundled import find_config
 from echosynth.storage.config_file import Layer, merge_layers, parse_yaml, read_layers
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
@@ -64,7 +63,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     """Read a YAML file, apply `--set` overrides and check the result.
 
     Args:
-        path: the YAML file, or the name of a bundled one (see `find_config`); its top level is a mapping.
+        path: the YAML file, or the name of a bundled one, e.g. `smoke/cascade_tiny`; its top level is a mapping.
         model_class: the pydantic model to build, usually a `StrictModel`.
         overrides: "a.b=1" each; the value is read as YAML, a list item is addressed by its index ("stages.0.steps=8").
 
@@ -74,7 +73,7 @@ def load_config(path: str | Path, model_class: type[ModelT], overrides: Sequence
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
-    layers = read_layers(find_config(path))
+    layers = read_layers(Path(path))
     data = merge_layers(layers)
     if overrides:
         data = _part(data)

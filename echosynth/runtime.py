@@ -35,10 +35,3 @@ def quiet_diffusers() -> Iterator[None]:
         diffusers_logging.set_verbosity(verbosity)
         if bars:
             diffusers_logging.enable_progress_bar()
-
-
-def silence_diffusers() -> None:
-    """Keep diffusers' own bars and hints off the terminal for the rest of the process."""
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")

@@ -20,11 +20,9 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Train what is not finished, telling progress on stderr."""
     from accelerate import PartialState
 
-    from echosynth.augmentation.loaded import silence_diffusers
     from echosynth.commands.console import TerminalProgress, configure_logging
     from echosynth.training.train import load_training_config, train
 
-    silence_diffusers()
     progress = TerminalProgress(configure_logging())
     result = train(load_training_config(args.config, args.set), args.out, progress)
     if not PartialState().is_main_process:

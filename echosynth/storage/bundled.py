@@ -11,18 +11,21 @@ def bundled_folder(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
-def find_config(path: str | Path) -> Path:
-    """Return the file that a config's name means.
+def bundled_config(name: str | Path) -> Path | None:
+    """Return the bundled config of a name, None if there is none.
 
-    A file that exists is meant itself. Otherwise `smoke/regressor_tiny`, `smoke/regressor_tiny.yaml` and
-    `configs/smoke/regressor_tiny.yaml` all name a bundled config. What is neither is returned as it is.
+    `smoke/regressor_tiny`, `smoke/regressor_tiny.yaml` and `configs/smoke/regressor_tiny.yaml` name the same.
     """
+    name = Path(name)
+    if name.is_absolute() or ".." in name.parts:
+        return None
+    folder = bundled_folder("configs")
+    file = folder / (name.relative_to("configs") if name.parts[:1] == ("configs",) else name)
+    candidates = (file, file.with_name(f"{file.name}.yaml")) if file != folder else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def find_config(path: str | Path) -> Path:
+    """Return the file that is meant: one that exists, else a bundled config of this name, else the path as it is."""
     path = Path(path)
-    if path.exists() or path.is_absolute() or ".." in path.parts:
-        return path
-    name = path.relative_to("configs") if path.parts[:1] == ("configs",) else path
-    bundled = bundled_folder("configs") / name
-    for candidate in (bundled, bundled.with_name(f"{bundled.name}.yaml")):
-        if candidate.is_file():
-            return candidate
-    return path
+    return path if path.exists() else bundled_config(path) or path

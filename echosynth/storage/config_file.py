@@ -1,6 +1,6 @@
 """A configuration file: YAML in which no key is given twice, and which may build on other files.
 
-extends: phantom_small.yaml            or a list of files, of which later ones win; relative to this file
+extends: phantom_small.yaml            or a list of files, of which later ones win; relative to this file, else bundled
 stages: {base: {optim: {lr: 1.0e-4}}}  mappings are merged key by key; lists and single values are replaced
 data: !replace {source: dataset, root: data/MINE}    this mapping is not merged, it takes the other one's place
 """
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from echosynth.errors import ConfigError
-from echosynth.storage.bundled import bundled_folder
+from echosynth.storage.bundled import bundled_config, bundled_folder, find_config
 
 Layer = tuple[Path, dict[str, Any]]
 """A file, and what it says itself, without what it extends."""
@@ -44,7 +44,7 @@ _UniqueKeyLoader.add_constructor("!replace", _construct_replacement)
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """A YAML file and what it extends as plain values, not checked against any model.
+    """A YAML file, or a bundled one by name, and what it extends as plain values, not checked against any model.
 
     Raises:
         ConfigError: a file is missing or not YAML.
@@ -56,12 +56,13 @@ def read_layers(path: Path, above: tuple[Path, ...] = ()) -> list[Layer]:
     """The files that a file extends, those that they extend, and itself, the one that wins last.
 
     Args:
-        path: the file.
+        path: the file, or the name of a bundled config.
         above: the files that lead here by what they extend.
 
     Raises:
         ConfigError: a file is missing or not YAML, or extends itself.
     """
+    path = path if above else find_config(path)
     if path.resolve() in [other.resolve() for other in above]:
         raise ConfigError(f"{above[0]}: extends itself: {' -> '.join(map(str, (*above, path)))}")
     data = _read_mapping(path, above)
@@ -69,7 +70,13 @@ def read_layers(path: Path, above: tuple[Path, ...] = ()) -> list[Layer]:
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: key 'extends': names a file, or a list of files, got {names!r}")
-    return [layer for name in names for layer in read_layers(path.parent / name, (*above, path))] + [(path, data)]
+    return [layer for name in names for layer in read_layers(_beside(path, name), (*above, path))] + [(path, data)]
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file that `extends` names: beside the file that says so, else a bundled one."""
+    beside = path.parent / name
+    return beside if beside.exists() else bundled_config(name) or beside
 
 
 def _read_mapping(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

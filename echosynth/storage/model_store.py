@@ -34,7 +34,6 @@ __all__ += [
     "search_roots",
     "user_root",
     "verify",
-    "weights_hash",
 ]
 __all__ += ["write_sums"]
 
@@ -251,15 +250,6 @@ def verify(folder: str | Path) -> None:
             not on the list.
     """
     check_sums(Path(folder), hash_files(Path(folder)))
-
-
-def weights_hash(folder: str | Path) -> str:
-    """Return 12 hex digits that identify what a model computes: its weights and configs, not its card or texts.
-
-    Raises:
-        CheckpointError: the folder holds no weight file.
-    """
-    return _identity(Path(folder), hash_files(Path(folder)))
 
 
 def _identity(folder: Path, found: dict[str, str]) -> str:

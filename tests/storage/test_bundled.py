@@ -10,6 +10,7 @@ from echosynth.config import StrictModel, load_config
 from echosynth.errors import ConfigError
 from echosynth.storage import bundled
 from echosynth.storage.bundled import bundled_folder, find_config
+from echosynth.storage.config_file import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "configs" / "smoke" / "regressor_tiny.yaml"
@@ -35,6 +36,17 @@ def test_a_bundled_config_is_found_by_name_from_any_folder(
 def test_what_is_no_bundled_config_stays_what_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_config(name) == Path(name)
+
+
+def test_a_config_of_ones_own_may_extend_a_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: smoke/regressor_tiny\nseed: 7\n")
+    assert read_config(mine) == {**read_config(TINY), "seed": 7}
+    assert read_config("smoke/regressor_tiny") == read_config(TINY)
+    (tmp_path / "smoke").mkdir()
+    (tmp_path / "smoke" / "regressor_tiny").write_text("name: beside\n")
+    assert read_config(mine) == {"name": "beside", "seed": 7}, "a file beside this one is meant first"
 
 
 def test_a_misspelt_name_is_told_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

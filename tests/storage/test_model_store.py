@@ -17,7 +17,6 @@ from echosynth.storage.model_store import (
     resolve,
     resolve_all,
     verify,
-    weights_hash,
     write_sums,
 )
 
@@ -29,6 +28,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return folder
+
+
+def sha256(folder: Path) -> str:
+    return resolve(folder).sha256
 
 
 def make_model(folder: Path, **card: str) -> Path:
@@ -91,17 +94,19 @@ def test_without_a_list_nothing_is_trusted(root: Path) -> None:
 
 def test_the_hash_follows_weights_and_configs_but_not_words(root: Path) -> None:
     model = make_model(root / "tiny")
-    before = weights_hash(model)
-    assert len(before) == 12
-    make_copy = shutil.copytree(model, root / "other")
+    names = ("unet/config.json", "unet/model.safetensors")
+    listing = "".join(f"{hashlib.sha256((model / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    before = sha256(model)
+    assert before == hashlib.sha256(listing.encode()).hexdigest()[:12]
+    make_copy = make_model(root / "other", license="MIT")
     (make_copy / "README.md").write_text("words")
-    (make_copy / "card.json").write_text("{}")
-    assert weights_hash(make_copy) == before
-    (make_copy / "unet" / "config.json").write_text('{"a": 1}')
-    assert weights_hash(make_copy) != before
+    write_sums(make_copy)
+    assert sha256(make_copy) == before
+    assert sha256(change(make_copy)) != before
     (model / "unet" / "model.safetensors").unlink()
+    write_sums(model)
     with pytest.raises(CheckpointError, match="no weight file"):
-        weights_hash(model)
+        sha256(model)
 
 
 def test_models_are_found_by_name_and_by_folder(root: Path, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_a_model_is_read_once_and_a_reference_never_again(root: Path, monkeypatc
     assert resolve(ref, "regressor") is ref
     assert resolve_all([ref, ref]) == [ref]
     assert len(read) == 3
-    assert (ref.name, ref.folder, ref.kind, ref.sha256) == ("tiny", model, "regressor", weights_hash(model))
+    assert (ref.name, ref.folder, ref.kind, ref.sha256) == ("tiny", model, "regressor", sha256(model))
 
 
 def test_a_folder_may_lack_the_list_but_a_named_model_may_not(root: Path, tmp_path: Path) -> None:
@@ -205,11 +210,11 @@ def test_different_weights_never_share_a_name_and_the_same_weights_are_one_model
     write_sums(third)
     refs = resolve_all([other, "net", same, "third", "net"])
     assert [ref.folder for ref in refs] == [other, root / "net", third]
-    assert [ref.name for ref in refs] == [f"net@{weights_hash(other)}", "net", "third"]
+    assert [ref.name for ref in refs] == [f"net@{sha256(other)}", "net", "third"]
     alone = resolve_all([other])
     assert [ref.name for ref in alone] == ["net"]
     two = resolve_all([same, other])
-    assert [ref.name for ref in two] == [f"net@{weights_hash(same)}", f"net@{weights_hash(other)}"]
+    assert [ref.name for ref in two] == [f"net@{sha256(same)}", f"net@{sha256(other)}"]
 
 
 def test_a_judge_with_the_gates_weights_is_refused_whatever_it_is_called(root: Path, tmp_path: Path) -> None:
