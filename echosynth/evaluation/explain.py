@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from echosynth.config import VerbConfig
 from echosynth.data.layouts import check_rate, iter_clips, require_video
+from echosynth.errors import SourceError
 from echosynth.evaluation.readers import load_readers
 from echosynth.evaluation.reading import format_warnings
 from echosynth.progress import SILENT, Progress
@@ -107,7 +108,10 @@ def explain(config: ExplainConfig, progress: Progress = SILENT) -> ExplainResult
         CheckpointError: a regressor is not there or damaged.
     """
     readers = load_readers(config.regressors, choose_device(config.device))
-    file, clip = next(iter(iter_clips(config.source, config.fps)))
+    first = next(iter(iter_clips(config.source, config.fps)), None)
+    if first is None:
+        raise SourceError(f"{config.source} lists no clips")
+    file, clip = first
     require_video(file, clip)
     found = []
     with progress.task(len(readers), "explaining") as task:

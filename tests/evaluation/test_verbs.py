@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import echosynth
+from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.errors import ConfigError, OutputError, SourceError
 from echosynth.evaluation.cases import PhantomTest, render_pair
 from echosynth.regression.frame_transformer import FrameTransformer
@@ -95,6 +96,14 @@ def test_an_explanation_is_of_the_first_window(models: dict[str, str], clips: Pa
         assert explanation.pixels.dtype == np.uint8
         assert 0 <= explanation.heat.min() <= explanation.heat.max() <= 1
     assert [e["ef"] for e in result.to_dict()["explained"]] == [e.ef for e in result.explanations]
+
+
+def test_a_dataset_without_clips_explains_nothing(models: dict[str, str], tmp_path: Path) -> None:
+    with EchoNetWriter(tmp_path / "set"):
+        pass
+    config = echosynth.ExplainConfig(source=tmp_path / "set", regressors=(models["gate"],))
+    with pytest.raises(SourceError, match="lists no clips"):
+        echosynth.explain(config)
 
 
 def test_an_evaluation_gives_its_records_and_goes_on(models: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from echosynth.regression.gaussian_process import GaussianProcess, log_likelihood, matern
 from echosynth.regression.resnet import ResNet
@@ -44,6 +46,21 @@ def test_prediction_is_the_conditional_normal() -> None:
     found, spread = process(draw(4, 2)[0])
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     np.testing.assert_allclose(spread**2, variance, rtol=1e-3)
+
+
+def test_prediction_is_that_of_scikit_learn() -> None:
+    x, y, _ = draw(30, 1)
+    process = GaussianProcess(6, 6, 30)
+    process.fit(x, y)
+    mean, length, signal, noise = process.law.double().tolist()
+    kernel = ConstantKernel(signal**2) * Matern(length, nu=1.5) + WhiteKernel(noise**2)
+    oracle = GaussianProcessRegressor(kernel, alpha=0, optimizer=None)
+    oracle.fit(process.points.double().numpy(), y.double().numpy() - mean)
+    new = draw(40, 2)[0]
+    expected, std = oracle.predict(process.project(new).double().numpy(), return_std=True)
+    found, found_std = process(new)
+    np.testing.assert_allclose(found, expected + mean, rtol=1e-4)
+    np.testing.assert_allclose(found_std, std, rtol=1e-3)
 
 
 def test_it_learns_and_knows_how_well() -> None:
