@@ -1,5 +1,6 @@
 """Every layout: recognised, read, its quirks, and what is wrong in it told."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -35,7 +36,7 @@ def write_echonet(root: Path) -> Path:
         (write_hmc_qu, HmcQuDataset, 3),
     ],
 )
-def test_every_layout_is_recognised(tmp_path: Path, make, kind: type, length: int) -> None:
+def test_every_layout_is_recognised(tmp_path: Path, make: Callable[[Path], Path], kind: type, length: int) -> None:
     dataset = open_dataset(make(tmp_path))
     assert isinstance(dataset, kind)
     assert len(dataset.entries) == length

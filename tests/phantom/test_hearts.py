@@ -91,7 +91,7 @@ def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_hea
 
 @pytest.mark.parametrize(("heart", "side", "z"), [("apical", 1, 0.1), ("septal", -1, 0.4), ("lateral", 1, 0.4)])
 def test_a_dead_wall_does_not_move_in_and_the_other_makes_up_for_it(heart: str, side: int, z: float) -> None:
-    moved = {1: [], -1: []}
+    moved: dict[int, list[float]] = {1: [], -1: []}
     for seed in SEEDS:
         fields = sample_patient(seed, heart).fields()
         columns = {name: value[:, None] for name, value in fields.items()}

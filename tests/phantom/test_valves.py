@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from echosynth.phantom import valves
+from echosynth.phantom.acoustics import NUM_BEAMS, NUM_RANGES
 from echosynth.phantom.population import sample_patient
-from echosynth.phantom.render import NUM_BEAMS, NUM_RANGES, Phantom
+from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.warp import to_lv_frame
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from echosynth.phantom.kinds import ViewFamily
 from echosynth.phantom.scanner import sample_view
 from echosynth.phantom.view_families import HARMFUL, QUALITIES, VIEW_FAMILIES, WIDE
 
@@ -14,7 +15,7 @@ def draw(family: str, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", ["echonet", "camus", "point-of-care"])
-def test_wide_contains_every_family(family: str) -> None:
+def test_wide_contains_every_family(family: ViewFamily) -> None:
     for name, (low, high) in VIEW_FAMILIES[family].items():
         if name == "half_angle":  # drawn from its rare range elsewhere
             assert WIDE["half_angle_rare"][0] <= low <= high <= WIDE["half_angle_rare"][1]

@@ -1,5 +1,7 @@
 """CoReEcho: the loss against its definition, the published size and names, and what each stage may change."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +13,8 @@ from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.tasks.ef_regression import ClipTransformConfig, RegressionTask
+from echosynth.training.clips.transforms import ClipTransformConfig
+from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import ContrastConfig, RegressionLoss
 from tests.fake_set import write_fake_set
 
@@ -115,7 +118,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
         assert torch.equal(value, before[name]), name
 
 
-def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path) -> None:
+def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
     task = RegressionTask(source, 16, 8, 16, ClipTransformConfig(), RegressionLoss(contrast=ContrastConfig()))
     batch = task.make_batch(8, make_generator(0))

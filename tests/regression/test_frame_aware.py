@@ -1,6 +1,7 @@
 """The frame-aware pipeline: it finds its frames, only they answer, the process is part of the weights."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_a_noisy_frame_is_not_taken_for_end_diastole() -> None:
     assert find_phases(curve[None])[0, 0] in (0, 20)
 
 
-def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
+def test_only_the_three_frames_and_the_curve_decide(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
     task = RegressionTask(source, 16, 8, 32, None, RegressionLoss(curve=1.0, reduced=0.3))
     torch.manual_seed(0)
@@ -65,7 +66,7 @@ def test_only_the_three_frames_and_the_curve_decide(tmp_path) -> None:
     torch.testing.assert_close(with_logit - plain, expected)
 
 
-def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path) -> None:
+def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path: Path) -> None:
     root = write_fake_set(tmp_path / "set")
     arguments = SMALL | {"patients": 40}
     config = one_step(root, "FrameAware", arguments, batch_size=16)

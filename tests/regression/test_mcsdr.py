@@ -1,6 +1,7 @@
 """MCSDR: densities that are known are recovered, spread and all; what is missing changes nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,7 +113,7 @@ def test_samples_of_a_posterior_are_paths_in_per_cent() -> None:
     torch.testing.assert_close(paths[0], again[0])
 
 
-def test_an_untrained_network_loses_about_one(tmp_path) -> None:
+def test_an_untrained_network_loses_about_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = PhantomSource(write_fake_set(tmp_path))
     task = RegressionTask(source, 16, 8, 32, None, RegressionLoss(score=ScoreConfig(draws=64)))
@@ -121,7 +122,7 @@ def test_an_untrained_network_loses_about_one(tmp_path) -> None:
     loss.backward()
 
 
-def test_patients_of_a_dataset_reach_training_and_prediction(tmp_path) -> None:
+def test_patients_of_a_dataset_reach_training_and_prediction(tmp_path: Path) -> None:
     root = write_pediatric(tmp_path / "set", patients=20)
     dataset = open_dataset(root, "A4C")
     config = DatasetSourceConfig(

@@ -4,6 +4,7 @@ The reference networks are plain torch, written from the layout's names alone; n
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def pixels() -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_echonet_weights_give_echonet_s_ef(tmp_path, pixels) -> None:
+def test_echonet_weights_give_echonet_s_ef(tmp_path: Path, pixels: torch.Tensor) -> None:
     state = r2plus1d_state()
     checkpoint = {
         "epoch": 3,
@@ -41,7 +42,7 @@ def test_echonet_weights_give_echonet_s_ef(tmp_path, pixels) -> None:
 
 
 @torch.no_grad()
-def test_the_judge_of_echodiffusion_sees_pixels_from_0_to_1(tmp_path, pixels) -> None:
+def test_the_judge_of_echodiffusion_sees_pixels_from_0_to_1(tmp_path: Path, pixels: torch.Tensor) -> None:
     state = r2plus1d_state()
     torch.save({"state_dict": {f"model.model.{k}": v for k, v in state.items()}, "epoch": 1}, tmp_path / "a.ckpt")
     found = read_public_weights(tmp_path / "a.ckpt")
@@ -51,7 +52,7 @@ def test_the_judge_of_echodiffusion_sees_pixels_from_0_to_1(tmp_path, pixels) ->
 
 
 @torch.no_grad()
-def test_coreecho_weights_give_coreecho_s_ef(tmp_path, pixels) -> None:
+def test_coreecho_weights_give_coreecho_s_ef(tmp_path: Path, pixels: torch.Tensor) -> None:
     state, head = uniformer_state(), Maker()
     head.norm("0", 512), head.linear("2", 512, 512), head.norm("3", 512), head.linear("6", 1, 512)
     head.state["6.bias"] += 55.6
@@ -76,7 +77,9 @@ def test_coreecho_weights_give_coreecho_s_ef(tmp_path, pixels) -> None:
 @pytest.mark.parametrize(
     ("prefix", "wrap"), [("", None), ("encoder.", "state_dict"), ("module.video.", "model"), ("", "model_state_dict")]
 )
-def test_uniformer_weights_become_an_encoder(tmp_path, pixels, prefix, wrap) -> None:
+def test_uniformer_weights_become_an_encoder(
+    tmp_path: Path, pixels: torch.Tensor, prefix: str, wrap: str | None
+) -> None:
     state = uniformer_state(outputs=400)
     names = {prefix + name: value for name, value in state.items()} | {"diffusion.time.weight": torch.ones(2)}
     more = {"epoch": 9, "config": {"model": {}}} if wrap == "model_state_dict" else {}  # as MCSDR keeps them
@@ -109,14 +112,16 @@ class Bomb:
         ({"state_dict": r2plus1d_state(), "frames": -4}, "shown -4 frames"),
     ],
 )
-def test_everything_else_is_refused(tmp_path, capsys, content, reason) -> None:
+def test_everything_else_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: object, reason: str
+) -> None:
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match=reason):
         read_public_weights(tmp_path / "x.pt")
     assert "boom" not in capsys.readouterr().out
 
 
-def test_broken_files_are_refused(tmp_path) -> None:
+def test_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"no weights")
     (tmp_path / "x.safetensors").write_bytes(b"no weights")
     (tmp_path / "empty.pt").touch()

@@ -1,5 +1,6 @@
 """Regressors: the contract with clips, the published layouts, saving and loading."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_features_have_one_row_per_clip(regressor: EFRegressor) -> None:
         assert regressor.features(torch.rand(3, 1, 8, 32, 32)).shape[0] == 3
 
 
-def test_save_and_load_give_the_same_answers(regressor: EFRegressor, tmp_path) -> None:
+def test_save_and_load_give_the_same_answers(regressor: EFRegressor, tmp_path: Path) -> None:
     regressor.register_to_config(error90=4.5)
     regressor.save_pretrained(tmp_path / "model")
     write_sums(tmp_path / "model")
@@ -113,7 +114,7 @@ def test_save_and_load_give_the_same_answers(regressor: EFRegressor, tmp_path) -
     assert again.contract.error90 == 4.5
 
 
-def test_changed_byte_is_refused(regressor: EFRegressor, tmp_path) -> None:
+def test_changed_byte_is_refused(regressor: EFRegressor, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     regressor.save_pretrained(folder)
     write_sums(folder)
