@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from pydantic import Field
 
 from echosynth.cardiac.landmarks import mirror_landmarks
@@ -65,7 +66,7 @@ class JitteredViews:
         """Pictures (B, T, H, W) in [-1, 1] as these views show them; black stays black beyond the old picture."""
         grid = F.affine_grid(self.affine, [len(pictures), 1, *pictures.shape[-2:]], align_corners=False)
         light = F.grid_sample((pictures + 1) / 2, grid, align_corners=False).clamp(0, 1)
-        return 2 * light ** self.exponent[:, None, None, None] - 1
+        return 2 * light ** rearrange(self.exponent, "b -> b 1 1 1") - 1
 
     def map_points(self, places: torch.Tensor) -> torch.Tensor:
         """Where places of the old pictures are in the new ones: (B, ..., 2), x and y in shares of the side."""
@@ -100,19 +101,19 @@ def augment(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""
     count, device = len(clip), clip.device
-    turned = (torch.rand(count, generator=generator) < config.mirror).to(device)[:, None, None, None]
+    turned = rearrange((torch.rand(count, generator=generator) < config.mirror).to(device), "b -> b 1 1 1")
     views = JitteredViews.draw(count, config, generator).to(device)
     shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
     if config.speckle or config.shadow:
         light = (shown + 1) / 2
-        rough = config.speckle * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+        rough = config.speckle * rearrange(torch.rand(count, generator=generator).to(device), "b -> b 1 1 1")
         light = light * (1 + rough * draw_normal(shown.shape, generator, device)).clamp_min(0)
         shadows = cast_shadows(count, shown.shape[-1], config.shadow, generator).to(device)
         shown = 2 * (light * shadows).clamp(0, 1) - 1
-    strength = config.noise * torch.rand(count, generator=generator).to(device)[:, None, None, None]
+    strength = config.noise * rearrange(torch.rand(count, generator=generator).to(device), "b -> b 1 1 1")
     shown = shown + strength * draw_normal(shown.shape, generator, device)
     landmarks = views.map_points(torch.where(turned[..., None, None], mirror_landmarks(landmarks), landmarks))
-    return shown[:, None], landmarks
+    return rearrange(shown, "b t h w -> b 1 t h w"), landmarks
 
 
 def cast_shadows(count: int, size: int, share: float, generator: torch.Generator) -> torch.Tensor:

@@ -9,6 +9,7 @@ both, so its errors hardly count. It sees clips with a little noise, as on a sam
 """
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from echosynth.diffusion.ef_guide import EFGuide, EFReading
@@ -54,7 +55,7 @@ class DistillationTask:
         with torch.no_grad():
             low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)
             low = torch.where(_spread(r) > 0, low, clean)
-        shown = batch["shown"][:, None, :, None, None]
+        shown = rearrange(batch["shown"], "b t -> b 1 t 1 1")
         # 1 - r/t halves with every doubling; taken back, or the guide's part would lose its share of the gradient.
         scale = self.stage.preconditioning.c_out(t) * (1 - r / t) * 2**doublings
         loss = consistency_loss(high * shown, low * shown, scale).mean()
@@ -80,4 +81,4 @@ class DistillationTask:
 
 
 def _spread(level: torch.Tensor) -> torch.Tensor:
-    return level[:, None, None, None, None]
+    return rearrange(level, "b -> b 1 1 1 1")

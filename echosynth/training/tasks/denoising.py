@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from einops import rearrange, repeat
 from torch import nn
 
 from echosynth.diffusion.cascade import resize_frame
@@ -88,8 +89,8 @@ class DiffusionTask:
 
         start, count = self._draw_window(generator)
         window = self._source_frames(start, count)
-        target = resize_frame(see(clips[:, window]), config.size)[:, None]
-        frame = see(drawn.frames[:, None])
+        target = _as_clips(resize_frame(see(clips[:, window]), config.size))
+        frame = see(rearrange(drawn.frames, "b h w -> b 1 h w"))
         dropout = 1.0 if config.kind == "frame" else config.frame_dropout
         frame_given = (torch.rand(size, generator=generator) >= dropout).to(device)
         batch: Batch = {}
@@ -97,7 +98,7 @@ class DiffusionTask:
         if self.previous is not None:
             level = (torch.rand(size, generator=generator) * config.noise.lowres_sigma_max).to(device)
             batch["lowres_sigma"] = level
-            previous = resize_frame(see(clips[:, self._earlier(start, count)]), self.previous.size)[:, None]
+            previous = _as_clips(resize_frame(see(clips[:, self._earlier(start, count)]), self.previous.size))
         draw = partial(_draw_noise, generator=generator)
         factor = 1 if self.previous is None else config.frames // self.previous.frames
         extent = StageExtent(count, config.size, factor, config.frames)
@@ -159,14 +160,14 @@ class DiffusionTask:
         """Draw clips as sampling sees them: the whole stage, uncropped, with its conditions, for previews."""
         config = self.config
         drawn = self.source.draw(size, generator)
-        truth = resize_frame(to_network(drawn.clips[:, self._source_frames(0, config.frames)]), config.size)[:, None]
+        truth = to_network(drawn.clips[:, self._source_frames(0, config.frames)])
         previous = None
         if self.previous is not None:
             stride = round(self.source.fps / self.previous.fps)
             earlier = to_network(drawn.clips[:, : self.previous.frames * stride : stride])
-            previous = resize_frame(earlier, self.previous.size)[:, None]
-        frame = None if config.kind == "frame" else to_network(drawn.frames[:, None])
-        return WholeClips(truth, previous, frame, drawn.known)
+            previous = _as_clips(resize_frame(earlier, self.previous.size))
+        frame = None if config.kind == "frame" else to_network(rearrange(drawn.frames, "b h w -> b 1 h w"))
+        return WholeClips(_as_clips(resize_frame(truth, config.size)), previous, frame, drawn.known)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """EDM loss, mean over the frames of each clip that are shown; about 1 for an untrained network."""
@@ -174,10 +175,11 @@ class DiffusionTask:
         if "apart" in batch and bool(batch["apart"][0]):
             batch = _take_apart(batch)
         sigma, residual = batch["sigma"], batch["residual"]
-        level = sigma[:, None, None, None, None]
+        level = rearrange(sigma, "b -> b 1 1 1 1")
         denoised = self.denoise(model, batch, sigma, residual + level * batch["noise"])
         loss = (self.preconditioning.loss_weight(level) * (denoised - residual) ** 2).mean(dim=(1, 3, 4))
-        return masked_mean(loss.reshape(count, -1), batch["shown"].reshape(count, -1))
+        per_clip = "(b k) t -> b (k t)"  # frames that were taken apart belong to one clip again
+        return masked_mean(rearrange(loss, per_clip, b=count), rearrange(batch["shown"], per_clip, b=count))
 
     def denoise(self, model: nn.Module, batch: Batch, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """D(x; sigma) under a batch's conditions, (B, 1, T, H, W) with sigma (B,)."""
@@ -187,6 +189,10 @@ class DiffusionTask:
         scalars = {name: batch[name] for name in self.config.unet.scalars}
         given = {"frame": batch["frame"], "frame_given": batch["frame_given"]}
         return self.preconditioning.denoise(model, x, sigma, scalars=scalars, **given, **lowres)
+
+
+def _as_clips(pictures: torch.Tensor) -> torch.Tensor:
+    return rearrange(pictures, "b t h w -> b 1 t h w")
 
 
 def _draw_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -199,7 +205,9 @@ def _take_apart(batch: Batch) -> Batch:
 
     def part(name: str, value: torch.Tensor) -> torch.Tensor:
         if name in ("residual", "noise", "reference"):
-            return value.transpose(1, 2).flatten(0, 1)[:, :, None]
-        return value.flatten()[:, None] if name == "shown" else value.repeat_interleave(frames, 0)
+            return rearrange(value, "b c t h w -> (b t) c 1 h w")
+        if name == "shown":
+            return rearrange(value, "b t -> (b t) 1")
+        return repeat(value, "b ... -> (b t) ...", t=frames)
 
     return {name: part(name, value) for name, value in batch.items()}

@@ -8,6 +8,7 @@ draw. The batches are those of the base stage, with EF, frame and a noise level 
 """
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from echosynth.cardiac.discs import LEAST_VOLUME, disc_volume
@@ -76,7 +77,7 @@ class GuideTask:
         """See `Task.make_batch`."""
         batch = self.base.make_batch(size, generator)
         turned = (torch.rand(size, generator=generator) < MIRRORED).to(batch["residual"].device)
-        turned = turned[:, None, None, None, None]
+        turned = rearrange(turned, "b -> b 1 1 1 1")
         for name in ("residual", "reference"):
             batch[name] = torch.where(turned, batch[name].flip(-1), batch[name])
         batch["landmarks"] = torch.where(turned, mirror_landmarks(batch["landmarks"]), batch["landmarks"])
@@ -85,13 +86,13 @@ class GuideTask:
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Negative log likelihood of EF in points, and the borders where they are known."""
         sigma, levels = batch["sigma"], self.base.preconditioning
-        level = sigma[:, None, None, None, None]
+        level = rearrange(sigma, "b -> b 1 1 1 1")
         x = batch["residual"] + level * batch["noise"]
         read = model(levels.c_in(level) * x, levels.c_noise(sigma), batch["reference"])
         likelihood = ((read.ef - batch["ef"]) ** 2 / (2 * read.std**2) + read.std.log()).mean()
-        known = ~batch["landmarks"].flatten(2).isnan().any(2)
+        known = ~rearrange(batch["landmarks"], "b t row end xy -> b t (row end xy)").isnan().any(2)
         truth = batch["landmarks"].nan_to_num()
-        miss = 10 * (read.landmarks - truth).abs().flatten(2).mean(2)
+        miss = 10 * rearrange((read.landmarks - truth).abs(), "b t row end xy -> b t (row end xy)").mean(2)
         drawn, true = (disc_volume(places).clamp_min(LEAST_VOLUME).log() for places in (read.landmarks, truth))
         ratio = 10 * (drawn - true).abs()
         return likelihood + masked_mean(PLACE_WEIGHT * miss + VOLUME_WEIGHT * ratio, known)

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import nn
 
 from echosynth.training.clips.batches import EFSource
@@ -45,16 +46,19 @@ class RegressionTask:
             moments: (B, T) the source frames to take, None for the first ones at the contract's rate.
         """
         if moments is None:
-            moments = (self.stride * torch.arange(self.frames)).expand(len(clips), -1)
-        picked = to_network(clips[torch.arange(len(clips))[:, None], moments])
-        return F.avg_pool2d(picked, picked.shape[-1] // self.size)[:, None]
+            moments = self._first_moments(len(clips))
+        picked = to_network(clips[rearrange(torch.arange(len(clips)), "b -> b 1"), moments])
+        return rearrange(F.avg_pool2d(picked, picked.shape[-1] // self.size), "b t h w -> b 1 t h w")
+
+    def _first_moments(self, count: int) -> torch.Tensor:
+        return repeat(self.stride * torch.arange(self.frames), "t -> b t", b=count)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
         windows = 1 if self.loss.contrast is None else 2
         drawn = self.source.draw_ef_batch(size // windows, generator, windows, traced=self.loss.landmarks is not None)
         size = len(drawn.clips)
-        moments = (self.stride * torch.arange(self.frames)).expand(size, -1)
+        moments = self._first_moments(size)
         if self.transforms is not None:
             moments = slow_down(moments, self.transforms.slow, generator)
         seen = (drawn.traced >= moments[:, :1]) & (drawn.traced <= moments[:, -1:])

@@ -1,6 +1,7 @@
 """Means over what is known, which a batch's parts agree on."""
 
 import torch
+from einops import rearrange
 
 
 def masked_mean(value: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -13,5 +14,6 @@ def masked_mean(value: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         value: (B, *), finite where `known`.
         known: bool, of the same shape.
     """
-    kept = torch.where(known, value, 0.0).reshape(len(value), -1)
-    return (kept.sum(1) / known.reshape(len(value), -1).sum(1).clamp_min(1)).mean()
+    kept = rearrange(torch.where(known, value, 0.0), "b ... -> b (...)")
+    count = rearrange(known, "b ... -> b (...)").sum(1)
+    return (kept.sum(1) / count.clamp_min(1)).mean()

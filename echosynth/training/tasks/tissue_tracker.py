@@ -8,6 +8,7 @@ much noise as that stage's training lays on it.
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from echosynth.diffusion.cascade import resize_frame
@@ -80,20 +81,21 @@ class TrackerTask:
         cut = slice(start * self.stride, (start + self.window - 1) * self.stride + 1, self.stride)
         clips, frames, displacement = self.source.draw_tracked(size, cut, self.size, generator)
         device = clips.device
-        clip = resize_frame(to_network(clips), self.size)[:, None]
-        frame = to_network(frames)[:, None]
-        turned = (torch.rand(size, generator=generator) < MIRRORED).to(device)[:, None, None, None]
-        clip = torch.where(turned[..., None], clip.flip(-1), clip)
-        frame = torch.where(turned, frame.flip(-1), frame)
-        mirror = torch.tensor([-1.0, 1.0], device=device)[:, None, None]
-        displacement = torch.where(turned[..., None], displacement.flip(-1) * mirror, displacement)
+        clip = rearrange(resize_frame(to_network(clips), self.size), "b t h w -> b 1 t h w")
+        frame = rearrange(to_network(frames), "b h w -> b 1 h w")
+        turned = (torch.rand(size, generator=generator) < MIRRORED).to(device)
+        of_clip, of_frame = rearrange(turned, "b -> b 1 1 1 1"), rearrange(turned, "b -> b 1 1 1")
+        clip = torch.where(of_clip, clip.flip(-1), clip)
+        frame = torch.where(of_frame, frame.flip(-1), frame)
+        mirror = rearrange(torch.tensor([-1.0, 1.0], device=device), "xy -> xy 1 1")
+        displacement = torch.where(of_clip, displacement.flip(-1) * mirror, displacement)
         level = (torch.rand(size, generator=generator) * self.stage.noise.lowres_sigma_max).to(device)
         noise = draw_normal(clip.shape, generator, device)
         return {
-            "clip": clip + level[:, None, None, None, None] * noise,
+            "clip": clip + rearrange(level, "b -> b 1 1 1 1") * noise,
             "level": level,
             "frame": frame,
-            "displacement": displacement.transpose(1, 2),
+            "displacement": rearrange(displacement, "b t xy h w -> b xy t h w"),
         }
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
