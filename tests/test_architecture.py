@@ -1,4 +1,4 @@
-"""The house keeps its shape: who may import whom, how long a file is, and that every module imports.
+"""The house keeps its shape: who may import whom, how long files and functions are, and that every module imports.
 
 `OPEN` modules and folders are open to all of them and import only one another.
 """
@@ -36,6 +36,8 @@ LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are under
     "__main__": {"cli"},
     "__init__": FOLDERS,
 }
+# The paper's algorithm with its symbols; a pair is two EFs, and how its picture is made. There may be four at most.
+MANY_ARGUMENTS = {"sample_heun", "render_pair"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 NAMES = [path.relative_to(PACKAGE).as_posix() for path in FILES]
@@ -92,6 +94,30 @@ def test_files_are_short_and_named_after_a_noun(path: Path) -> None:
     names = {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
     assert not names & {"utils", "util", "helpers", "common"}
     assert ast.get_docstring(ast.parse(path.read_text())), "a module says what it is"
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function and method of a file, also those inside others."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_functions_are_short_and_take_few_arguments(path: Path) -> None:
+    for function in functions(path):
+        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+        lines = (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+        assert lines <= 60, f"{function.name} has {lines} lines: give its steps names"
+        given = function.args
+        names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs) if a.arg not in ("self", "cls")]
+        if function.name not in ("__init__", "__call__") and function.name not in MANY_ARGUMENTS:
+            assert len(names) <= 7, f"{function.name} takes {len(names)} arguments: some of them are one thing"
+
+
+def test_the_command_line_is_thin() -> None:
+    files = [*(PACKAGE / "commands").glob("*.py"), PACKAGE / "cli.py"]
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 1300, "what a command can do is the library's"
 
 
 def test_nothing_imports_the_command_line() -> None:

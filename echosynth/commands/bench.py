@@ -97,17 +97,11 @@ def _estimate_training(args: argparse.Namespace) -> dict[str, Any]:
 
     config = config_from_options(TrainingCostConfig, config=args.estimate, gpus=args.gpus, tflops=args.tflops)
     result = estimate_training(config).to_dict()
-    rows = [
-        (
-            *(s["name"], s["parameters"], s["passes"], f"{s['clip_tflop']:.2f}"),
-            *(
-                "" if s["step_tflop"] is None else f"{s['step_tflop']:.2f}",
-                f"{s['memory_gb']:.1f}",
-                f"{s['hours']:.2f}",
-            ),
-        )
-        for s in [*result["stages"], result["total"] | {"name": "total"}]
-    ]
+    rows = []
+    for s in [*result["stages"], result["total"] | {"name": "total"}]:
+        step = "" if s["step_tflop"] is None else f"{s['step_tflop']:.2f}"
+        work = f"{s['clip_tflop']:.2f}", step, f"{s['memory_gb']:.1f}", f"{s['hours']:.2f}"
+        rows.append((s["name"], s["parameters"], s["passes"], *work))
     _print_rows(("stage", "parameters", "passes/clip", "TFLOP/clip", "TFLOP/step", "GB/GPU", "hours"), rows)
     print(f"work and memory are counted; hours: {args.gpus} GPUs (--gpus) of {args.tflops:g} TFLOP/s each (--tflops)")
     return result
