@@ -7,10 +7,10 @@ phantom_views.png    phantom patients in every family of views: ED, ES at EF 60,
 ef_sweep.png         one phantom patient at EF 15, 25, ... 75 from one frame: a beat, the row of the truth under each
 patients.png         six phantom patients at five EFs: the conditioning frame (ED), and ES of each clip
 long_clip.png        six seconds of one phantom patient, a row a second
-fictional.png        patients who were never simulated: frames that were drawn as good ones, their beats at EF 30 and 60
-fictional_quality.png  the frames of eight such patients as poor pictures, as of no given quality, and as good ones
+fictional.png        three fictional patients, frames sampled at quality good: a beat at EF 30 and at EF 60
+fictional_quality.png  the frames of eight fictional patients at quality poor, at no given quality, and at quality good
 
-Every clip is the first that was made; none was chosen.
+Every clip is the first that was generated; none was chosen.
 
 Phantom patients only: a picture of a person does not belong in a repository.
 """
@@ -78,13 +78,13 @@ def draw_sweep(pipeline: EchoCascadePipeline, judge: EFRegressor) -> np.ndarray:
 
 def draw_patients(pipeline: EchoCascadePipeline, patients: int = 6, cell: int = 2) -> np.ndarray:
     """Rows of patients: the end-diastolic frame that all clips begin with, then end-systole at each of `GRID_EFS`."""
-    told = Sampling(conditions={"phase": 0.0, "heart_rate": 75.0})
+    sampling = Sampling(conditions={"phase": 0.0, "heart_rate": 75.0})
     rows = []
     for patient in range(FIRST_GRID, FIRST_GRID + patients):
         frame, _ = render_pair(patient, 55.0, 55.0, 1, 32.0, 0.0)
         tiles = [frame]
         for ef in GRID_EFS:
-            clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"grid {patient} {ef:g}"), told)
+            clip = make_clip(pipeline, Start(frame), ef, derive_seed(0, f"grid {patient} {ef:g}"), sampling)
             tiles.append(clip.pixels[END_SYSTOLE])
         rows.append(np.concatenate(tiles, axis=1))
     return np.concatenate(rows, axis=0).repeat(cell, 0).repeat(cell, 1)
@@ -99,7 +99,7 @@ def draw_long(pipeline: EchoCascadePipeline) -> np.ndarray:
 
 
 def draw_qualities(pipeline: EchoCascadePipeline, patients: int = 8) -> np.ndarray:
-    """Columns of patients who were drawn, rows of the quality that was asked for: poor, none, good."""
+    """A column per fictional patient, a row per quality: poor, none given, good."""
     seeds = [derive_seed(0, "fictional", patient) for patient in range(1, patients + 1)]
     rows = [
         [sample_frame(pipeline, seed, {"quality": quality}) for seed in seeds]
@@ -109,7 +109,7 @@ def draw_qualities(pipeline: EchoCascadePipeline, patients: int = 8) -> np.ndarr
 
 
 def draw_fictional(pipeline: EchoCascadePipeline, judge: EFRegressor, patients: int = 3) -> np.ndarray:
-    """Patients who were drawn, not simulated."""
+    """Fictional patients: the first beats at EF 30 and at EF 60."""
     rows: list[EchoClip] = []
     labels: list[str] = []
     for patient in range(1, patients + 1):

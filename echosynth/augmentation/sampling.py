@@ -139,9 +139,9 @@ def make_clip(
 def sample_frame(
     pipeline: EchoCascadePipeline, seed: int, conditions: Mapping[str, float | None] | None = None
 ) -> np.ndarray:
-    """A frame of a patient that nobody has seen, uint8 (H, W), under `CONDITIONS` by name."""
-    drawn = pipeline.sample_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})
-    return np.asarray(from_network(drawn[0, 0]))
+    """Sample a frame of a fictional patient, uint8 (H, W); `conditions` are values of `CONDITIONS` by name."""
+    sampled = pipeline.sample_frames(1, [torch.Generator().manual_seed(seed)], **conditions or {})
+    return np.asarray(from_network(sampled[0, 0]))
 
 
 def _observed_frames(pipeline: EchoCascadePipeline, beginning: EchoClip, num_frames: int) -> ObservedFrames:

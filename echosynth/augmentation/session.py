@@ -56,7 +56,7 @@ class GenerationJob:
         return plan_targets([f.name for f in self.frames], self.efs, self.samples, self.frames[0].frame)
 
     def inputs(self) -> dict[str, Any]:
-        """What decides the clips beside the config; a run with other inputs is another run."""
+        """What else than the config decides the clips: frames and weights. A run with other inputs is another run."""
         sources = [frame.source for frame in self.frames]
         return {"sources": sources, "frames_hash": hash_frames(self.frames), **self.models.identities()}
 

@@ -1,6 +1,5 @@
-"""`generate` as a library: frames in memory, wrong values as errors, each weight file hashed once."""
+"""`generate` as a library: frames in memory, wrong values as errors."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,7 @@ import pytest
 
 from echosynth.augmentation.generate import GenerateConfig, generate
 from echosynth.errors import CheckpointError, ConfigError, OutputError, SourceError
-from echosynth.storage import checksums
 from echosynth.video.clip import EchoClip
-from tests.models import CASCADE, GATE, JUDGE
 
 FRAME = np.random.default_rng(0).integers(0, 255, (112, 112), dtype=np.uint8)
 
@@ -40,24 +37,6 @@ def test_other_pixels_in_memory_are_another_run(tmp_path: Path) -> None:
     generate(GenerateConfig(source=FRAME, ef=30, max_attempts=1), tmp_path / "run")
     with pytest.raises(OutputError, match="frames_hash"):
         generate(GenerateConfig(source=FRAME.T.copy(), ef=30, max_attempts=1), tmp_path / "run")
-
-
-@pytest.mark.parametrize("fictional", [False, True])
-def test_each_file_of_a_model_is_hashed_once(
-    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, fictional: bool
-) -> None:
-    hashed: Counter[Path] = Counter()
-    original = checksums.hash_file
-
-    def count(path: Path) -> str:
-        hashed[path.relative_to(bundle)] += 1
-        return original(path)
-
-    monkeypatch.setattr(checksums, "hash_file", count)
-    start: dict[str, Any] = {"fictional": 1} if fictional else {"source": FRAME}
-    generate(GenerateConfig(**start, ef=40, max_attempts=1), tmp_path / "run")
-    assert set(hashed.values()) == {1}
-    assert {path.parts[0] for path in hashed} == {CASCADE, GATE, JUDGE}
 
 
 @pytest.mark.parametrize(

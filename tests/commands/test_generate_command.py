@@ -100,13 +100,13 @@ def test_a_folder_gives_all_its_usable_files(
 
 def test_timing_is_asked_for_only_where_someone_listens(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
-    deaf = echosynth(*words, "--heart-rate", 70)
-    assert deaf.code == 2
-    assert "does not listen" in deaf.err
+    refused = echosynth(*words, "--heart-rate", 70)
+    assert refused.code == 2
+    assert "does not listen" in refused.err
     assert "beats per minute" in echosynth(*words, "--heart-rate", 7).err
-    deaf = echosynth(*words, "--phase", "es")  # the folder is free: what was refused has made nothing
-    assert deaf.code == 2
-    assert "does not listen to the phase; leave --phase out" in deaf.err
+    refused = echosynth(*words, "--phase", "es")  # the folder is free: what was refused has made nothing
+    assert refused.code == 2
+    assert "does not listen to the phase; leave --phase out" in refused.err
     assert "phase must be 0 to 1 of a beat" in echosynth(*words, "--phase", 1.5).err
     assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
@@ -155,8 +155,8 @@ def test_fictional_patients_need_no_source(echosynth: Run, phantom_video: Path, 
     assert echosynth(*words, "--json").json == done.json
     poor = echosynth(*words[:-1], tmp_path / "poor", "--quality", "poor", "--json")
     assert poor.json["clips"][0]["source"] == "fictional patient 1 (quality 0.15)"
-    deaf = echosynth(*words[:-1], tmp_path / "deaf", "--heart-rate", 60)
-    assert "does not listen to the heart rate; leave --heart-rate out" in deaf.err
+    refused = echosynth(*words[:-1], tmp_path / "refused", "--heart-rate", 60)
+    assert "does not listen to the heart rate; leave --heart-rate out" in refused.err
     moment = echosynth(*words[:-1], tmp_path / "moment", "--phase", "ed")
     assert (moment.code, (tmp_path / "moment").exists()) == (2, False)
     assert "frames are drawn of any moment of the beat: leave the phase out" in moment.err
