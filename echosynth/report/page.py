@@ -6,17 +6,18 @@ would run 4 % off), about 0.3 MB for 64 frames of 112x112 at twice the size. All
 """
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image
 
 from echosynth.report.tables import Table
 from echosynth.report.template import BANNER, load_template
 from echosynth.video.clip import EchoClip
+from echosynth.video.delays import WEBP_TICKS, frame_delays
+from echosynth.video.resample import resize
+from echosynth.video.writers import encode_picture
 
 TILE_WIDTH = 224
 TILE_SCALE = 2
@@ -112,29 +113,15 @@ def encode_clip(clip: EchoClip, scale: int = TILE_SCALE, quality: int = WEBP_QUA
         quality: WebP quality, 0-100.
     """
     height, width = clip.pixels.shape[1:]
-    size = (width * scale, height * scale)
-    frames = [Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC) for frame in clip.pixels]
-    buffer = io.BytesIO()
-    frames[0].save(
-        buffer,
-        format="WEBP",
-        save_all=True,
-        append_images=frames[1:],
-        duration=frame_durations_ms(clip.num_frames, clip.fps),
+    return encode_picture(
+        resize(clip.pixels, (height * scale, width * scale)),
+        ".webp",
+        is_batch=True,
+        duration=frame_delays(clip.num_frames, clip.fps, WEBP_TICKS),
         loop=0,
         quality=quality,
         method=4,
     )
-    return buffer.getvalue()
-
-
-def frame_durations_ms(num_frames: int, fps: float) -> list[int]:
-    """Return whole milliseconds per frame (>= 1) whose running sum stays within half a millisecond of the true time.
-
-    31.25 ms at 32 fps becomes 31, 32, 31, 31, ...: rounding each frame alone would make the heart beat faster.
-    """
-    times = np.rint(np.arange(num_frames + 1) * 1000.0 / fps).astype(int)
-    return [max(1, int(duration)) for duration in np.diff(times)]
 
 
 def _uri(mime: str, data: bytes) -> str:
@@ -144,9 +131,7 @@ def _uri(mime: str, data: bytes) -> str:
 def _tile_uri(tile: ClipTile) -> str:
     if isinstance(tile.clip, EchoClip):
         return _uri("image/webp", encode_clip(tile.clip))
-    buffer = io.BytesIO()
-    Image.fromarray(tile.clip).save(buffer, format="PNG")
-    return _uri("image/png", buffer.getvalue())
+    return _uri("image/png", encode_picture(tile.clip, ".png"))
 
 
 def _png_uri(figure: Figure) -> str:

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 GIF_TICKS = 100.0
+WEBP_TICKS = 1000.0
 LARGEST_DENOMINATOR = 100  # of a frame rate that counts as simple
 
 

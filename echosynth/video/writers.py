@@ -70,7 +70,7 @@ def write_colour_gif(path: str | Path, pictures: np.ndarray, fps: float) -> None
 def _write_animation(path: str | Path, pictures: np.ndarray, fps: float, note: bytes) -> None:
     delays = [10 * delay for delay in frame_delays(len(pictures), fps, shortest=2)]  # players take 1 for 10
     shown: Any = delays if len(delays) > 1 else delays[0]  # imageio does not take one picture for an animation
-    data = _encode_picture(pictures, ".gif", duration=shown, loop=0, comment=note, optimize=False, is_batch=True)
+    data = encode_picture(pictures, ".gif", duration=shown, loop=0, comment=note, optimize=False, is_batch=True)
     write_bytes(path, data)
 
 
@@ -94,10 +94,17 @@ def write_png(path: str | Path, array: np.ndarray, synthetic: bool = False) -> N
     info = PngImagePlugin.PngInfo()
     if synthetic:
         info.add_text("Comment", SYNTHETIC_NOTE)
-    write_bytes(path, _encode_picture(array, ".png", pnginfo=info))
+    write_bytes(path, encode_picture(array, ".png", pnginfo=info))
 
 
-def _encode_picture(pixels: np.ndarray, extension: str, **options: Any) -> bytes:
+def encode_picture(pixels: np.ndarray, extension: str, **options: Any) -> bytes:
+    """The bytes of a PNG, GIF or WebP.
+
+    Args:
+        pixels: uint8, a picture (H, W) or (H, W, 3), or, with is_batch=True, an animation of such.
+        extension: of the format, with its dot.
+        options: of the format, as Pillow has them.
+    """
     return cast(bytes, iio.imwrite("<bytes>", pixels, extension=extension, plugin="pillow", **options))
 
 
