@@ -65,13 +65,13 @@ def fit_second_stage(model: EFRegressor, task: RegressionTask, batch_size: int, 
 def measure_held_out(model: EFRegressor, source: EFSource) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted EF of every held-out clip, per cent, (N,) each; a whole clip as `predict` reads it."""
     model.eval()
-    processes, told = PartialState(), []
+    processes, answers = PartialState(), []
     for index in range(processes.process_index, len(source), processes.num_processes):
         clip = source.clip(index)
         windows = model.iter_windows(clip)
         values = [model.predict_windows(part.to(model.device), clip.attributes).cpu() for part in windows]
-        told.append((index, clip.ef, float(torch.cat(values).mean())))
-    _, truth, predicted = np.array(sorted(gather_object(told)), dtype=float).T
+        answers.append((index, clip.ef, float(torch.cat(values).mean())))
+    _, truth, predicted = np.array(sorted(gather_object(answers)), dtype=float).T
     return truth, predicted
 
 

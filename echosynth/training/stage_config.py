@@ -87,7 +87,7 @@ class NoiseConfig(StrictModel):
     """The noise that a stage learns to remove.
 
     Attributes:
-        sigma_data: spread of the clip's difference to its reference, in [-1, 1] units.
+        sigma_data: standard deviation of the clip's difference to its reference, in [-1, 1] units.
         P_mean: mean of ln sigma.
         P_std: standard deviation of ln sigma.
         lowres_sigma_max: noise on the previous clip is uniform from 0 to this.
@@ -172,7 +172,9 @@ class StageConfig(PartConfig):
         if sampling.noise_share and renewed:
             raise ValueError("this sampler adds noise of every frame's own on its way: leave out noise_share")
         if sampling.correction and sampling.solver != "consistency":
-            raise ValueError("correction: EF can be read off the answer of a jump alone; leave it out, or jump")
+            raise ValueError(
+                "correction: the solver must be consistency, whose one step makes a clip that EF can be read off"
+            )
         if self.consistency is not None and (self.init is None or self.image_share):
             raise ValueError("consistency: it tunes what an `init` has learnt of whole clips; leave out image_share")
         if self.consistency is not None and self.consistency.ef_weight and self.kind != "base":

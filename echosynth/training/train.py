@@ -81,7 +81,7 @@ def train(
     Args:
         config: what to train.
         out: the run's folder; None for runs/<name of the config>.
-        progress: is told of clips that are rendered or decoded, and of every step.
+        progress: counts clips that are rendered or decoded, and steps.
 
     Raises:
         ConfigError: the config cannot be trained, or not on this machine.

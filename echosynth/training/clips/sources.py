@@ -164,8 +164,8 @@ class DatasetSource:
         self.rows = [k for k, clip in enumerate(self.store.clips) if clip.ef is not None]
         if not self.rows:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
-        told = [(c.ef, c.edv, c.esv, quality[c.name]) for c in self.store.clips]
-        columns = torch.tensor([[math.nan if value is None else value for value in row] for row in told]).unbind(1)
+        rows = [(c.ef, c.edv, c.esv, quality[c.name]) for c in self.store.clips]
+        columns = torch.tensor([[math.nan if value is None else value for value in row] for row in rows]).unbind(1)
         self.known = dict(zip(("ef", "edv", "esv", "quality"), columns, strict=True))
 
     def __len__(self) -> int:

@@ -142,11 +142,11 @@ def _read_counters(path: Path) -> dict[str, Any]:
     """
     counters = json.loads(path.read_text())
     kinds = {"step": int, "fingerprint": str, "ema_steps": int}
-    told = counters if isinstance(counters, dict) else {}
-    wrong = [key for key, kind in kinds.items() if not isinstance(told.get(key), kind)]
+    found = counters if isinstance(counters, dict) else {}
+    wrong = [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]
     if wrong:
         raise ValueError(f"{path.name} lacks {wrong[0]}, or it is of a wrong type")
-    return dict(told)
+    return dict(found)
 
 
 class _Sink:

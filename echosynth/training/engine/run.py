@@ -81,7 +81,7 @@ def run_training(job: TrainingJob, model: ModelMixin, out: Path, progress: Progr
         job: how.
         model: with the weights that it starts from.
         out: the run's folder.
-        progress: is told of every step.
+        progress: counts the steps.
 
     Raises:
         CheckpointError: a checkpoint is of another config, or of more steps.

@@ -3,9 +3,9 @@
     loss = |D(x_t; t) - stop_gradient D(x_r; r)| / (c_out(t) (1 - r/t) 2^a)  +  w (sqrt(1 + z^2) - 1)
     z    = (mu(D(x_t; t)) - mu(x_0)) / s
 
-The second part is the EF guide's: few passes leave a sampler no time to be steered, so the network learns to draw what
-the guide reads as it reads the true clip of the same patient at that EF. Where the guide misreads a patient it misreads
-both, so its errors hardly count. It sees clips with a little noise, as on a sampler's way, and does not learn.
+The second part comes from the EF guide. Few steps leave no room for EF guidance in sampling, so the network learns to
+make clips in which the guide reads the EF that it reads in the true clip of the same patient. Where the guide misreads
+a patient it misreads both clips, so its errors hardly count. It sees clips with a little noise, and does not learn.
 """
 
 import torch
@@ -51,10 +51,10 @@ class DistillationTask:
         doublings = (first + ((last - first + 1) * step / self.steps).floor()).clamp_max(last)
         t, clean, noise = batch["sigma"], batch["residual"], batch["noise"]
         r = lower_level(t, doublings, self.stage.config.noise.sigma_data)
-        high = self.stage.denoise(model, batch, t, clean + _spread(t) * noise)
+        high = self.stage.denoise(model, batch, t, clean + _per_clip(t) * noise)
         with torch.no_grad():
-            low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _spread(r) * noise)
-            low = torch.where(_spread(r) > 0, low, clean)
+            low = self.stage.denoise(model, batch, r.clamp_min(LEAST_LEVEL), clean + _per_clip(r) * noise)
+            low = torch.where(_per_clip(r) > 0, low, clean)
         shown = rearrange(batch["shown"], "b t -> b 1 t 1 1")
         # 1 - r/t halves with every doubling; taken back, or the guide's part would lose its share of the gradient.
         scale = self.stage.preconditioning.c_out(t) * (1 - r / t) * 2**doublings
@@ -64,7 +64,7 @@ class DistillationTask:
         return loss
 
     def _misread(self, clip: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """How far the guide reads the clips that were told an EF from the true ones."""
+        """How far the guide reads clips from the true ones, where an EF and a frame are given."""
         assert self.guide is not None
         guide, levels = self.guide.to(clip.device), self.stage.preconditioning
         level = torch.tensor(READ_AT, device=clip.device)
@@ -75,10 +75,10 @@ class DistillationTask:
 
         with torch.no_grad():
             true = read(batch["residual"])
-        told = ~batch["ef"].isnan() & batch["frame_given"]
+        known = ~batch["ef"].isnan() & batch["frame_given"]
         off = (read(clip).ef - true.ef) / true.std
-        return masked_mean((1 + off**2).sqrt() - 1, told)
+        return masked_mean((1 + off**2).sqrt() - 1, known)
 
 
-def _spread(level: torch.Tensor) -> torch.Tensor:
+def _per_clip(level: torch.Tensor) -> torch.Tensor:
     return rearrange(level, "b -> b 1 1 1 1")

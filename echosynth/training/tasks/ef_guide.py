@@ -35,7 +35,7 @@ class GuideConfig(PartConfig):
         widths: channels per level.
         blocks: space-time blocks per level.
         P_mean: mean of ln sigma in training.
-        P_std: its spread.
+        P_std: standard deviation of ln sigma.
     """
 
     patch: int = 2
@@ -61,7 +61,7 @@ class GuideTask:
 
     Args:
         config: the guide.
-        base: the stage that it will steer.
+        base: the stage that it guides.
         source: clips with EF.
         jitter: None on held-out data.
     """

@@ -1,4 +1,4 @@
-"""What a regressor is trained to say, part by part; each system has the parts that its published design has.
+"""The loss of a regressor, part by part; each system has the parts that its published design has.
 
 EF         smooth L1 of (predicted - true EF) / 10
 curve      smooth L1 of 10 (predicted - true volume / EDV), every frame             FrameTransformer
@@ -42,7 +42,7 @@ class ScoreConfig(StrictModel):
     Attributes:
         draws: noisy EFs per clip.
         P_mean: mean of ln sigma, sigma in units of EF's standardisation.
-        P_std: its spread.
+        P_std: standard deviation of ln sigma.
     """
 
     draws: int = 16
@@ -110,5 +110,5 @@ class RegressionLoss(StrictModel):
 
 def _said(part: torch.Tensor | None, name: str) -> torch.Tensor:
     if part is None:
-        raise ConfigError(f"key 'loss.{name}': this network says nothing that it could score")
+        raise ConfigError(f"key 'loss.{name}': this network gives no output that it could score")
     return part
