@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file
 
 from echosynth.data.layouts import open_dataset
-from echosynth.errors import ConfigError, MissingDependencyError, OutputError
+from echosynth.errors import CheckpointError, ConfigError, MissingDependencyError, OutputError
 from echosynth.storage.lock import hold
 from echosynth.training import cascade, parts
 from echosynth.training.cascade import CascadeConfig, train_cascade
@@ -42,6 +42,19 @@ def test_two_processes_do_not_train_one_network(tmp_path: Path) -> None:
         train_cascade(config, tmp_path / "run")
     train_cascade(config, tmp_path / "run")
     assert (tmp_path / "run" / "base" / "model").is_dir()
+    # What is damaged of a finished network is not taken for one.
+    log, model = tmp_path / "run" / "base" / "log.jsonl", tmp_path / "run" / "base" / "model" / "config.json"
+    for path, damage, words in (
+        (log, '{"loss": 1}\n', "a line names no step"),
+        (log, '{"step"\n', "line 1 is damaged"),
+        (model, "{}", "damaged or was changed"),
+    ):
+        whole = path.read_text()
+        path.write_text(damage)
+        with pytest.raises((OutputError, CheckpointError), match=words):
+            train_cascade(config, tmp_path / "run")
+        path.write_text(whole)
+    train_cascade(config, tmp_path / "run")
 
 
 class Killed(BaseException):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -21,13 +22,13 @@ from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from diffusers import ModelMixin
 from diffusers.training_utils import EMAModel
 
-from echosynth.errors import CheckpointError, ConfigError
+from echosynth.errors import CheckpointError, ConfigError, OutputError
 from echosynth.progress import SILENT, Progress
 from echosynth.seeding import make_generator
 from echosynth.storage.atomic import replace_folder
 from echosynth.storage.jsonl import append_record, cut_torn_line, keep_records, read_records
 from echosynth.storage.lock import hold
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.model_store import verify, write_sums
 from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.engine.loop import Step, Task, train
 from echosynth.training.engine.optim import OptimConfig, choose_precision, make_optimizer
@@ -104,11 +105,25 @@ def run_training(job: TrainingJob, model: ModelMixin, out: Path, progress: Progr
 
 
 def is_finished(folder: Path, steps: int) -> bool:
-    """Whether a network's folder holds the model of a training of at least so many steps."""
+    """Whether a network's folder holds the model of a training of at least so many steps.
+
+    Raises:
+        CheckpointError: the model is damaged.
+        OutputError: the log is damaged.
+    """
     if not (folder / "model").is_dir():
         return False
-    logged = read_records(folder / "log.jsonl")
-    return not logged or logged[-1]["step"] >= steps
+    verify(folder / "model")
+    log = folder / "log.jsonl"
+    logged = [_step_of(line, log) for line in read_records(log)]
+    return not logged or logged[-1] >= steps
+
+
+def _step_of(line: dict[str, Any], log: Path) -> int:
+    step = line.get("step")
+    if not isinstance(step, int):
+        raise OutputError(f"{log} is damaged: a line names no step; mend it or use a new folder")
+    return step
 
 
 def start_accelerator(job: TrainingJob, folder: Path) -> Accelerator:
@@ -162,7 +177,7 @@ class TrainingRun:
             raise CheckpointError(f"{folder} has learnt {self.start} steps; optim.steps {job.optim.steps} is less")
         if self.is_main:
             cut_torn_line(self.log)
-            keep_records(self.log, lambda line: line["step"] <= self.start)
+            keep_records(self.log, lambda line: _step_of(line, self.log) <= self.start)
             size = sum(p.numel() for p in self.model.parameters()) / 1e6
             steps = f"{self.start} -> {job.optim.steps}"
             logger.info("%s: %.2f M parameters, steps %s, %s", job.name, size, steps, accelerator.device)
