@@ -46,7 +46,7 @@ def write_sheet(path: Path, found: "Inspection") -> None:
         OutputError: the disk refused.
     """
     from echosynth.report.sheet import contact_sheet
-    from echosynth.video.files import write_png
+    from echosynth.video.writers import write_png
 
     labels = []
     for entry in (example.entry for example in found.examples):
