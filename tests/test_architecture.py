@@ -40,6 +40,7 @@ LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are under
 MANY_ARGUMENTS = {"sample_heun", "render_pair"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SCRIPTS = sorted([*(ROOT / "scripts").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 NAMES = [path.relative_to(PACKAGE).as_posix() for path in FILES]
 
 
@@ -88,6 +89,26 @@ def test_every_module_imports(path: Path) -> None:
     importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
 
+def test_imports_name_what_is_there() -> None:
+    """Also those inside functions, which nothing else looks at before a user gets there."""
+    broken = set()
+    for path in [*FILES, *TESTS, *SCRIPTS]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "echosynth":
+                for alias in node.names:
+                    if not is_there(str(node.module), alias.name):
+                        broken.add(f"{path.relative_to(ROOT)}, line {node.lineno}: {node.module}.{alias.name}")
+    assert not broken
+
+
+def is_there(module: str, name: str) -> bool:
+    """Whether a module has a name, or a module of that name in it."""
+    try:
+        return hasattr(importlib.import_module(module), name) or bool(importlib.import_module(f"{module}.{name}"))
+    except ModuleNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_files_are_short_and_named_after_a_noun(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300, "split it by noun"
@@ -122,8 +143,7 @@ def test_the_command_line_is_thin() -> None:
 
 def test_nothing_imports_the_command_line() -> None:
     """A layer that scripts and lower folders import is a library; only the command line's own tests may look in."""
-    files = [*(ROOT / "scripts").rglob("*.py"), *TESTS, *(ROOT / "examples").rglob("*.py")]
-    files = [path for path in files if path.parts[len(ROOT.parts) + 1] != "commands"]
+    files = [path for path in [*SCRIPTS, *TESTS] if path.parts[len(ROOT.parts) + 1] != "commands"]
     broken = [
         f"{path.relative_to(ROOT)}, line {line}"
         for path in files
