@@ -9,10 +9,20 @@ import importlib.util
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from echosynth.diffusion.layout import to_pictures, to_tokens
 from echosynth.errors import MissingDependencyError
+
+HEAD_DIM = 32
+"""Width of an attention head."""
+
+_HEADS = {  # the batch is B T or B H W, the tokens N are H W or T
+    "space": "b t s (qkv heads d) -> qkv (b t) heads s d",
+    "time": "b t s (qkv heads d) -> qkv (b s) heads t d",
+}
 
 
 def rotate_by_position(x: torch.Tensor) -> torch.Tensor:
@@ -25,6 +35,12 @@ def rotate_by_position(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)
 
 
+def check_head_width(channels: int, head_dim: int = HEAD_DIM) -> None:
+    """Raise ValueError if a layer's channels are not a whole number of heads, at least one."""
+    if channels < head_dim or channels % head_dim:
+        raise ValueError(f"a level with attention must be a multiple of {head_dim} channels wide, got {channels}")
+
+
 class Attention(nn.Module):
     """Residual multi-head self-attention along one axis.
 
@@ -32,12 +48,16 @@ class Attention(nn.Module):
         channels: C, a multiple of `head_dim`.
         axis: "space" or "time".
         head_dim: width of a head.
+
+    Raises:
+        ValueError: the axis is another one, or the channels are not a whole number of heads.
     """
 
-    def __init__(self, channels: int, axis: str, head_dim: int = 32) -> None:
+    def __init__(self, channels: int, axis: str, head_dim: int = HEAD_DIM) -> None:
         super().__init__()
         if axis not in ("space", "time"):
             raise ValueError(f"axis must be 'space' or 'time', got {axis!r}")
+        check_head_width(channels, head_dim)
         self.axis, self.heads = axis, channels // head_dim
         self.norm = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
@@ -51,36 +71,36 @@ class Attention(nn.Module):
 
         Raises:
             MissingDependencyError: xformers is not installed.
+            ValueError: there is no CUDA device, and xformers' attention runs on nothing else.
         """
         if valid and importlib.util.find_spec("xformers") is None:
             raise MissingDependencyError(
                 "xformers is not installed; install it with: pip install 'echosynth[xformers]'"
             )
+        if valid and not torch.cuda.is_available():
+            raise ValueError("xformers' attention runs on CUDA devices alone, and there is none; leave it switched off")
         self.use_xformers = valid
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         """(B T, C, H, W) -> the same shape; `frames` is T."""
-        bt, channels, height, width = x.shape
-        tokens = x.permute(0, 2, 3, 1).reshape(bt // frames, frames, height * width, channels)
-        q, k, v = self.qkv(self.norm(tokens)).unflatten(-1, (3, self.heads, -1)).unbind(-3)  # (B, T, HW, heads, D)
-        if self.axis == "time":
-            q, k, v = (y.transpose(1, 2) for y in (q, k, v))  # (B, HW, T, heads, D)
-        outer = q.shape[:2]
-        q, k, v = (y.flatten(0, 1).transpose(1, 2) for y in (q, k, v))  # (outer, heads, N, D)
+        tokens = to_tokens(x, frames)
+        # q, k, v are (batch, heads, N, D)
+        q, k, v = rearrange(self.qkv(self.norm(tokens)), _HEADS[self.axis], qkv=3, heads=self.heads)
         if self.axis == "time":
             q, k = rotate_by_position(q), rotate_by_position(k)
-        mixed = self._attend(q, k, v).transpose(1, 2).unflatten(0, outer)  # (B, T or HW, N, heads, D)
+        mixed = self._attend(q, k, v)
         if self.axis == "time":
-            mixed = mixed.transpose(1, 2)
-        update = self.out(mixed.flatten(-2))
-        return x + update.reshape(bt, height, width, channels).permute(0, 3, 1, 2)
+            mixed = rearrange(mixed, "(b s) heads t d -> b t s (heads d)", s=tokens.shape[2])
+        else:
+            mixed = rearrange(mixed, "(b t) heads s d -> b t s (heads d)", t=frames)
+        return x + to_pictures(self.out(mixed), x.shape[2])
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         if self.use_xformers:
             from xformers.ops import memory_efficient_attention
 
-            q, k, v = (y.transpose(1, 2) for y in (q, k, v))
-            return memory_efficient_attention(q, k, v).transpose(1, 2)
+            q, k, v = (rearrange(y, "b heads n d -> b n heads d") for y in (q, k, v))
+            return rearrange(memory_efficient_attention(q, k, v), "b n heads d -> b heads n d")
         if q.device.type == "cpu" and q.requires_grad:
             # The fused CPU kernel's backward pass is ten times slower than plain matrix products at these lengths
             # (16-64).

@@ -5,13 +5,22 @@ convolution an ordinary 3x1 two-dimensional one, with no copy: on CPU and GPU th
 or transposed layouts.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from echosynth.diffusion.attention import Attention
+from echosynth.diffusion.layout import to_pictures, to_tokens
+
+
+def check_levels(widths: Sequence[int], blocks: Sequence[int]) -> None:
+    """Raise ValueError unless widths and blocks name the same levels, at least one, of at least one channel."""
+    if len(widths) != len(blocks) or not widths or min(widths) < 1 or min(blocks) < 0:
+        raise ValueError(f"widths and blocks must name the same number of levels, got {list(widths)} and {list(blocks)}")
 
 
 class TimeConv(nn.Module):
@@ -27,18 +36,15 @@ class TimeConv(nn.Module):
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         """(B T, C, H, W) -> the same shape."""
-        bt, channels, height, width = x.shape
-        rows = x.permute(0, 2, 3, 1).reshape(bt // frames, frames, height * width, channels)
-        y = self.conv(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return y.reshape(bt, height, width, -1).permute(0, 3, 1, 2)
+        y = self.conv(rearrange(to_tokens(x, frames), "b t s c -> b c t s"))
+        return to_pictures(rearrange(y, "b c t s -> b t s c"), x.shape[2])
 
 
 def modulate(x: torch.Tensor, norm: nn.LayerNorm, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Adaptive normalisation over channels, then SiLU: (B T, C, H, W) with scale and shift (B, C)."""
-    bt, _, height, width = x.shape
-    tokens = norm(x.permute(0, 2, 3, 1)).reshape(len(scale), -1, x.shape[1])
-    tokens = F.silu(torch.addcmul(shift[:, None].to(tokens), tokens, 1 + scale[:, None].to(tokens)))
-    return tokens.reshape(bt, height, width, -1).permute(0, 3, 1, 2)
+    tokens = norm(to_tokens(x, len(x) // len(scale)))
+    scale, shift = (rearrange(part, "b c -> b 1 1 c").to(tokens) for part in (scale, shift))
+    return to_pictures(F.silu(torch.addcmul(shift, tokens, 1 + scale)), x.shape[2])
 
 
 class SpaceTimeBlock(nn.Module):
@@ -92,7 +98,8 @@ class FrameEncoder(nn.Module):
 
     def forward(self, frame: torch.Tensor) -> list[torch.Tensor]:
         """(B, 1, S, S) in [-1, 1] -> per level (B, C, h, w)."""
-        h = self.first(F.pixel_unshuffle(frame, self.patch).contiguous(memory_format=torch.channels_last))
+        h = F.pixel_unshuffle(frame, self.patch).to(self.first.weight.dtype)
+        h = self.first(h.contiguous(memory_format=torch.channels_last))
         features = []
         for level, refine in enumerate(self.refine):
             if level:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import pack, rearrange, repeat, unpack
 
 FIRST_KINDS = ("frame", "base")
 """Kinds of stages that are given no earlier stage's clip."""
@@ -161,8 +162,9 @@ def resize_frame(frame: torch.Tensor, size: int) -> torch.Tensor:
     """Shrink pictures by area averaging: (..., S, S) -> (..., size, size); S a multiple of size."""
     if frame.shape[-1] == size:
         return frame
-    flat = frame.reshape(-1, 1, *frame.shape[-2:])
-    return F.avg_pool2d(flat, frame.shape[-1] // size).reshape(*frame.shape[:-2], size, size)
+    flat, outer = pack([frame], "* h w")
+    small = F.avg_pool2d(flat[:, None], frame.shape[-1] // size)[:, 0]
+    return unpack(small, outer, "* h w")[0]
 
 
 def upsample_time(clip: torch.Tensor, factor: int) -> torch.Tensor:
@@ -173,19 +175,19 @@ def upsample_time(clip: torch.Tensor, factor: int) -> torch.Tensor:
     following = torch.cat([clip[:, :, 1:], clip[:, :, -1:]], dim=2)
     share = torch.arange(factor, device=clip.device).to(clip.dtype)[:, None, None] / factor
     between = clip[:, :, :, None] * (1 - share) + following[:, :, :, None] * share
-    return between.flatten(2, 3)
+    return rearrange(between, "b c t factor h w -> b c (t factor) h w")
 
 
 def upsample_space(clip: torch.Tensor, size: int) -> torch.Tensor:
     """Bicubic enlargement: (B, C, T, h, w) -> (B, C, T, size, size)."""
-    batch, channels, frames = clip.shape[:3]
-    flat = F.interpolate(clip.transpose(1, 2).flatten(0, 1), size=(size, size), mode="bicubic", align_corners=False)
-    return flat.reshape(batch, frames, channels, size, size).transpose(1, 2)
+    flat = rearrange(clip, "b c t h w -> (b t) c h w")
+    flat = F.interpolate(flat, size=(size, size), mode="bicubic", align_corners=False)
+    return rearrange(flat, "(b t) c h w -> b c t h w", t=clip.shape[2])
 
 
 def base_reference(frame: torch.Tensor, frames: int, size: int) -> torch.Tensor:
     """The conditioning frame held still: (B, 1, S, S) -> (B, 1, frames, size, size)."""
-    return resize_frame(frame, size)[:, :, None].expand(-1, -1, frames, -1, -1)
+    return repeat(resize_frame(frame, size), "b c h w -> b c t h w", t=frames)
 
 
 def match_frames(previous: torch.Tensor, frames: int) -> torch.Tensor:

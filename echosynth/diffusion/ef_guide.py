@@ -17,14 +17,15 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange
 from torch import nn
 
 from echosynth.cardiac.discs import LEAST_VOLUME, disc_volume
 from echosynth.cardiac.ejection_fraction import ejection_fraction
 from echosynth.cardiac.landmarks import ROWS
 from echosynth.diffusion.attention import Attention
-from echosynth.diffusion.blocks import SpaceTimeBlock
-from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
+from echosynth.diffusion.blocks import SpaceTimeBlock, check_levels
+from echosynth.diffusion.embeddings import NUM_OCTAVES, apply_linear, fourier_features
 
 LEAST_STD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
 SHARPNESS = 50.0  # of the fullest and the emptiest frame, per unit of log volume: their neighbours count a little
@@ -73,6 +74,7 @@ class EFGuide(ModelMixin, ConfigMixin):
         emb_dim: int = 128,
     ) -> None:
         super().__init__()
+        check_levels(widths, blocks)
         self.noise = nn.Linear(2 * NUM_OCTAVES + 1, emb_dim)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(emb_dim, emb_dim), nn.SiLU())
         self.first = nn.Conv2d(2 * patch * patch, widths[0], 3, padding=1)
@@ -98,23 +100,26 @@ class EFGuide(ModelMixin, ConfigMixin):
             c_noise: (B,), ln(sigma) / 4.
             reference: what x differs from, (B, 1, T, H, W) in [-1, 1].
         """
-        batch, _, frames, _, _ = x.shape
-        both = torch.cat([x, reference.expand_as(x)], dim=1).transpose(1, 2).flatten(0, 1)
-        h = F.pixel_unshuffle(both, self.config.patch).contiguous(memory_format=torch.channels_last)
-        h = self.first(h)
-        emb = self.mix(self.noise(fourier_features(c_noise / 2)))
+        frames = x.shape[2]
+        both = rearrange(torch.cat([x, reference.expand_as(x)], dim=1), "b c t h w -> (b t) c h w")
+        h = F.pixel_unshuffle(both, self.config.patch).to(self.first.weight.dtype)
+        h = self.first(h.contiguous(memory_format=torch.channels_last))
+        emb = self.mix(apply_linear(self.noise, fourier_features(c_noise / 2)))
         for k, blocks in enumerate(self.levels):
             if k:
                 h = self.down[k - 1](h)
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 h = block(h, emb, frames)
-        h = self.frame(F.silu(self.squeeze(h)).flatten(1))[:, :, None, None]
+        h = self.frame(rearrange(F.silu(self.squeeze(h)), "bt c h w -> bt (c h w)"))
+        h = rearrange(h, "bt c -> bt c 1 1")
         for attention in self.time:
             h = attention(h, frames)
-        tokens = h[:, :, 0, 0].unflatten(0, (batch, frames)).float()
-        landmarks = torch.sigmoid(self.border(tokens).float()).unflatten(2, (ROWS, 2, 2))
+        tokens = rearrange(h, "(b t) c 1 1 -> b t c", t=frames).float()
+        landmarks = torch.sigmoid(apply_linear(self.border, tokens).float())
+        landmarks = rearrange(landmarks, "b t (row side xy) -> b t row side xy", row=ROWS, side=2)
         drawn = drawn_ef(landmarks)
-        seen = self.norm(torch.cat([tokens.mean(1), tokens.amax(1)], 1))
-        correction, std = self.head(torch.cat([seen, drawn[:, None] / 20], 1)).float().unbind(1)
+        seen = torch.cat([tokens.mean(1), tokens.amax(1)], 1).to(self.norm.weight.dtype)
+        seen = torch.cat([self.norm(seen), drawn[:, None].to(seen.dtype) / 20], 1)
+        correction, std = self.head(seen).float().unbind(1)
         return EFReading(drawn + 20 * correction, LEAST_STD + 10 * F.softplus(std), landmarks)

@@ -16,6 +16,11 @@ from echosynth.diffusion.conditions import CONDITIONS
 NUM_OCTAVES = 6
 
 
+def apply_linear(layer: nn.Linear, features: torch.Tensor) -> torch.Tensor:
+    """A linear layer of features that are computed in float32, whatever type the layer's weights have."""
+    return layer(features.to(layer.weight.dtype))
+
+
 def fourier_features(u: torch.Tensor, octaves: int = NUM_OCTAVES) -> torch.Tensor:
     """Features of numbers: (B,) -> (B, 2 octaves + 1)."""
     angle = u[:, None] * (math.pi * 2.0 ** torch.arange(octaves, device=u.device))
@@ -36,7 +41,7 @@ class ScalarEmbedding(nn.Module):
         super().__init__()
         self.low, self.high, self.octaves = low, high, octaves
         self.project = nn.Linear(2 * octaves + 1, dim)
-        # A network that learns to listen to one more number is at first the network that it was.
+        # A network that is given one more condition is at first the network that it was.
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         self.absent = nn.Parameter(torch.zeros(dim))
@@ -45,14 +50,14 @@ class ScalarEmbedding(nn.Module):
         """(B,) -> (B, dim)."""
         given = ~value.isnan()
         u = (value.nan_to_num(self.low) - self.low) / (self.high - self.low)
-        return torch.where(given[:, None], self.project(fourier_features(u, self.octaves)), self.absent)
+        return torch.where(given[:, None], apply_linear(self.project, fourier_features(u, self.octaves)), self.absent)
 
 
 class ConditionEmbedding(nn.Module):
     """Noise level, scalars, noise of the low-resolution clip and presence of the frame, mixed by a small MLP.
 
     Args:
-        scalars: names from `CONDITIONS` that this network listens to.
+        scalars: names from `CONDITIONS` that this network is conditioned on.
         dim: width of the result.
         octaves: of the scalars' Fourier features, see `ScalarEmbedding`.
     """
@@ -85,9 +90,9 @@ class ConditionEmbedding(nn.Module):
         Returns:
             (B, dim).
         """
-        vector = self.noise(fourier_features(c_noise / 2)) + self.frame(frame_given.long())
+        vector = apply_linear(self.noise, fourier_features(c_noise / 2)) + self.frame(frame_given.long())
         if lowres_sigma is not None:
-            vector = vector + self.lowres(fourier_features(lowres_sigma))
+            vector = vector + apply_linear(self.lowres, fourier_features(lowres_sigma))
         for name, embed in self.scalars.items():
             vector = vector + embed(scalars.get(name, torch.full_like(c_noise, math.nan)))
         return self.mix(vector)

@@ -17,9 +17,9 @@ from diffusers.configuration_utils import register_to_config
 from einops import rearrange
 from torch import nn
 
-from echosynth.diffusion.blocks import SpaceTimeBlock
+from echosynth.diffusion.blocks import SpaceTimeBlock, check_levels
 from echosynth.diffusion.cascade import resize_frame, upsample_space
-from echosynth.diffusion.embeddings import NUM_OCTAVES, fourier_features
+from echosynth.diffusion.embeddings import NUM_OCTAVES, apply_linear, fourier_features
 
 NEIGHBOURHOOD = 5  # pixels: side of the squares that are compared
 CONTRAST = 0.02  # of a square, standard deviation in [-1, 1] units, below which its likeness means little
@@ -77,6 +77,7 @@ class TissueTracker(ModelMixin, ConfigMixin):
         emb_dim: int = 128,
     ) -> None:
         super().__init__()
+        check_levels(widths, blocks)
         self.noise = nn.Linear(2 * NUM_OCTAVES + 1, emb_dim)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(emb_dim, emb_dim), nn.SiLU())
         seen = (2 * reach + 1) ** 2 + 2
@@ -105,13 +106,13 @@ class TissueTracker(ModelMixin, ConfigMixin):
         Returns:
             Displacement (B, 2, T, h, w), x then y, in pixels of the clip.
         """
-        batch, _, frames, _, _ = clip.shape
+        frames = clip.shape[2]
         still = resize_frame(frame, clip.shape[-1])
         alike = local_correlation(clip, still, self.config.reach)
         seen = torch.cat([clip, still[:, :, None].expand_as(clip), alike], dim=1)
-        h = F.pixel_unshuffle(seen.transpose(1, 2).flatten(0, 1), self.config.patch)
-        h = self.first(h.contiguous(memory_format=torch.channels_last))
-        emb = self.mix(self.noise(fourier_features(level)))
+        h = F.pixel_unshuffle(rearrange(seen, "b c t h w -> (b t) c h w"), self.config.patch)
+        h = self.first(h.to(self.first.weight.dtype).contiguous(memory_format=torch.channels_last))
+        emb = self.mix(apply_linear(self.noise, fourier_features(level)))
         skips: list[torch.Tensor] = []
         for k, blocks in enumerate(self.down_blocks):
             if k:
@@ -121,8 +122,8 @@ class TissueTracker(ModelMixin, ConfigMixin):
         for k in reversed(range(len(self.up_blocks))):
             h = skips[k] + F.pixel_shuffle(self.up[k](h), 2)
             h = self._run(self.up_blocks[k], h.contiguous(memory_format=torch.channels_last), emb, frames)
-        moved = F.pixel_shuffle(self.last(F.silu(h)), self.config.patch)
-        return moved.unflatten(0, (batch, frames)).transpose(1, 2)
+        displacement = F.pixel_shuffle(self.last(F.silu(h)), self.config.patch)
+        return rearrange(displacement, "(b t) xy h w -> b xy t h w", t=frames)
 
     @staticmethod
     def _run(blocks: nn.Module, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:

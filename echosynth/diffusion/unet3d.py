@@ -13,10 +13,24 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from einops import rearrange, repeat
 from torch import nn
 
-from echosynth.diffusion.blocks import FrameEncoder, SpaceTimeBlock
+from echosynth.diffusion.attention import check_head_width
+from echosynth.diffusion.blocks import FrameEncoder, SpaceTimeBlock, check_levels
 from echosynth.diffusion.embeddings import NUM_OCTAVES, ConditionEmbedding
+
+
+def check_attention_levels(
+    widths: Sequence[int], blocks: Sequence[int], space_attention: Sequence[bool], time_attention: Sequence[bool]
+) -> None:
+    """Raise ValueError unless all name the same levels, and those with attention are whole heads wide."""
+    check_levels(widths, blocks)
+    if not len(widths) == len(space_attention) == len(time_attention):
+        raise ValueError("widths, blocks, space_attention and time_attention must name the same number of levels")
+    for width, attends in zip(widths, map(any, zip(space_attention, time_attention, strict=True)), strict=True):
+        if attends:
+            check_head_width(width)
 
 
 class UNet3D(ModelMixin, ConfigMixin):
@@ -29,7 +43,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         space_attention: per level.
         time_attention: per level.
         emb_dim: width of the condition vector.
-        scalars: names of the scalar conditions it listens to.
+        scalars: names of the `CONDITIONS` that it is conditioned on.
         scalar_octaves: of the scalars' Fourier features; 0 for plain numbers.
         frame_patch: side of a conditioning-frame patch: frame side * p / H; None for a network that sees no frame.
         lowres: whether a low-resolution clip joins the input.
@@ -53,8 +67,7 @@ class UNet3D(ModelMixin, ConfigMixin):
         lowres: bool = False,
     ) -> None:
         super().__init__()
-        if not len(widths) == len(blocks) == len(space_attention) == len(time_attention):
-            raise ValueError("widths, blocks, space_attention and time_attention must name the same number of levels")
+        check_attention_levels(widths, blocks, space_attention, time_attention)
         self.gradient_checkpointing = False
         self.embed = ConditionEmbedding(tuple(scalars), emb_dim, scalar_octaves)
         self.frame_encoder = None if frame_patch is None else FrameEncoder(frame_patch, tuple(widths))
@@ -101,11 +114,11 @@ class UNet3D(ModelMixin, ConfigMixin):
         Returns:
             (B, 1, T, H, W).
         """
-        batch, _, frames, _, _ = x.shape
+        frames = x.shape[2]
         p = self.config.patch
         clip = x if lowres is None else torch.cat([x, lowres], dim=1)
-        h = F.pixel_unshuffle(clip.transpose(1, 2).flatten(0, 1), p)  # (B T, patches, h, w)
-        h = self.first(h.contiguous(memory_format=torch.channels_last))
+        h = F.pixel_unshuffle(rearrange(clip, "b c t h w -> (b t) c h w"), p)  # (B T, patches, h, w)
+        h = self.first(h.to(self.first.weight.dtype).contiguous(memory_format=torch.channels_last))
         emb = self.embed(c_noise, scalars, lowres_sigma, frame_given)
         features = None
         if self.frame_encoder is not None:
@@ -117,7 +130,7 @@ class UNet3D(ModelMixin, ConfigMixin):
                 skips.append(h)
                 h = self.down[k - 1](h)
             if features is not None:
-                h = (h.unflatten(0, (batch, frames)) + features[k].to(h.dtype)[:, None]).flatten(0, 1)
+                h = h + repeat(features[k].to(h.dtype), "b c h w -> (b t) c h w", t=frames)
             h = h.contiguous(memory_format=torch.channels_last)
             h = self._run(self.down_blocks, k, h, emb, frames)
         for k in reversed(range(len(self.up_blocks))):
@@ -125,9 +138,9 @@ class UNet3D(ModelMixin, ConfigMixin):
                 h = F.pixel_shuffle(self.up[k](h), 2)
                 h = self.join[k](torch.cat([h, skips[k]], dim=1).contiguous(memory_format=torch.channels_last))
             h = self._run(self.up_blocks, k, h, emb, frames)
-        h = F.silu(self.norm(h.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        out = F.pixel_shuffle(self.last(h), p)
-        return out.unflatten(0, (batch, frames)).transpose(1, 2)
+        h = F.silu(self.norm(rearrange(h, "bt c h w -> bt h w c")))
+        out = F.pixel_shuffle(self.last(rearrange(h, "bt h w c -> bt c h w")), p)
+        return rearrange(out, "(b t) c h w -> b c t h w", t=frames)
 
     def _run(self, levels: nn.ModuleList, k: int, h: torch.Tensor, emb: torch.Tensor, frames: int) -> torch.Tensor:
         blocks = levels[k]

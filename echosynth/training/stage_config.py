@@ -12,7 +12,7 @@ from echosynth.diffusion.cascade import FIRST_KINDS, SamplingSpec, StageSpec
 from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
-from echosynth.diffusion.unet3d import UNet3D
+from echosynth.diffusion.unet3d import UNet3D, check_attention_levels
 from echosynth.training.clips.sources import SourceConfig
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.engine.checkpoint import load_weights
@@ -38,6 +38,11 @@ class UNetConfig(StrictModel):
         if unknown := [name for name in names if name not in CONDITIONS]:
             raise ValueError(f"no condition is called {', '.join(unknown)}; there are {', '.join(CONDITIONS)}")
         return names
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> "UNetConfig":
+        check_attention_levels(self.widths, self.blocks, self.space_attention, self.time_attention)
+        return self
 
 
 class ConsistencyConfig(StrictModel):

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from echosynth.diffusion.attention import Attention, rotate_by_position
+from echosynth.diffusion.attention import HEAD_DIM, Attention, rotate_by_position
+from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.embeddings import ScalarEmbedding
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.errors import MissingDependencyError
+from tests.pipelines import FRAME, make_pipeline, seeds
 
 SHAPE: dict[str, Any] = {"patch": 2, "widths": [32, 64], "blocks": [1, 1], "emb_dim": 32, "frame_patch": 4}
 SHAPE |= {"space_attention": [False, True], "time_attention": [True, True]}
@@ -160,26 +161,68 @@ def test_missing_xformers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         unet.enable_xformers_memory_efficient_attention()
 
 
-@torch.no_grad()
-def test_the_xformers_hook_switches_every_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+@pytest.fixture
+def attended(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """Shapes of the queries that a stand-in for xformers is given; it pretends to have the CUDA device it needs."""
+    calls: list[torch.Size] = []
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         calls.append(q.shape)  # xformers' layout: (batch, tokens, heads, width)
-        return F.scaled_dot_product_attention(*(y.transpose(1, 2) for y in (q, k, v))).transpose(1, 2)
+        scores = torch.einsum("bnhd,bmhd->bhnm", q, k) / q.shape[-1] ** 0.5
+        return torch.einsum("bhnm,bmhd->bnhd", scores.softmax(-1), v)
 
     fake, ops = types.ModuleType("xformers"), types.ModuleType("xformers.ops")
     ops.memory_efficient_attention = attend  # type: ignore[attr-defined]
     fake.__spec__ = importlib.util.spec_from_loader("xformers", loader=None)
     monkeypatch.setitem(sys.modules, "xformers", fake)
     monkeypatch.setitem(sys.modules, "xformers.ops", ops)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    return calls
+
+
+@torch.no_grad()
+def test_the_xformers_hook_switches_every_attention(attended: list[torch.Size]) -> None:
     unet, inputs = make_unet(), make_inputs()
     plain = unet(**inputs)
-    assert not calls
+    assert not attended
     attentions = [module for module in unet.modules() if isinstance(module, Attention)]
     unet.enable_xformers_memory_efficient_attention()
     torch.testing.assert_close(unet(**inputs), plain, atol=1e-5, rtol=1e-4)
-    assert len(calls) == len(attentions) == 6
+    assert len(attended) == len(attentions) == 6
+    assert all(shape[-1] == HEAD_DIM for shape in attended)
     unet.disable_xformers_memory_efficient_attention()
     unet(**inputs)
-    assert len(calls) == 6
+    assert len(attended) == 6
+
+
+def test_the_pipeline_switches_every_network(attended: list[torch.Size]) -> None:
+    pipeline = make_pipeline()
+    plain = pipeline(FRAME[:1], 50.0, generator=seeds(1), output_type="pt").clips
+    pipeline.enable_xformers_memory_efficient_attention()
+    switched = pipeline(FRAME[:1], 50.0, generator=seeds(1), output_type="pt").clips
+    assert len(attended) > 0
+    assert float((switched - plain).abs().mean()) < 0.02
+    attended.clear()
+    pipeline.disable_xformers_memory_efficient_attention()
+    assert torch.equal(pipeline(FRAME[:1], 50.0, generator=seeds(1), output_type="pt").clips, plain)
+    assert not attended
+
+
+def test_without_a_cuda_device_xformers_is_refused_in_one_line(
+    attended: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="runs on CUDA devices alone") as caught:
+        make_pipeline().enable_xformers_memory_efficient_attention()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [8, 16, 48])
+def test_a_level_with_attention_is_a_whole_number_of_heads_wide(width: int) -> None:
+    with pytest.raises(ValueError, match=f"multiple of 32 channels wide, got {width}"):
+        Attention(width, "time")
+    with pytest.raises(ValueError, match=f"got {width}"):
+        UNet3D(patch=2, widths=[32, width], blocks=[1, 1], emb_dim=32, frame_patch=4)
+    with pytest.raises(ValueError, match=f"got {width}"):
+        EFGuide(size=14, patch=1, widths=[32, width], blocks=[1, 1], emb_dim=32)
+    UNet3D(widths=[width, 32], blocks=[1, 1], space_attention=[False, True], time_attention=[False, True], emb_dim=32)

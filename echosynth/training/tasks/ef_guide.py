@@ -9,10 +9,13 @@ draw. The batches are those of the base stage, with EF, frame and a noise level 
 
 import torch
 from einops import rearrange
+from pydantic import model_validator
 from torch import nn
 
 from echosynth.cardiac.discs import LEAST_VOLUME, disc_volume
 from echosynth.cardiac.landmarks import mirror_landmarks
+from echosynth.diffusion.attention import check_head_width
+from echosynth.diffusion.blocks import check_levels
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.clips.batches import ClipSource
 from echosynth.training.clips.transforms import ViewJitter
@@ -43,6 +46,12 @@ class GuideConfig(PartConfig):
     blocks: list[int]
     P_mean: float = 0.0
     P_std: float = 1.5
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> "GuideConfig":
+        check_levels(self.widths, self.blocks)
+        check_head_width(self.widths[-1])
+        return self
 
     def network(self, size: int) -> EFGuide:
         """A guide for clips of this side, with fresh weights, or with those of `init`.

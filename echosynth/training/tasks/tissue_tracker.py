@@ -9,8 +9,10 @@ much noise as that stage's training lays on it.
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from pydantic import model_validator
 from torch import nn
 
+from echosynth.diffusion.blocks import check_levels
 from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.clips.batches import draw_normal
@@ -44,6 +46,11 @@ class TrackerConfig(PartConfig):
     widths: list[int]
     blocks: list[int]
     window: int = 16
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> "TrackerConfig":
+        check_levels(self.widths, self.blocks)
+        return self
 
     def network(self) -> TissueTracker:
         """A tracker with fresh weights, or with those of `init`.
