@@ -20,7 +20,8 @@ from echosynth.diffusion.layout import to_pictures, to_tokens
 def check_levels(widths: Sequence[int], blocks: Sequence[int]) -> None:
     """Raise ValueError unless widths and blocks name the same levels, at least one, of at least one channel."""
     if len(widths) != len(blocks) or not widths or min(widths) < 1 or min(blocks) < 0:
-        raise ValueError(f"widths and blocks must name the same number of levels, got {list(widths)} and {list(blocks)}")
+        got = f"{list(widths)} and {list(blocks)}"
+        raise ValueError(f"widths and blocks must name the same number of levels, got {got}")
 
 
 class TimeConv(nn.Module):

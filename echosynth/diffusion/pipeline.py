@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 
 from echosynth.diffusion.calibration import calibrate_ef, check_calibration
 from echosynth.diffusion.cascade import StageSpec, check_chain, override_stages, upsample_space, with_num_frames
 from echosynth.diffusion.cascade_output import EchoCascadeOutput
-from echosynth.diffusion.conditions import CONDITIONS, read_conditions
+from echosynth.diffusion.cascade_stages import CascadeStages
+from echosynth.diffusion.components import PART_CLASSES, check_components, check_part
+from echosynth.diffusion.conditioning_frames import Frames, read_frames
+from echosynth.diffusion.conditions import read_conditions
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.observed import OBSERVED_STEPS, ObservedFrames
+from echosynth.diffusion.pipeline_folder import FolderPipeline
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.stage_sampler import SamplingRequest, StageSampler
 from echosynth.diffusion.tissue_tracker import TissueTracker
@@ -33,13 +36,13 @@ StageHook = Callable[[StageSpec], AbstractContextManager[Any]]
 Callback = Callable[["EchoCascadePipeline", int, torch.Tensor, dict[str, torch.Tensor]], None]
 
 
-class EchoCascadePipeline(DiffusionPipeline):
+class EchoCascadePipeline(FolderPipeline, CascadeStages):
     """A cascade of one to four stages, and before them one that draws frames, if there is one.
 
     Args:
         base_unet: network of the base, and likewise sr1_unet, sr2_unet, sr3_unet.
         base_scheduler: its noise ladder and solver, and likewise for the others.
-        ef_guide: reads EF off noisy clips, for stages that it steers or corrects; None for none.
+        ef_guide: reads EF off noisy clips, for stages with EF guidance or correction; None for none.
         tissue_tracker: follows the conditioning frame's tissue, for stages that are tracked; None for none.
         frame_unet: draws the frames of fictional patients; None where the base has to do without a frame.
         frame_scheduler: its noise ladder and solver.
@@ -84,25 +87,30 @@ class EchoCascadePipeline(DiffusionPipeline):
         ef_calibration: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
-        specs = [StageSpec.from_dict(stage) for stage in stages or []]
+        if not stages:
+            raise ValueError(
+                "stages is missing: components alone do not say what they make of each other's clips; "
+                "copy a cascade by EchoCascadePipeline.from_pipe(pipeline), or pass its config['stages'] too"
+            )
+        specs = [StageSpec.from_dict(stage) for stage in stages]
+        parts = {
+            "base_unet": base_unet,
+            "base_scheduler": base_scheduler,
+            "sr1_unet": sr1_unet,
+            "sr1_scheduler": sr1_scheduler,
+            "sr2_unet": sr2_unet,
+            "sr2_scheduler": sr2_scheduler,
+            "sr3_unet": sr3_unet,
+            "sr3_scheduler": sr3_scheduler,
+            "ef_guide": ef_guide,
+            "tissue_tracker": tissue_tracker,
+            "frame_unet": frame_unet,
+            "frame_scheduler": frame_scheduler,
+        }
         check_chain(specs)
-        if tissue_tracker is None and any(spec.tracked for spec in specs):
-            raise ValueError("a stage is tracked, but there is no tissue_tracker")
+        check_components(specs, parts)
         check_calibration(ef_calibration)
-        self.register_modules(
-            base_unet=base_unet,
-            base_scheduler=base_scheduler,
-            sr1_unet=sr1_unet,
-            sr1_scheduler=sr1_scheduler,
-            sr2_unet=sr2_unet,
-            sr2_scheduler=sr2_scheduler,
-            sr3_unet=sr3_unet,
-            sr3_scheduler=sr3_scheduler,
-            ef_guide=ef_guide,
-            tissue_tracker=tissue_tracker,
-            frame_unet=frame_unet,
-            frame_scheduler=frame_scheduler,
-        )
+        self.register_modules(**parts)
         self.register_to_config(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration)
 
     @classmethod
@@ -119,43 +127,6 @@ class EchoCascadePipeline(DiffusionPipeline):
         parts |= {f"{spec.name}_scheduler": schedulers[spec.name] for spec in specs} | helpers
         return cls(stages=[spec.to_dict() for spec in specs], ef_calibration=ef_calibration, **parts)
 
-    @property
-    def stages(self) -> list[StageSpec]:
-        """The stages that make a clip of a frame, in order: a caller may leave the last ones out (sr2_unet=None)."""
-        specs = [spec for spec in self._declared if spec.kind != "frame"]
-        present = [getattr(self, f"{spec.name}_unet") is not None for spec in specs]
-        return specs[: present.index(False)] if False in present else specs
-
-    @property
-    def frame_stage(self) -> StageSpec | None:
-        """The stage that draws frames of fictional patients, if there is one."""
-        first = self._declared[0]
-        return first if first.kind == "frame" and self.frame_unet is not None else None
-
-    @property
-    def _declared(self) -> list[StageSpec]:
-        return [StageSpec.from_dict(stage) for stage in self.config["stages"]]
-
-    @property
-    def frame_side(self) -> int:
-        """Side of the conditioning frames, pixels."""
-        unet: Any = self.base_unet
-        return self.stages[0].size * unet.config.frame_patch // unet.config.patch
-
-    @property
-    def supported_conditions(self) -> list[str]:
-        """Names of the `CONDITIONS` that some stage makes use of."""
-        return self._supported_by(self.stages)
-
-    @property
-    def frame_conditions(self) -> list[str]:
-        """Names of the `CONDITIONS` that frames of fictional patients are drawn by."""
-        return self._supported_by([self.frame_stage or self.stages[0]])
-
-    def _supported_by(self, specs: Sequence[StageSpec]) -> list[str]:
-        heard = [getattr(self, f"{spec.name}_unet").config.scalars for spec in specs]
-        return [name for name in CONDITIONS if any(name in names for names in heard)]
-
     def passes(
         self,
         num_inference_steps: int | None = None,
@@ -171,7 +142,7 @@ class EchoCascadePipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        frame: torch.Tensor | None,
+        frame: Frames | None,
         ef: Numbers,
         num_frames: int | None = None,
         num_inference_steps: int | None = None,
@@ -187,21 +158,23 @@ class EchoCascadePipeline(DiffusionPipeline):
         """Generate one clip per frame.
 
         Args:
-            frame: conditioning frames (B, 1, S, S) in [-1, 1]; frame 0 of the clip shows the same moment of the beat.
-                None for patients that nobody has seen, as many as there are EFs, see `sample_frames`.
+            frame: conditioning frames: a tensor (B, 1, S, S) in [-1, 1], a numpy array, PIL images, see `read_frames`;
+                frame 0 of the clip shows the same moment of the beat. None for patients that nobody has seen, as many
+                as there are EFs, see `sample_frames`.
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
             num_inference_steps: solver steps of the base; None for its own, or `OBSERVED_STEPS` if frames are observed.
             guidance_scale: of the base; None for the model's own, 1 for none.
             ef_guidance_scale: of the base by the EF guide; None for the model's own, 0 for none.
-            generator: one for the batch or one per clip; CPU generators give the same noise on every device.
+            generator: one for the batch or one per clip; CPU generators give the same noise on every device. The first
+                stage draws from it, every other stage has a seed of its own that comes from it, see `StageSeeds`.
             observed: frames of the clip to keep instead of generating them: to continue a clip, or to fill gaps in it.
             output_type: "np" for uint8 (B, T, H, W), "pt" for float (B, 1, T, H, W) in [-1, 1].
             return_dict: False for a plain tuple.
             callback_on_step_end: called as (pipeline, step, sigma, {"latents": x}) after every solver step.
-            named: other `CONDITIONS` (heart_rate, phase, ...) that the model listens to, one for all or (B,) each;
-                what is None or missing is left to the model.
+            named: other `supported_conditions` (heart_rate, phase, ...), one for all or (B,) each; what is None or
+                missing is left to the model.
 
         Returns:
             Clips and their frame rate.
@@ -212,13 +185,13 @@ class EchoCascadePipeline(DiffusionPipeline):
         if num_inference_steps is None and observed is not None and bool(observed.kept.any()):
             num_inference_steps = max(self.stages[0].num_inference_steps, OBSERVED_STEPS)
         specs = override_stages(self.stages, num_inference_steps, guidance_scale, ef_guidance_scale, num_frames)
-        listeners = self.stages
-        if frame is None and self.frame_stage is not None:
-            listeners = [self.frame_stage, *listeners]
-            frame = self.sample_frames(torch.as_tensor(ef).numel(), generator, **named)
-        request = self._request(frame, {"ef": ef, **named}, listeners, generator, observed, specs[-1])
         if output_type not in ("np", "pt"):
             raise ValueError(f"output_type must be 'np' or 'pt', got {output_type!r}")
+        conditioned = self.stages
+        if frame is None and self.frame_stage is not None:
+            conditioned = [self.frame_stage, *conditioned]
+            frame = self.sample_frames(torch.as_tensor(ef).numel(), generator, **named)
+        request = self._request(frame, {"ef": ef, **named}, conditioned, generator, observed, specs[-1])
         clip: torch.Tensor | None = None
         with self.progress_bar(total=sum(spec.num_inference_steps for spec in specs)) as bar:
             for spec in specs:
@@ -247,8 +220,8 @@ class EchoCascadePipeline(DiffusionPipeline):
         base, *later = self.stages
         if named.get("phase") is not None and "phase" not in self.frame_conditions:
             raise ValueError("frames are drawn of any moment of the beat: leave the phase out")
-        heard = {name: value for name, value in named.items() if name in self.frame_conditions}
-        request = SamplingRequest(None, read_conditions(heard, count, self._execution_device), generator)
+        supported = {name: value for name, value in named.items() if name in self.frame_conditions}
+        request = SamplingRequest(None, read_conditions(supported, count, self._execution_device), generator)
         first = self.frame_stage or base
         clip = self._run_stage(first, None, request)[:, :, :1]
         for spec in later:  # few passes keep a clip from flickering; one picture has no need of that
@@ -258,22 +231,21 @@ class EchoCascadePipeline(DiffusionPipeline):
 
     def _request(
         self,
-        frame: torch.Tensor | None,
-        told: Mapping[str, Any],
-        listeners: Sequence[StageSpec],
+        frame: Frames | None,
+        conditions: Mapping[str, Any],
+        specs: Sequence[StageSpec],
         generator: Generators | None,
         observed: ObservedFrames | None,
         last: StageSpec,
     ) -> SamplingRequest:
-        """What a caller wants, checked and brought to the pipeline's device."""
-        device, side = self._execution_device, self.frame_side
-        if frame is not None and (frame.ndim != 4 or frame.shape[1:] != (1, side, side)):
-            raise ValueError(f"frame must be (B, 1, {side}, {side}), got {tuple(frame.shape)}")
-        count = torch.as_tensor(told["ef"]).numel() if frame is None else len(frame)
-        scalars = read_conditions(told, count, device, self._supported_by(listeners))
-        scalars["ef"] = calibrate_ef(scalars["ef"], self.config["ef_calibration"])
-        seen = None if frame is None else frame.to(device, torch.float32)
-        return SamplingRequest(seen, scalars, generator, observed and observed.fit(count, last, device))
+        """What a caller wants of some stages, checked and brought to the pipeline's device."""
+        device = self._execution_device
+        seen = None if frame is None else read_frames(frame, self.frame_side).to(device)
+        count = torch.as_tensor(conditions["ef"]).numel() if seen is None else len(seen)
+        scalars = read_conditions(conditions, count, device, self._supported_by(specs))
+        calibrated_ef = calibrate_ef(scalars["ef"], self.config["ef_calibration"])
+        kept = None if observed is None else observed.fit(count, last, device)
+        return SamplingRequest(seen, scalars | {"ef": calibrated_ef}, generator, kept)
 
     def _run_stage(
         self,
@@ -287,11 +259,13 @@ class EchoCascadePipeline(DiffusionPipeline):
             return self._sampler(spec).sample(previous, request, on_step)
 
     def _sampler(self, spec: StageSpec) -> StageSampler:
+        unet, scheduler = (getattr(self, f"{spec.name}_{part}") for part in PART_CLASSES)
+        check_part(f"{spec.name}_scheduler", scheduler, EDMScheduler)  # it may have been exchanged since
         return StageSampler(
             spec,
             next(own.frames for own in self._declared if own.name == spec.name),
-            getattr(self, f"{spec.name}_unet"),
-            getattr(self, f"{spec.name}_scheduler"),
+            unet,
+            scheduler,
             self.frame_side,
             self.ef_guide,
             self.tissue_tracker if spec.tracked else None,

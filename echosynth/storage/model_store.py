@@ -253,7 +253,7 @@ def verify(folder: str | Path) -> None:
 
 
 def _identity(folder: Path, found: dict[str, str]) -> str:
-    names = [name for name in found if name != CARD_FILE and Path(name).suffix.lower() not in (".md", ".txt")]
+    names = [name for name in found if name != CARD_FILE and Path(name).suffix.lower() not in (".md", ".txt", ".py")]
     if not any(Path(name).suffix.lower() in WEIGHT_SUFFIXES for name in names):
         raise CheckpointError(f"no weight file in {folder}")
     listing = "".join(f"{found[name]}  {name}\n" for name in names)

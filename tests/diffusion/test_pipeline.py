@@ -220,7 +220,7 @@ def test_wrong_arguments_are_refused(pipeline: EchoCascadePipeline) -> None:
         pipeline(FRAME[:1], 50.0, num_inference_steps=0)
     with pytest.raises(ValueError, match="generators"):
         pipeline(FRAME[:2], 50.0, generator=seeds(1))
-    with pytest.raises(ValueError, match="starts with"):
+    with pytest.raises(ValueError, match="stages is missing"):
         EchoCascadePipeline(pipeline.base_unet, pipeline.base_scheduler)
 
 
