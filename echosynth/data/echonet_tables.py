@@ -20,7 +20,7 @@ import numpy as np
 from echosynth.cardiac.discs import traced_volume
 from echosynth.cardiac.ejection_fraction import ejection_fraction
 from echosynth.errors import DatasetError
-from echosynth.storage.atomic import atomic_write
+from echosynth.storage.atomic import write_text
 
 FILE_LIST_HEADER = ("FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split")
 TRACINGS_HEADER = ("FileName", "X1", "Y1", "X2", "Y2", "Frame")
@@ -189,5 +189,4 @@ def write_table(path: Path, header: Sequence[str], lines: Iterable[Iterable[obje
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([list(line) for line in lines])
-    with atomic_write(path) as temporary:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
+    write_text(path, buffer.getvalue())

@@ -119,3 +119,13 @@ def test_a_folder_that_may_not_be_written_is_one_line(
     assert said.count("\n") == 1
     assert said.startswith("echosynth: cannot make the folder")
     assert "Permission denied" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="/proc is a file system that takes no new files from root")
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", str(tmp_path / "set"), "--patients", "1", *PATIENTS[2:]]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "set"), "--sheet", "/proc/self/sheet.png"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("echosynth: cannot write /proc/self/sheet.png")
+    assert said.count("\n") == 1

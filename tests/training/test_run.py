@@ -42,6 +42,9 @@ def test_two_processes_do_not_train_one_network(tmp_path: Path) -> None:
         train_cascade(config, tmp_path / "run")
     train_cascade(config, tmp_path / "run")
     assert (tmp_path / "run" / "base" / "model").is_dir()
+    (tmp_path / "plain").write_text("")
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file() and path.suffix == ".safetensors"]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "plain").stat().st_mode}, "others may read them too"
     # What is damaged of a finished network is not taken for one.
     log, model = tmp_path / "run" / "base" / "log.jsonl", tmp_path / "run" / "base" / "model" / "config.json"
     for path, damage, words in (
