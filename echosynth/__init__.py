@@ -28,7 +28,7 @@ _HOMES = {
     "echosynth.phantom.simulate": ("SimulateResult", "simulate"),
     "echosynth.regression.base": ("EFPrediction",),
     "echosynth.regression.loading": ("load_regressor",),
-    "echosynth.storage.model_store": ("ModelRef",),
+    "echosynth.storage.model_ref": ("ModelRef",),
     "echosynth.training.cascade": ("CascadeConfig",),
     "echosynth.training.regressor": ("RegressorConfig",),
     "echosynth.training.train": ("TrainResult", "load_training_config", "train"),
@@ -68,7 +68,7 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.phantom.simulate import simulate as simulate
     from echosynth.regression.base import EFPrediction as EFPrediction
     from echosynth.regression.loading import load_regressor as load_regressor
-    from echosynth.storage.model_store import ModelRef as ModelRef
+    from echosynth.storage.model_ref import ModelRef as ModelRef
     from echosynth.training.cascade import CascadeConfig as CascadeConfig
     from echosynth.training.regressor import RegressorConfig as RegressorConfig
     from echosynth.training.train import TrainResult as TrainResult

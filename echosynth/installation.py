@@ -76,7 +76,8 @@ def _xformers() -> tuple[bool, str]:
 
 
 def _models() -> tuple[bool, str]:
-    from echosynth.storage.model_store import list_models, verify
+    from echosynth.storage.checksums import verify
+    from echosynth.storage.model_store import list_models
 
     entries = list_models()
     for entry in entries:

@@ -27,7 +27,7 @@ from echosynth.evaluation.cases import render_pair
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.seeding import derive_seed
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.checksums import write_sums
 
 FIRST_SEED = 1_000_000
 READERS = (DEFAULT_GATE, "r2plus1d_small")

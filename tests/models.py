@@ -14,7 +14,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 from echosynth.regression.r2plus1d import R2Plus1D
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.checksums import write_sums
 
 CASCADE, GATE, JUDGE = DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
 

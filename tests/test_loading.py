@@ -14,7 +14,7 @@ from echosynth.errors import CheckpointError
 from echosynth.regression.loading import load_regressor
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.storage.checksums import write_sums
-from echosynth.storage.model_store import resolve
+from echosynth.storage.model_ref import resolve
 from tests.models import make_tiny_cascade, make_tiny_regressor
 
 

@@ -12,7 +12,7 @@ from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_GATE, load_regressor
 from echosynth.runtime import choose_device
-from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve, resolve_all
+from echosynth.storage.model_ref import ModelRef, refuse_judge_as_gate, resolve, resolve_all
 
 Model = str | Path | ModelRef
 

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """List, verify or add, and return the object of `--json`."""
-    from echosynth.storage.model_store import find_model, list_models, verify
+    from echosynth.storage.checksums import verify
+    from echosynth.storage.model_store import find_model, list_models
 
     if args.action == "list":
         return _list(args.json)

@@ -7,7 +7,8 @@ import torch
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
 from echosynth.runtime import quiet_diffusers
-from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_json_object, resolve
+from echosynth.storage.model_files import LOADING_FAULTS, first_line, read_json_object
+from echosynth.storage.model_ref import ModelRef, resolve
 
 DEFAULT_CASCADE = "phantom_fast"
 

@@ -15,7 +15,9 @@ from diffusers import DiffusionPipeline
 
 from echosynth.errors import CheckpointError
 from echosynth.storage.atomic import write_text
-from echosynth.storage.model_store import find_model, first_line, resolve
+from echosynth.storage.model_files import first_line
+from echosynth.storage.model_ref import resolve
+from echosynth.storage.model_store import find_model
 
 PIPELINE_FILE = "pipeline.py"
 PIPELINE_CODE = '''"""For DiffusionPipeline.from_pretrained(FOLDER, custom_pipeline=FOLDER, trust_remote_code=True)."""

@@ -28,7 +28,7 @@ from echosynth.regression.panel import read_as_panel
 from echosynth.regression.phases import Beat, find_beats
 from echosynth.regression.windows import Coverage
 from echosynth.runtime import choose_device
-from echosynth.storage.model_store import LoadedModel
+from echosynth.storage.model_ref import LoadedModel
 from echosynth.video.clip import EchoClip
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from echosynth.evaluation.reading import PANEL
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_JUDGE, load_regressor
-from echosynth.storage.model_store import LoadedModel, find_model, resolve_all
+from echosynth.storage.model_ref import LoadedModel, resolve_all
+from echosynth.storage.model_store import find_model
 
 RESERVED_NAMES = (PANEL, "files")
 """Names that results use beside those of regressors."""

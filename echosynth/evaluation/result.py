@@ -24,7 +24,7 @@ from echosynth.metrics.ef_metrics import best_of_k, compute_ef_scores
 from echosynth.metrics.frechet import FeatureDistance, compare_features
 from echosynth.metrics.paired import summarise_pairs
 from echosynth.metrics.similarity import summarise_similarity
-from echosynth.storage.model_store import ModelRef
+from echosynth.storage.model_ref import ModelRef
 
 TargetKey = tuple[str, float, bool]
 ScoreFunction = Callable[[Sequence[Sample]], dict[str, Any]]

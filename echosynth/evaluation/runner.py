@@ -34,7 +34,7 @@ from echosynth.runtime import choose_device
 from echosynth.seeding import derive_seed
 from echosynth.storage.atomic import write_text
 from echosynth.storage.jsonl import append_record
-from echosynth.storage.model_store import ModelRef, refuse_judge_as_gate, resolve, resolve_all
+from echosynth.storage.model_ref import ModelRef, refuse_judge_as_gate, resolve, resolve_all
 from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
 from echosynth.video.writers import write_avi, write_png

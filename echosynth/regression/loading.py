@@ -13,7 +13,8 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.runtime import quiet_diffusers
-from echosynth.storage.model_store import LOADING_FAULTS, ModelRef, first_line, read_json_object, resolve
+from echosynth.storage.model_files import LOADING_FAULTS, first_line, read_json_object
+from echosynth.storage.model_ref import ModelRef, resolve
 
 SYSTEMS = (R2Plus1D, FrameTransformer, EchoE3Net, CoReEcho, MCSDR, FrameAware)
 REGRESSORS: dict[str, type[EFRegressor]] = {system.__name__: system for system in SYSTEMS}

@@ -30,7 +30,8 @@ from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.storage.added_models import added_folder
 from echosynth.storage.checksums import write_sums
-from echosynth.storage.model_store import CARD_FILE, user_root
+from echosynth.storage.model_files import CARD_FILE
+from echosynth.storage.model_store import user_root
 
 State = dict[str, torch.Tensor]
 ECHONET_STATISTICS = (32.7, 49.9)  # mean and standard deviation of a pixel, mean over channels

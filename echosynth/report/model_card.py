@@ -17,7 +17,7 @@ from echosynth.config import StrictModel
 from echosynth.report.tables import evaluation_tables, to_markdown
 from echosynth.storage.atomic import write_text
 from echosynth.storage.checksums import write_sums
-from echosynth.storage.model_store import CARD_FILE
+from echosynth.storage.model_files import CARD_FILE
 
 README_FILE = "README.md"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from echosynth.errors import CheckpointError
 from echosynth.storage.atomic import new_folder
-from echosynth.storage.model_store import CARD_FILE, user_root, verify
+from echosynth.storage.checksums import verify
+from echosynth.storage.model_files import CARD_FILE
+from echosynth.storage.model_store import user_root
 
 
 def add_model(source: str | Path) -> Path:

@@ -59,6 +59,16 @@ def check_sums(folder: Path, found: dict[str, str]) -> None:
             raise CheckpointError(f"{folder / name} is a weight file that {SUMS_FILE} does not list; remove it")
 
 
+def verify(folder: str | Path) -> None:
+    """Hash every file of a model and compare with its `SHA256SUMS`.
+
+    Raises:
+        CheckpointError: there is no list, a file is missing or has another hash (both are shown), or a weight file is
+            not on the list.
+    """
+    check_sums(Path(folder), hash_files(Path(folder)))
+
+
 def write_sums(folder: str | Path) -> Path:
     """Hash every file of a folder and write `SHA256SUMS`, atomically. Return its path.
 

@@ -1,4 +1,4 @@
-"""Weights on disk: where they are, what they are, and whether they are the published bytes.
+"""The models on this machine: where they are looked for, and what each is.
 
 A model is a folder `<name>/` with `card.json` ({"name", "kind", "class", "license", ...}), `SHA256SUMS` (the format of
 `sha256sum`, so that `sha256sum -c SHA256SUMS` checks it too) and the files of `save_pretrained`. It is looked for in
@@ -9,55 +9,14 @@ A model is a folder `<name>/` with `card.json` ({"name", "kind", "class", "licen
 """
 
 import difflib
-import hashlib
-import json
 import os
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from safetensors import SafetensorError
-
-from echosynth.errors import CheckpointError, ConfigError
+from echosynth.errors import CheckpointError
 from echosynth.storage.bundled import bundled_folder
-from echosynth.storage.checksums import SUMS_FILE, WEIGHT_SUFFIXES, check_sums, hash_files, write_sums
-
-__all__ = ["CARD_FILE", "KINDS", "LOADING_FAULTS", "LoadedModel", "ModelEntry", "ModelRef", "find_model", "first_line"]
-__all__ += [
-    "list_models",
-    "read_json_object",
-    "refuse_judge_as_gate",
-    "resolve",
-    "resolve_all",
-    "search_roots",
-    "user_root",
-    "verify",
-]
-__all__ += ["write_sums"]
-
-CARD_FILE = "card.json"
-KINDS = ("cascade", "regressor", "encoder")  # an encoder is there to start training from
-_WHAT_IT_IS = {
-    "cascade": "a cascade, which makes clips and reads no EF",
-    "regressor": "a regressor, which reads EF and makes no clips",
-    "encoder": "an encoder, which reads no EF and only starts a training (key 'init')",
-}
-
-# What diffusers, torch and our constructors throw at a folder whose files do not fit together.
-LOADING_FAULTS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-    SafetensorError,
-)
-
-ModelT = TypeVar("ModelT")
+from echosynth.storage.model_files import CARD_FILE, read_card_json
 
 
 @dataclass(frozen=True)
@@ -92,36 +51,6 @@ class ModelEntry:
         }
 
 
-@dataclass(frozen=True)
-class ModelRef:
-    """A model that was found and checked: what configs, manifests and loaders take.
-
-    Attributes:
-        name: as results and manifests call it.
-        folder: where it is.
-        kind: one of `KINDS`.
-        sha256: identifies what it computes, its weights and configs; the first 12 hex digits.
-    """
-
-    name: str
-    folder: Path
-    kind: str
-    sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel(Generic[ModelT]):
-    """A model in memory, and which one it is.
-
-    Attributes:
-        ref: its name, folder and hash.
-        model: the pipeline or regressor.
-    """
-
-    ref: ModelRef
-    model: ModelT
-
-
 def search_roots() -> list[Path]:
     """Return the folders that may hold models, first match wins; only those that exist.
 
@@ -149,7 +78,7 @@ def find_model(name_or_dir: str | Path) -> Path:
         CheckpointError: there is no such model; the message lists those there are.
     """
     asked = str(name_or_dir)
-    folders = _named_folders()
+    folders = named_folders()
     if asked in folders:
         return folders[asked]
     path = Path(name_or_dir).expanduser()
@@ -168,112 +97,10 @@ def list_models() -> list[ModelEntry]:
     Raises:
         CheckpointError: a card is not JSON, lacks a key, or names another folder.
     """
-    return [_read_entry(folder) for _, folder in sorted(_named_folders().items())]
+    return [_read_entry(folder) for _, folder in sorted(named_folders().items())]
 
 
-def resolve(model: str | Path | ModelRef, kind: str | None = None) -> ModelRef:
-    """Find a model and check its bytes; every file is read once, and the reference spares the next reading.
-
-    A model found by name must have its `SHA256SUMS`. A folder given by path is checked if it has one: what
-    `save_pretrained` writes has none.
-
-    Args:
-        model: name or folder of a model; a reference is returned as it is.
-        kind: one of `KINDS` that the model must be.
-
-    Raises:
-        CheckpointError: there is no such model, it is of another kind, holds no weights, or its bytes are not the
-            published ones.
-    """
-    if isinstance(model, ModelRef):
-        ref = model
-    else:
-        folder = find_model(model)
-        found = hash_files(folder)
-        if str(model) in _named_folders() or (folder / SUMS_FILE).is_file():
-            check_sums(folder, found)
-        ref = ModelRef(_name_of(folder), folder, _kind_of(folder), _identity(folder, found))
-    if kind is not None and ref.kind != kind:
-        raise CheckpointError(f"{ref.folder} holds {_WHAT_IT_IS[ref.kind]}; a {kind} is needed here")
-    return ref
-
-
-def resolve_all(models: Iterable[str | Path | ModelRef], kind: str | None = None) -> list[ModelRef]:
-    """Resolve several models so that each is there once, under a name of its own.
-
-    The same weights under two names are one model. Different weights of one name are told apart: the model that is
-    looked up by this name keeps it, any other becomes `NAME@SHA256`.
-
-    Raises:
-        CheckpointError: as `resolve`.
-    """
-    refs: dict[str, ModelRef] = {}
-    for model in models:
-        ref = resolve(model, kind)
-        refs.setdefault(ref.sha256, ref)
-    counts, owners = Counter(ref.name for ref in refs.values()), _named_folders()
-    clashes = [ref for ref in refs.values() if counts[ref.name] > 1 and owners.get(ref.name) != ref.folder]
-    return [replace(ref, name=f"{ref.name}@{ref.sha256}") if ref in clashes else ref for ref in refs.values()]
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a model's folder: its config or its index.
-
-    Raises:
-        CheckpointError: it is not there, or is no JSON object.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a JSON object: {error}") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} is not a JSON object but a {type(found).__name__}")
-    return found
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, without what follows on other lines."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def refuse_judge_as_gate(gate: ModelRef, judge: ModelRef) -> None:
-    """Raise ConfigError if both are the same weights: a score by the model that chose the clips is no score."""
-    if gate.sha256 == judge.sha256:
-        raise ConfigError(f"the judge must not be the gate, and '{gate.name}' and '{judge.name}' are the same weights")
-
-
-def verify(folder: str | Path) -> None:
-    """Hash every file of a model and compare with its `SHA256SUMS`.
-
-    Raises:
-        CheckpointError: there is no list, a file is missing or has another hash (both are shown), or a weight file is
-            not on the list.
-    """
-    check_sums(Path(folder), hash_files(Path(folder)))
-
-
-def _identity(folder: Path, found: dict[str, str]) -> str:
-    names = [name for name in found if name != CARD_FILE and Path(name).suffix.lower() not in (".md", ".txt", ".py")]
-    if not any(Path(name).suffix.lower() in WEIGHT_SUFFIXES for name in names):
-        raise CheckpointError(f"no weight file in {folder}")
-    listing = "".join(f"{found[name]}  {name}\n" for name in names)
-    return hashlib.sha256(listing.encode()).hexdigest()[:12]
-
-
-def _name_of(folder: Path) -> str:
-    """Training leaves RUN/NAME/model and NAME/pipeline: the folder above says which one it is."""
-    folder = folder.resolve()
-    return folder.parent.name if folder.name in ("model", "pipeline") else folder.name
-
-
-def _kind_of(folder: Path) -> str:
-    """What the card says. Without one, only a cascade has an index; which network the rest is, its loader knows."""
-    if (folder / CARD_FILE).is_file():
-        return str(_read_card(folder)["kind"])
-    return "cascade" if (folder / "model_index.json").is_file() else "regressor"
-
-
-def _named_folders() -> dict[str, Path]:
+def named_folders() -> dict[str, Path]:
     """Return name -> folder; a root that comes earlier hides the same name in a later one."""
     found: dict[str, Path] = {}
     for root in search_roots():
@@ -282,20 +109,8 @@ def _named_folders() -> dict[str, Path]:
     return found
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    """Read a card, whose required keys are there and whose kind is one of `KINDS`."""
-    path = folder / CARD_FILE
-    card = read_json_object(path)
-    missing = [key for key in ("name", "kind", "class", "license") if key not in card]
-    if missing:
-        raise CheckpointError(f"{path}: key '{missing[0]}' is missing")
-    if card["kind"] not in KINDS:
-        raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, got {card['kind']!r}")
-    return card
-
-
 def _read_entry(folder: Path) -> ModelEntry:
-    card = _read_card(folder)
+    card = read_card_json(folder)
     if card["name"] != folder.name:
         raise CheckpointError(f"{folder / CARD_FILE}: name must be the folder's, '{folder.name}', got {card['name']!r}")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -19,8 +19,8 @@ from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.progress import SILENT, Progress
 from echosynth.storage.atomic import replace_folder
+from echosynth.storage.checksums import write_sums
 from echosynth.storage.lock import hold
-from echosynth.storage.model_store import write_sums
 from echosynth.training.clips.sources import SourceConfig, open_source
 from echosynth.training.engine.run import TrainingJob, export_model, run_training
 from echosynth.training.engine.schedule import LogSchedule

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE, REGRESSORS
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.checksums import write_sums
 from tests.command_line import Run
 from tests.regressors import SMALL
 

@@ -14,7 +14,7 @@ from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.pipeline_folder import PIPELINE_CODE, locate_cascade
 from echosynth.errors import CheckpointError
-from echosynth.storage.model_store import bundled_folder
+from echosynth.storage.bundled import bundled_folder
 from tests.models import CASCADE, make_tiny_bundle, make_tiny_cascade
 from tests.pipelines import FRAME, make_pipeline, seeds
 

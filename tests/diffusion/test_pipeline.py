@@ -17,7 +17,7 @@ from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.observed import ObservedFrames
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.checksums import write_sums
 from tests.models import make_tiny_cascade
 from tests.pipelines import FRAME, make_pipeline, seeds
 

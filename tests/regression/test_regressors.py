@@ -17,7 +17,7 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import REGRESSORS, load_regressor
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
-from echosynth.storage.model_store import write_sums
+from echosynth.storage.checksums import write_sums
 from echosynth.video.clip import EchoClip
 from tests.regressors import SMALL, random_clip
 

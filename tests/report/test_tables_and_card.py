@@ -14,7 +14,7 @@ from echosynth.evaluation.result import assemble_evaluation
 from echosynth.report.model_card import ModelCard, read_card, render_model_card, write_card
 from echosynth.report.page import PageSection, render_page
 from echosynth.report.tables import Table, evaluation_tables, format_number, format_with_interval, to_markdown
-from echosynth.storage.model_store import verify
+from echosynth.storage.checksums import verify
 from tests.evaluations import make_sample, make_truth
 
 ROOT = Path(__file__).resolve().parents[2]

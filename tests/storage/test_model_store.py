@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 
 from echosynth.errors import CheckpointError, ConfigError
-from echosynth.storage.model_store import (
-    find_model,
-    list_models,
-    refuse_judge_as_gate,
-    resolve,
-    resolve_all,
-    verify,
-    write_sums,
-)
+from echosynth.storage.checksums import verify, write_sums
+from echosynth.storage.model_ref import refuse_judge_as_gate, resolve, resolve_all
+from echosynth.storage.model_store import find_model, list_models
 
 
 @pytest.fixture(autouse=True)

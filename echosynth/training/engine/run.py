@@ -26,9 +26,9 @@ from echosynth.errors import CheckpointError, ConfigError, OutputError
 from echosynth.progress import SILENT, Progress
 from echosynth.seeding import make_generator
 from echosynth.storage.atomic import replace_folder
+from echosynth.storage.checksums import verify, write_sums
 from echosynth.storage.jsonl import append_record, cut_torn_line, keep_records, read_records
 from echosynth.storage.lock import hold
-from echosynth.storage.model_store import verify, write_sums
 from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.engine.loop import Step, Task, train
 from echosynth.training.engine.optim import OptimConfig, choose_precision, make_optimizer
