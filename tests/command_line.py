@@ -1,8 +1,11 @@
 """The command line in this process: what a command answered."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +33,24 @@ class Done:
 
 Run = Callable[..., Done]
 """Takes the words after `echosynth`, of any type."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A finished run that nobody changes: its folder, the words it was made with but --out, and what it answered."""
+
+    out: Path
+    words: tuple[object, ...]
+    done: Done
+
+
+def run_for_all(bundle: Path, *words: object) -> Done:
+    """Run a command outside of any test, on the models of `bundle`, for what several tests read."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("ECHOSYNTH_CHECKPOINTS", str(bundle))
+        code = main([str(word) for word in words])
+    return Done(code, out.getvalue(), err.getvalue(), json.loads(out.getvalue()) if "--json" in words else None)
 
 
 def make_run(capsys: pytest.CaptureFixture[str]) -> Run:

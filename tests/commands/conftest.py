@@ -8,7 +8,7 @@ from PIL import Image
 
 from echosynth.evaluation.cases import render_pair
 from echosynth.video.writers import write_avi
-from tests.command_line import Run, make_run
+from tests.command_line import Generated, Run, make_run, run_for_all
 from tests.models import make_tiny_bundle
 
 
@@ -24,6 +24,16 @@ def phantom_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "patient.avi"
     write_avi(path, clip)
     return path
+
+
+@pytest.fixture(scope="session")
+def generated(bundle: Path, phantom_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Generated:
+    """The patient of `phantom_video` at EF 30 and 60."""
+    out = tmp_path_factory.mktemp("generated") / "run"
+    words = ("generate", phantom_video, "--ef", 30, "--ef", 60, "--max-attempts", 2)
+    done = run_for_all(bundle, *words, "--out", out, "--json")
+    assert done.code == 0, done.err
+    return Generated(out, words, done)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`echosynth generate` on tiny models: files, JSON, seeds, continuation."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,15 @@ import pytest
 from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.data.clip_files import load_clip_file
 from echosynth.video.readers import load_video
-from tests.command_line import Run
+from tests.command_line import Generated, Run
 
 
 def pixels(run: Path, name: str) -> np.ndarray:
     return load_video(run / "clips" / f"{name}.avi").pixels
 
 
-def test_one_object_on_stdout_and_every_file(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    done = echosynth("generate", phantom_video, "--ef", 30, "--ef", 60, "--out", out, "--max-attempts", 2, "--json")
-    assert done.code == 0, done.err
+def test_one_object_on_stdout_and_every_file(generated: Generated) -> None:
+    out, done = generated.out, generated.done
     assert json.loads(done.out)["run"] == str(out)
     keys = {"file", "source", "target_ef", "gate_ef", "judge_ef", "accepted", "attempts", "seed", "seconds"}
     assert [set(clip) >= keys for clip in done.json["clips"]] == [True, True]
@@ -40,14 +39,14 @@ def test_same_seed_same_clip_other_seed_another(echosynth: Run, phantom_video: P
 
 
 def test_the_same_command_again_does_nothing_another_is_refused(
-    echosynth: Run, phantom_video: Path, tmp_path: Path
+    echosynth: Run, generated: Generated, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    words = ("generate", phantom_video, "--ef", 40, "--out", out, "--max-attempts", 1)
-    first = echosynth(*words, "--json").json
-    clip = out / "clips" / "patient_ef40_s0.avi"
+    shutil.copytree(generated.out, out)
+    words = (*generated.words, "--out", out)
+    clip = out / "clips" / "patient_ef60_s0.avi"
     before, lines = clip.stat().st_mtime_ns, (out / "manifest.jsonl").read_bytes()
-    assert echosynth(*words, "--json").json == first
+    assert echosynth(*words, "--json").out == generated.done.out.replace(str(generated.out), str(out))
     assert clip.stat().st_mtime_ns == before
     assert (out / "manifest.jsonl").read_bytes() == lines
     for change in (("--seed", 3), ("--ef", 41), ("--frame", 2), ("--steps", 1)):
@@ -58,10 +57,9 @@ def test_the_same_command_again_does_nothing_another_is_refused(
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(
-    echosynth: Run, phantom_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    echosynth: Run, generated: Generated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("generate", phantom_video, "--ef", 30, "--ef", 60, "--max-attempts", 2)
-    assert echosynth(*words, "--out", tmp_path / "whole").code == 0
+    words = generated.words
     append = Manifest.append
 
     def append_then_interrupt(manifest: Manifest, entry: ManifestEntry) -> None:
@@ -75,12 +73,12 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_continues(
     assert stopped.err.strip().count("\n") == 0
     assert "interrupted" in stopped.err
     assert echosynth(*words, "--out", tmp_path / "run").code == 0
-    whole, run = (Manifest(tmp_path / name / "manifest.jsonl").entries for name in ("whole", "run"))
+    whole, run = (Manifest(folder / "manifest.jsonl").entries for folder in (generated.out, tmp_path / "run"))
     assert [(e.sample_id, e.attempt, e.seed, e.gate_ef) for e in run] == [
         (e.sample_id, e.attempt, e.seed, e.gate_ef) for e in whole
     ]
     for name in ("patient_ef30_s0", "patient_ef60_s0"):
-        assert np.array_equal(pixels(tmp_path / "run", name), pixels(tmp_path / "whole", name))
+        assert np.array_equal(pixels(tmp_path / "run", name), pixels(generated.out, name))
 
 
 def test_a_folder_gives_all_its_usable_files(
