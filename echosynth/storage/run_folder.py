@@ -85,8 +85,8 @@ class RunFolder:
                 raise OutputError(f"{out} holds {fault}; choose another folder")
             return before
 
-        existed = out.exists()
         look()  # a folder of somebody else is refused before even the lock is written there
+        existed = out.exists()
         with ExitStack() as held:
             held.enter_context(hold(out, SHARED_WAIT, ABANDONED) if shared else hold(out))
             before = look()  # another process may have taken it meanwhile
@@ -103,9 +103,9 @@ class RunFolder:
 
 def _find(out: Path) -> RunRecords | None:
     """The records in a folder that is there; None if it is empty or absent."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder with --out")
     try:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out} is a file; give a folder with --out")
         names = [entry.name for entry in out.iterdir()] if out.exists() else []
     except OSError as error:
         raise OutputError(f"cannot read the folder {out}: {error.strerror}") from error
