@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from echosynth.diffusion.loading import load_cascade
+from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.errors import CheckpointError
 from echosynth.regression.loading import load_regressor
 from echosynth.regression.r2plus1d import R2Plus1D
@@ -29,11 +30,16 @@ def regressor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a local folder led to the net")
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    asked: list[Any] = []
 
-    monkeypatch.setattr("socket.socket.connect", refuse)
+    def refuse(host: Any, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        raise OSError("no network here")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    yield
+    assert not asked, "a local folder led to the net"
 
 
 def same_weights(one: torch.nn.Module, two: torch.nn.Module) -> bool:
@@ -112,6 +118,14 @@ def test_a_cascade_whose_config_is_none_is_refused(
     with pytest.raises(CheckpointError):
         load_cascade(folder)
     assert "Loading" not in capfd.readouterr().err, "a library draws no bars of its own accord"
+
+
+@pytest.mark.parametrize("file", ["base_unet/config.json", "base_scheduler/scheduler_config.json"])
+def test_a_text_for_a_config_is_no_repository_of_the_hub(file: str, cascade: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(cascade, tmp_path / "cascade")
+    (folder / file).write_text('"someone/something"')
+    with pytest.raises(CheckpointError, match="not a JSON object but a str"):
+        EchoCascadePipeline.from_pretrained(folder)
 
 
 def test_half_a_model_is_refused(cascade: Path, regressor: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 
 from echosynth.errors import CheckpointError
 from echosynth.storage.atomic import write_text
-from echosynth.storage.model_files import first_line
+from echosynth.storage.model_files import first_line, read_json_object
 from echosynth.storage.model_ref import resolve
 from echosynth.storage.model_store import find_model
 
@@ -48,6 +48,8 @@ class FolderPipeline(DiffusionPipeline):
         """
         folder = locate_cascade(pretrained_model_name_or_path)
         if folder is not None:
+            for config in sorted(folder.glob("*/*config.json")):
+                read_json_object(config)  # diffusers takes a text for the name of a repository, and asks the Hub for it
             return super().from_pretrained(folder, **kwargs | {"local_files_only": True})
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
