@@ -14,6 +14,8 @@ from echosynth.cli import main
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig
 
+pytestmark = pytest.mark.heavy
+
 SMOKE = Path(__file__).resolve().parents[1] / "configs" / "smoke"
 CASCADE, GATE, JUDGE = (
     "runs/cascade_tiny/pipeline",

@@ -8,6 +8,8 @@ import pytest
 
 from tests.models import make_tiny_bundle
 
+pytestmark = pytest.mark.heavy
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))

@@ -54,6 +54,7 @@ def test_every_command_that_is_shown_is_one(words: list[str]) -> None:
     assert config is None or (ROOT / config).is_file(), f"README names {config}, which is not there"
 
 
+@pytest.mark.heavy
 def test_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(make_tiny_bundle(tmp_path / "models")))
     monkeypatch.chdir(tmp_path)

@@ -11,6 +11,7 @@ from echosynth.data.layouts import iter_clips
 from echosynth.errors import SourceError
 
 
+@pytest.mark.heavy
 def test_a_frame_of_a_cine_that_names_no_frame_rate(tmp_path: Path) -> None:
     cine = pydicom.dcmread(pydicom.examples.get_path("ybr_color"))
     for tag in ("FrameTime", "CineRate", "RecommendedDisplayFrameRate", "FrameTimeVector"):

@@ -41,6 +41,7 @@ def make(
     return made
 
 
+@pytest.mark.heavy
 def test_a_clip_depends_on_its_name_alone(models: RunModels) -> None:
     torch.manual_seed(1)
     together = make(models, plan_targets(["a", "b"], [30, 60]), max_attempts=1)
@@ -63,6 +64,7 @@ def test_attempts_go_on_until_accepted_or_used_up(models: RunModels) -> None:
     assert accepted[0].entry.accepted
 
 
+@pytest.mark.heavy
 def test_resume_continues_at_the_next_attempt_with_the_same_clips(models: RunModels) -> None:
     plan = plan_targets(["a"], [30, 60])
     whole = make(models, plan, max_attempts=2, tolerance=Tolerance(0.0))
@@ -73,6 +75,7 @@ def test_resume_continues_at_the_next_attempt_with_the_same_clips(models: RunMod
         assert [a.best for a in rest] == [a.best for a in whole[cut:]]
 
 
+@pytest.mark.heavy
 def test_the_judge_has_no_say_and_must_not_be_the_gate(bundle: Path, models: RunModels) -> None:
     plan = plan_targets(["a"], [30, 60])
     with_judge = make(models, plan, max_attempts=2)
@@ -105,6 +108,7 @@ def configure(bundle: Path, source: Path) -> Callable[..., AugmentConfig]:
     return config
 
 
+@pytest.mark.heavy
 def test_the_dataset_holds_the_accepted_clips_and_the_manifest_all(
     configure: Callable[..., AugmentConfig], tmp_path: Path
 ) -> None:
@@ -136,6 +140,7 @@ def test_the_dataset_holds_the_accepted_clips_and_the_manifest_all(
     }
 
 
+@pytest.mark.heavy
 def test_a_killed_augmentation_loses_and_doubles_nothing(
     configure: Callable[..., AugmentConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ def tiny_models(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(bundle))
 
 
+@pytest.mark.heavy
 def test_frames_and_clips_in_memory(tmp_path: Path) -> None:
     cine = EchoClip(np.stack([FRAME, FRAME[::-1], FRAME[:, ::-1]]), 32.0, ef=55.0, source="cine")
     result = generate(GenerateConfig(source=[FRAME, cine], ef=[30, 60], frame=0, max_attempts=1), tmp_path / "run")

@@ -9,6 +9,8 @@ from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
 from echosynth.evaluation.cases import phantom_case, render_pair
 from tests.command_line import Run
 
+pytestmark = pytest.mark.heavy
+
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
 
 

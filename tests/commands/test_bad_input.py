@@ -67,6 +67,7 @@ def test_weights_whose_hash_differs(
     assert_one_line(echosynth("measure", phantom_video, "--regressor", GATE), "sha256")
 
 
+@pytest.mark.heavy
 def test_a_folder_that_is_not_ours(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("mine")
@@ -74,6 +75,7 @@ def test_a_folder_that_is_not_ours(echosynth: Run, phantom_video: Path, tmp_path
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
 
 
+@pytest.mark.heavy
 def test_a_full_disk(echosynth: Run, phantom_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

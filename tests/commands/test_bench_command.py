@@ -21,6 +21,7 @@ def test_every_pass_is_counted(echosynth: Run) -> None:
     assert "no model" in echosynth("bench", "--model", "none_of_ours").refusal()
 
 
+@pytest.mark.heavy
 def test_training_is_estimated(echosynth: Run) -> None:
     words = ("bench", "--estimate", SMOKE / "cascade_tiny.yaml")
     one = echosynth(*words, "--json").json
@@ -35,6 +36,7 @@ def test_training_is_estimated(echosynth: Run) -> None:
     assert "unknown key" in echosynth("bench", "--estimate", SMOKE / "judge_tiny.yaml").refusal()
 
 
+@pytest.mark.heavy
 def test_regressors_are_as_large_as_was_published(echosynth: Run) -> None:
     found = echosynth("bench", "regressors", "--repeat", "1", "--json").json["regressors"]
     rows = {row["name"]: row for row in found}

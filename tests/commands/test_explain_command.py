@@ -12,6 +12,8 @@ from echosynth.storage.checksums import write_sums
 from tests.command_line import Run
 from tests.regressors import SMALL
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("name", ["EchoE3Net", "MCSDR"])
 def test_a_regressor_s_reading_is_drawn(echosynth: Run, phantom_video: Path, tmp_path: Path, name: str) -> None:

@@ -12,6 +12,8 @@ from echosynth.data.clip_files import load_clip_file
 from echosynth.video.readers import load_video
 from tests.command_line import Generated, Run
 
+pytestmark = pytest.mark.heavy
+
 
 def pixels(run: Path, name: str) -> np.ndarray:
     return load_video(run / "clips" / f"{name}.avi").pixels

@@ -14,6 +14,8 @@ from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.video.clip import EchoClip
 from tests.data.fake_datasets import write_camus, write_hmc_qu, write_pediatric
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

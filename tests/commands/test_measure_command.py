@@ -18,6 +18,8 @@ from echosynth.video.writers import write_avi
 from tests.command_line import Run
 from tests.models import make_tiny_regressor
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:

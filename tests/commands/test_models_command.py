@@ -42,6 +42,7 @@ def test_a_changed_byte_is_found_and_never_added(
     assert not user_root().exists() or not list(user_root().iterdir())
 
 
+@pytest.mark.heavy
 def test_public_weights_are_added_and_an_encoder_does_not_measure(
     echosynth: Run, tmp_path: Path, phantom_video: Path
 ) -> None:

@@ -10,6 +10,8 @@ from echosynth.video.writers import write_avi
 from tests.command_line import Run
 from tests.data.fake_datasets import make_fan
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def infarctions(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from echosynth.errors import DatasetError, OutputError, SourceError
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 
+pytestmark = pytest.mark.heavy
+
 SIMULATE = [sys.executable, "-m", "echosynth", "simulate"]
 PATIENTS = ["--patients", "40", "--frames", "48", "--fps", "32", "--size", "56"]
 NOBODY = 65534

@@ -21,6 +21,7 @@ def fan_clip(num_frames: int = 6) -> EchoClip:
     return EchoClip(pixels, 25.0)
 
 
+@pytest.mark.heavy
 def test_every_kind(tmp_path: Path) -> None:
     clip = fan_clip()
     writers.write_avi(tmp_path / "avi", clip)

@@ -110,6 +110,7 @@ def test_colours_and_inverted_grey(tmp_path: Path) -> None:
         load_dicom(tmp_path / "doppler")
 
 
+@pytest.mark.heavy
 def test_the_real_clip() -> None:
     path = str(pydicom.examples.get_path("ybr_color"))
     clip = load_dicom(path)

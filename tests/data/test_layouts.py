@@ -27,6 +27,7 @@ def write_echonet(root: Path) -> Path:
     return root
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("make", "kind", "length"),
     [
@@ -102,6 +103,7 @@ def test_area_of_a_polygon_does_not_depend_on_its_direction() -> None:
 # CAMUS
 
 
+@pytest.mark.heavy
 def test_camus_phases_count_from_one_in_either_order(tmp_path: Path) -> None:
     dataset = CamusDataset(write_camus(tmp_path))
     assert [(c.ed_frame, c.es_frame) for c in map(dataset.clip, range(2))] == [(0, 4), (4, 0)]
@@ -111,6 +113,7 @@ def test_camus_phases_count_from_one_in_either_order(tmp_path: Path) -> None:
     assert entry.facts == {"sex": "F", "age": "51", "quality": "Good"}
 
 
+@pytest.mark.heavy
 def test_camus_pixels_become_square_and_axes_are_turned(tmp_path: Path) -> None:
     """The fan is stored twice as high as it is: read right, it is the crop of the fan itself."""
     from echosynth.video.sector import find_and_crop
@@ -122,6 +125,7 @@ def test_camus_pixels_become_square_and_axes_are_turned(tmp_path: Path) -> None:
     assert np.corrcoef(read[inside], straight[inside])[0, 1] > 0.85
 
 
+@pytest.mark.heavy
 def test_camus_masks_lie_on_the_clip(tmp_path: Path) -> None:
     dataset = CamusDataset(write_camus(tmp_path))
     masks, clip = dataset.masks(0), dataset.clip(0)
@@ -136,6 +140,7 @@ def test_camus_masks_lie_on_the_clip(tmp_path: Path) -> None:
     assert (masks[0] == 1).sum() == pytest.approx(60 * 80 * scale**2, rel=0.08)
 
 
+@pytest.mark.heavy
 def test_camus_mirrored_half_beat_is_a_whole_one(tmp_path: Path) -> None:
     half, whole = (CamusDataset(write_camus(tmp_path / str(m)), mirror=m).clip(0) for m in (False, True))
     assert whole.num_frames == 8
@@ -203,6 +208,7 @@ def test_camus_damaged_files_are_corrupt_videos(tmp_path: Path, damage: str) -> 
 # HMC-QU
 
 
+@pytest.mark.heavy
 def test_hmc_qu_labels(tmp_path: Path) -> None:
     dataset = HmcQuDataset(write_hmc_qu(tmp_path))
     assert [entry.facts.get("infarction") for entry in dataset.entries] == ["yes", "no", None]
@@ -236,6 +242,7 @@ def test_hmc_qu_table_that_is_damaged_anywhere(tmp_path: Path) -> None:
 # plain files
 
 
+@pytest.mark.heavy
 def test_numbered_frames_are_one_clip_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     fan = make_fan(frames=11)
     for k, frame in enumerate(fan):
@@ -268,6 +275,7 @@ def test_frames_of_different_size_are_no_clip(tmp_path: Path) -> None:
         open_dataset(tmp_path).clip(0)
 
 
+@pytest.mark.heavy
 def test_an_unusable_clip_is_passed_over_only_on_request(tmp_path: Path) -> None:
     write_avi(tmp_path / "good.avi", EchoClip(make_fan(), 25.0))
     (tmp_path / "bad.avi").write_text("hello")

@@ -50,6 +50,7 @@ def test_half_an_ellipse_has_the_chords_of_its_equation(
     assert (found[1:, 1, 0] > found[1:, 0, 0]).all()  # left end first
 
 
+@pytest.mark.heavy
 def test_masks_of_phantoms_have_the_volumes_of_their_tracings() -> None:
     seeds = (3, 8, 40)
     patients = [sample_patient(seed) for seed in seeds]
@@ -85,6 +86,7 @@ def test_a_polygon_is_filled_to_its_edges() -> None:
     assert filled[2:5, 3:7].all()
 
 
+@pytest.mark.heavy
 def test_each_layout_tells_the_borders_that_it_has(tmp_path: Path) -> None:
     camus = CamusDataset(write_camus(tmp_path / "camus"))
     ed, es = camus.outlines(0)

@@ -155,6 +155,7 @@ def test_a_network_that_sees_no_frame_has_nothing_to_see_it_with() -> None:
     assert torch.equal(*seen)
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
     pipeline, gate = load_cascade(CASCADE), load_regressor(GATE)
@@ -170,6 +171,7 @@ def test_bundled_hearts_that_were_drawn_beat_as_asked() -> None:
     assert abs(strong.mean() - 60) < 8
 
 
+@pytest.mark.heavy
 def test_bundled_frames_are_as_good_as_asked() -> None:
     pipeline = load_cascade(CASCADE)
     assert pipeline.frame_conditions == ["quality"]

@@ -1,6 +1,7 @@
 """The bundled cascade fills gaps in true clips: what is known of the beat has its say in what is not."""
 
 import numpy as np
+import pytest
 import torch
 
 from echosynth.diffusion.loading import load_cascade
@@ -13,6 +14,7 @@ from tests.models import CASCADE
 HIDDEN = slice(20, 44)
 
 
+@pytest.mark.heavy
 def test_a_gap_is_filled_by_what_surrounds_it() -> None:
     pipeline = load_cascade(CASCADE)
     pipeline.set_progress_bar_config(disable=True)

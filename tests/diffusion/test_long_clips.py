@@ -42,6 +42,7 @@ def enlarge(pipeline: EchoCascadePipeline, window: int) -> tuple[np.ndarray, lis
     return from_network(clip[0, 0].clamp(-1, 1)).astype(float), seams
 
 
+@pytest.mark.heavy
 def test_no_seam_can_be_seen(pipeline: EchoCascadePipeline) -> None:
     windowed, seams = enlarge(pipeline, 32)  # half of what generation takes: more seams to look at
     whole, none = enlarge(pipeline, FRAMES)

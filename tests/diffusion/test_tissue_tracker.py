@@ -62,6 +62,7 @@ def test_a_fresh_tracker_says_that_nothing_moves() -> None:
     assert float(made.detach().abs().max()) == 0.0
 
 
+@pytest.mark.heavy
 def test_a_tracked_cascade_is_saved_and_carries_the_frame(tmp_path: Path) -> None:
     plain = make_pipeline()
     stages = [spec.to_dict() for spec in plain.stages]

@@ -75,6 +75,7 @@ def test_one_jump_follows_the_start_and_more_renew_it() -> None:
     assert float(torch.corrcoef(torch.stack([x.flatten(), two.flatten()]))[0, 1]) == pytest.approx(kept, abs=0.03)
 
 
+@pytest.mark.heavy
 def test_tuning_a_denoiser_of_gaussians_makes_it_the_consistency_function() -> None:
     levels = EDMPreconditioning(SPREAD)
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ def pair() -> PairedCase:
     return paired_case(777, 20, 20.0)
 
 
+@pytest.mark.heavy
 def test_the_truth_is_perfect_and_the_frame_held_still_is_not(pair: PairedCase) -> None:
     truth = pair.case.truth.pixels
     same = compare_pair(truth, truth, truth[0], pair.cavity, pair.displacement, pair.cavity)

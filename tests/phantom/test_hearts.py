@@ -35,6 +35,7 @@ def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: st
     assert float(fine.contraction[0].diff().abs().max()) < 0.08
 
 
+@pytest.mark.heavy
 def test_hearts_are_what_their_names_say() -> None:
     edv = {heart: np.mean([sample_patient(seed, heart).edv for seed in SEEDS]) for heart in HEARTS}
     assert edv["dilated"] > 1.5 * edv["normal"] > 1.5 * edv["hypertrophic"] / 1.2

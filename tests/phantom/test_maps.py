@@ -23,6 +23,7 @@ def rendered() -> tuple[Phantom, torch.Tensor, Truth]:
     return phantom, *phantom.render([60.0, 45.0, 30.0, 70.0], 16, 24.0, [0.0] * len(SEEDS))
 
 
+@pytest.mark.heavy
 def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
     phantom, _, truth = rendered
     labels = label_pixels(phantom, truth)

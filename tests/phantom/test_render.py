@@ -26,6 +26,7 @@ def together() -> torch.Tensor:
     return make_phantom(SEEDS).render([55.0, 30.0, 70.0], 20, 32.0, [0.0, 0.4, 0.8])[0]
 
 
+@pytest.mark.heavy
 def test_end_diastole_is_the_same_picture_at_every_ef() -> None:
     phantom = make_phantom(SEEDS)
     low, truth = phantom.render([15.0] * 3, 8)
@@ -35,11 +36,13 @@ def test_end_diastole_is_the_same_picture_at_every_ef() -> None:
     assert not torch.equal(low[:, 7], high[:, 7])
 
 
+@pytest.mark.heavy
 def test_a_clip_does_not_depend_on_its_batch(together: torch.Tensor) -> None:
     alone, _ = make_phantom([SEEDS[1]]).render([30.0], 20, 32.0, [0.4])
     assert int((alone[0].int() - together[1].int()).abs().max()) <= 1
 
 
+@pytest.mark.heavy
 def test_a_clip_does_not_depend_on_the_chunks(together: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("echosynth.phantom.render.FRAME_CHUNK", 7)
     again, _ = make_phantom(SEEDS).render([55.0, 30.0, 70.0], 20, 32.0, [0.0, 0.4, 0.8])
@@ -96,6 +99,7 @@ def test_contour_lies_in_the_dark_cavity() -> None:
         assert float(axis[1, 1]) > float(axis[0, 1])  # the base lies below the apex
 
 
+@pytest.mark.heavy
 def test_grey_levels_stay_in_the_window_of_real_clips() -> None:
     seeds = list(range(40, 52))
     phantom = make_phantom(seeds)

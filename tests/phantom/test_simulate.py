@@ -50,6 +50,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.heavy
 def test_the_reader_takes_it_and_the_labels_are_exact(dataset: Path) -> None:
     data = EchoNetDataset(dataset)
     assert [row.file_name for row in data.rows[:2]] == ["P0000005", "P0000005_ef30"]
@@ -98,6 +99,7 @@ def test_it_says_that_it_is_synthetic(dataset: Path) -> None:
     assert "SYNTHETIC" in (dataset / "README.md").read_text()
 
 
+@pytest.mark.heavy
 def test_an_interrupted_run_continues_to_the_same_bytes(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def put_a_folder(path: Path) -> None:
     path.mkdir()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "harm", "made_again", "hashed"),
     [
@@ -249,6 +252,7 @@ def test_a_config_that_cannot_be_run_is_refused(change: dict[str, object]) -> No
         SimulateConfig(**({"patients": 1} | change))
 
 
+@pytest.mark.heavy
 def test_motion_lies_beside_the_videos_and_carries_the_heart(dataset: Path, tmp_path: Path) -> None:
     simulate(CONFIG.model_copy(update={"motion": True}), tmp_path)
     rows = {row.file_name: row for row in read_file_list(tmp_path)}

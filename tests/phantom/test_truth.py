@@ -109,6 +109,7 @@ def test_a_plan_pairs_counterfactuals_with_their_patient() -> None:
     assert rows[0].ef == sample_ef(12)
 
 
+@pytest.mark.heavy
 def test_length_and_rate_are_drawn_like_echonets_unless_given() -> None:
     config = SimulateConfig(patients=1)
     drawn = np.array([draw_timing(config, sample_patient(seed)) for seed in range(400)])

@@ -63,6 +63,7 @@ def test_prediction_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(found_std, std, rtol=1e-3)
 
 
+@pytest.mark.heavy
 def test_it_learns_and_knows_how_well() -> None:
     process = GaussianProcess(6, 3, 300)
     process.fit(*draw(300, 3)[:2])

@@ -28,6 +28,7 @@ def clip() -> EchoClip:
     return render_pair(3_000_009, 55.0, 30.0, 64, 32.0, 0.0)[1]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_regressor_reads_what_it_read(name: str, clip: EchoClip) -> None:
     answer = load_regressor(name).predict([clip])[0]

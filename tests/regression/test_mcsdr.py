@@ -47,6 +47,7 @@ def tokens_of(condition: torch.Tensor) -> torch.Tensor:
     return tokens
 
 
+@pytest.mark.heavy
 def test_a_known_gaussian_is_recovered_and_its_intervals_cover() -> None:
     head = learn(lambda c, g: c + 0.3 * torch.randn(len(c), generator=g))
     condition = torch.linspace(-0.9, 0.9, 60)
@@ -60,6 +61,7 @@ def test_a_known_gaussian_is_recovered_and_its_intervals_cover() -> None:
     assert float(covered) == pytest.approx(0.9, abs=0.05)
 
 
+@pytest.mark.heavy
 def test_two_plausible_answers_are_both_found() -> None:
     def law(c: torch.Tensor, g: torch.Generator) -> torch.Tensor:
         side = torch.where(torch.rand(len(c), generator=g) < 0.5, -1.0, 1.0)

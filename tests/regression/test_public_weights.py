@@ -22,6 +22,7 @@ def pixels() -> torch.Tensor:
     return torch.randint(0, 256, (1, 1, 8, 112, 112), generator=torch.Generator().manual_seed(3)).float()
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 def test_echonet_weights_give_echonet_s_ef(tmp_path: Path, pixels: torch.Tensor) -> None:
     state = r2plus1d_state()
@@ -41,6 +42,7 @@ def test_echonet_weights_give_echonet_s_ef(tmp_path: Path, pixels: torch.Tensor)
     assert read_public_weights(tmp_path / "best.pt", fps=32.0).model.contract.fps == 16.0
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 def test_the_judge_of_echodiffusion_sees_pixels_from_0_to_1(tmp_path: Path, pixels: torch.Tensor) -> None:
     state = r2plus1d_state()

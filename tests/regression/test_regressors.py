@@ -89,6 +89,7 @@ def test_a_regressor_that_reads_both_sides_answers_the_same_for_either(name: str
     assert float(regressor.predict_windows(x)) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.heavy
 def test_prediction_is_repeatable_and_in_range(regressor: EFRegressor) -> None:
     clips = [random_clip(seed=k) for k in range(3)]
     first, second = regressor.predict(clips), regressor.predict(clips[::-1])[::-1]
@@ -190,6 +191,7 @@ def test_e3net_landmarks_lie_where_their_queries_look() -> None:
     torch.testing.assert_close(landmarks[0], torch.tensor([0.75, 0.25]).expand(2, 1, 21, 2, 2), atol=0.02, rtol=0)
 
 
+@pytest.mark.heavy
 def test_e3net_learns_the_places_of_a_moving_disc() -> None:
     torch.manual_seed(3)
     model = EchoE3Net(**SMALL["EchoE3Net"])

@@ -68,6 +68,7 @@ def test_an_installed_package_looks_inside_itself(tmp_path: Path, monkeypatch: p
     assert bundled_folder("checkpoints") == package / "checkpoints"
 
 
+@pytest.mark.heavy
 def test_a_wheel_holds_weights_configs_and_templates_and_no_tests(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     names = set(zipfile.ZipFile(wheel).namelist())

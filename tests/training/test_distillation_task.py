@@ -74,6 +74,7 @@ def test_the_gap_narrows_with_the_steps(tmp_path: Path, first: int, expected: di
         torch.testing.assert_close(r, lower_level(t, doublings, sigma_data).clamp_min(LEAST_LEVEL))
 
 
+@pytest.mark.heavy
 def test_the_guide_pulls_the_network_and_stays_as_it_is(tmp_path: Path) -> None:
     task = make_task(tmp_path, ef_weight=5.0)
     assert task.guide is not None

@@ -42,6 +42,7 @@ def test_a_clip_is_mirrored_together_with_its_reference(task: GuideTask) -> None
     assert bool(batch["frame_given"].all())
 
 
+@pytest.mark.heavy
 def test_it_learns_to_read_ef_without_tracings_and_knows_when_it_cannot(tmp_path: Path) -> None:
     task = GuideTask(GUIDE, make_stage("base", 8, 16.0, 16), Untraced(write_fake_set(tmp_path)))
     torch.manual_seed(0)

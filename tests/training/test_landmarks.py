@@ -35,6 +35,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSourceConfig:
     return config
 
 
+@pytest.mark.heavy
 def test_landmarks_of_a_phantom_draw_its_ef(phantoms: PhantomSourceConfig) -> None:
     known = PhantomSet.open(phantoms)
     drawn = PhantomSource(phantoms).draw_ef_batch(4, make_generator(2), traced=True)
@@ -181,6 +182,7 @@ def test_the_outer_border_counts_where_the_network_finds_it() -> None:
     assert float(PLACE.compute(wrong[:, :, :1], ef, truth, ef)) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.heavy
 def test_masks_and_polygons_are_landmarks_too(tmp_path: Path) -> None:
     sources = {
         "camus": DatasetSourceConfig(root=write_camus(tmp_path / "camus"), num_frames=8, fps=50.0),

@@ -15,6 +15,8 @@ from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 from echosynth.training.cascade import CascadeConfig, train_cascade
 
+pytestmark = pytest.mark.heavy
+
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "diffusion" / "reynaud2023"
 PUBLISHED = {"1scm": (18.2, 254, [(112, 16, 8)]), "2scm": (45.9, 380, [(56, 16, 8), (112, 64, 32)])}
 PUBLISHED |= {"4scm": (93.1, 632, [(56, 16, 8), (56, 32, 16), (56, 64, 32), (112, 64, 32)])}

@@ -85,6 +85,7 @@ def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
         torch.testing.assert_close(batch["curve"][k], curve[k, shown])
 
 
+@pytest.mark.heavy
 def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_path) -> None:
     root = write_fake_set(tmp_path)
     config = one_step(
@@ -100,6 +101,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
     torch.testing.assert_close(norm.running_mean, means.mean(0), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.heavy
 def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
     root = write_fake_set(tmp_path)
     small = {
@@ -121,6 +123,7 @@ def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
     assert counts == [64] * len(counts)
 
 
+@pytest.mark.heavy
 def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path) -> None:
     root = write_fake_set(tmp_path)
     small = {

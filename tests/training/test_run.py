@@ -36,6 +36,7 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
+@pytest.mark.heavy
 def test_two_processes_do_not_train_one_network(tmp_path: Path) -> None:
     config = CascadeConfig.model_validate(make_config(tmp_path / "sets") | {"only": ["base"]})
     with hold(tmp_path / "run" / "base"), pytest.raises(OutputError, match="another process is working in"):
@@ -89,6 +90,7 @@ def killed_at(step: int) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@pytest.mark.heavy
 def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = CascadeConfig.model_validate(make_config(tmp_path / "sets"))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
