@@ -15,6 +15,7 @@ from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.report.model_card import read_card
 from tests.models import make_tiny_regressor
 
+pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISH: Any = runpy.run_path(str(ROOT / "scripts" / "publish_model.py"))["publish"]
 SCORES = {"ceiling": {"n": 8, "r2": 0.9, "mae": 4, "rmse": 5, "bias": 0, "slope": 1, "pearson_r": 0.95, "ci": {}}}

@@ -9,7 +9,7 @@ from echosynth.commands.options import add_config, add_device, add_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    add_config(parser, "configs/augmentation/fill_histogram.yaml")
+    add_config(parser, "augmentation/fill_histogram")
     add_device(parser)
     add_json(parser)
 

@@ -34,7 +34,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:
     """CONFIG, --set and --out: of the commands that a YAML file describes."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help=f"YAML file, e.g. {example}")
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help=f"YAML file, or name of a bundled config, e.g. {example}"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=1", help="change one key of the config; repeatable"
     )

@@ -11,7 +11,7 @@ from echosynth.commands.options import add_config, add_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    add_config(parser, "configs/diffusion/phantom_small.yaml")
+    add_config(parser, "diffusion/phantom_small")
     parser.add_argument("--resume", action="store_true", help="accepted for clarity; a run always resumes")
     add_json(parser)
 

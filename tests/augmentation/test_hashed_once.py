@@ -11,6 +11,7 @@ from echosynth.augmentation.generate import GenerateConfig, generate
 from tests.models import make_tiny_bundle
 
 
+@pytest.mark.heavy
 def test_generate_hashes_each_file_of_its_models_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = make_tiny_bundle(tmp_path / "bundle")
     monkeypatch.setenv("ECHOSYNTH_CHECKPOINTS", str(bundle))
