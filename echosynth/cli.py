@@ -124,10 +124,7 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(top.command, COMMANDS, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(COMMANDS)}"
         parser.error(f"unknown command '{top.command}'; {hint}")
-    path, text = COMMANDS[top.command]
-    module: Any = importlib.import_module(path)
-    command = OneLineParser(prog=f"echosynth {top.command}", description=text)
-    module.add_arguments(command)
+    module, command = _import_command(top.command)
     args = command.parse_args(top.arguments)
     if not getattr(args, "json", False):
         result = module.run(args)
@@ -139,6 +136,20 @@ def _dispatch(words: list[str]) -> int:
         return result
     print(json.dumps(result, indent=2))
     return 0
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one of the `COMMANDS`; docs/reference/cli.md is made from it."""
+    return _import_command(name)[1]
+
+
+def _import_command(name: str) -> tuple[Any, OneLineParser]:
+    """Return a command's module and its parser."""
+    path, text = COMMANDS[name]
+    module: Any = importlib.import_module(path)
+    parser = OneLineParser(prog=f"echosynth {name}", description=text)
+    module.add_arguments(parser)
+    return module, parser
 
 
 def _complain(line: str) -> int:

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from echosynth.cli import COMMANDS, main
 from tests.models import make_tiny_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return [text for page in pages for tag, text in BLOCK.findall(page.read_text()) if tag == language]
+    return [text for page in PAGES for tag, text in BLOCK.findall(page.read_text()) if tag == language]
 
 
 def commands(text: str) -> list[list[str]]:
@@ -79,7 +80,15 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"echosynth {name}" in capsys.readouterr().out
 
 
-def test_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
-    missing = [target for target in targets if not (ROOT / target).exists() and not target.startswith("samples/")]
-    assert not missing, f"{missing} (python {sys.version_info[:2]})"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.heavy
+def test_the_reference_is_made_from_this_code() -> None:
+    command = [sys.executable, "scripts/make_reference.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
