@@ -1,4 +1,4 @@
-"""`echosynth train` with weights spread over CPU processes, which Accelerate itself only does for GPUs.
+"""`echosynth train` with weights sharded over CPU processes, which Accelerate itself only does for GPUs.
 
 Run by torchrun from test_sharding.py, with the command line's words.
 """
@@ -18,7 +18,7 @@ from echosynth.training.engine import run
 
 
 class ShardingAccelerator(Accelerator):
-    """Spreads what it prepares, block by block, as FSDP does."""
+    """Shards what it prepares, block by block, as FSDP does."""
 
     @property
     def distributed_type(self) -> DistributedType:
@@ -30,9 +30,9 @@ class ShardingAccelerator(Accelerator):
         for block in [part for part in model.modules() if isinstance(part, SpaceTimeBlock)]:
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
-        spread = dict(model.named_parameters())
+        sharded = dict(model.named_parameters())
         for group in optimizer.param_groups:
-            group["params"] = [spread[names[parameter]] for parameter in group["params"]]
+            group["params"] = [sharded[names[parameter]] for parameter in group["params"]]
         return model, optimizer
 
     def clip_grad_norm_(self, parameters: Any, max_norm: float, norm_type: int = 2) -> Any:

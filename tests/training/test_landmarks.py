@@ -106,7 +106,7 @@ def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
     assert float(PLACE.compute(wrong, ef, half, ef)) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path) -> None:
+def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path: Path) -> None:
     task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, ClipTransformConfig())
     assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
 

@@ -1,5 +1,7 @@
 """Regression training: the contract's cut, augmentation that keeps frames together, volumes where they are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ NOWHERE = torch.full((2, 2, 21, 2, 2), torch.nan)
 
 
 @pytest.fixture
-def source(tmp_path) -> PhantomSource:
+def source(tmp_path: Path) -> PhantomSource:
     return PhantomSource(write_fake_set(tmp_path))
 
 
@@ -86,7 +88,7 @@ def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
 
 
 @pytest.mark.heavy
-def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_path) -> None:
+def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_path: Path) -> None:
     root = write_fake_set(tmp_path)
     config = one_step(
         root, "R2Plus1D", {"fps": 16, "frames": 8, "size": 16, "widths": [8, 8, 8, 8], "stem_width": 8}, batch_size=4
@@ -102,7 +104,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
 
 
 @pytest.mark.heavy
-def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
+def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path: Path) -> None:
     root = write_fake_set(tmp_path)
     small = {
         "fps": 16,
@@ -124,7 +126,7 @@ def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path) -> None:
 
 
 @pytest.mark.heavy
-def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path) -> None:
+def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path: Path) -> None:
     root = write_fake_set(tmp_path)
     small = {
         "fps": 16,

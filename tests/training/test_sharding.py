@@ -1,4 +1,4 @@
-"""Weights that are spread over processes (FSDP): trained, saved and resumed as if one process had them all."""
+"""Weights that are sharded over processes (FSDP): trained, saved and resumed as if one process had them all."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 
 
-def test_what_is_not_spread_goes_through_unchanged() -> None:
+def test_what_is_not_sharded_goes_through_unchanged() -> None:
     tensor = torch.arange(3.0)
     state = {"a": [tensor, {"b": 3}], "c": "text"}
     assert gather(state) == state
@@ -35,7 +35,7 @@ def test_accelerate_reads_its_configs(path: Path) -> None:
     assert config.mixed_precision == "no", "a training config says it, stage by stage"
 
 
-def test_the_fsdp_config_spreads_the_blocks_of_every_stage() -> None:
+def test_the_fsdp_config_shards_the_blocks_of_every_stage() -> None:
     config = load_config_from_file(str(ROOT / "configs" / "accelerate" / "fsdp.yaml"))
     assert config.distributed_type == "FSDP"
     told = {key.removeprefix("fsdp_"): value for key, value in config.fsdp_config.items()}
@@ -52,12 +52,12 @@ def test_the_fsdp_config_spreads_the_blocks_of_every_stage() -> None:
 
 
 @pytest.mark.slow
-def test_spread_weights_train_save_and_resume_as_whole_ones_do(tmp_path: Path) -> None:
+def test_sharded_weights_train_save_and_resume_as_whole_ones_do(tmp_path: Path) -> None:
     raw = make_config(tmp_path / "sets") | {"only": ["base", "ef_guide"]}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    ways = {"whole": ["-m", "echosynth"], "spread": [*launch, str(Path(__file__).with_name("sharded_train.py"))]}
+    ways = {"whole": ["-m", "echosynth"], "sharded": [*launch, str(Path(__file__).with_name("sharded_train.py"))]}
 
     def train(way: str) -> None:
         command = [sys.executable, *ways[way], "train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / way)]
@@ -67,16 +67,16 @@ def test_spread_weights_train_save_and_resume_as_whole_ones_do(tmp_path: Path) -
     for way in ways:
         train(way)
     for name in ("base", "ef_guide"):
-        whole, spread = (weights(tmp_path / way, name) for way in ways)
+        whole, sharded = (weights(tmp_path / way, name) for way in ways)
         for key, weight in whole.items():
-            torch.testing.assert_close(spread[key], weight, atol=2e-4, rtol=1e-2)
+            torch.testing.assert_close(sharded[key], weight, atol=2e-4, rtol=1e-2)
         for one, two in zip(*(read_log(tmp_path / way / name / "log.jsonl") for way in ways), strict=True):
             assert {k: two[k] for k in one} == pytest.approx(one, rel=2e-3)
         # As a run that was killed after four of six steps leaves it.
-        shutil.rmtree(tmp_path / "spread" / name / "model")
-        shutil.rmtree(tmp_path / "spread" / name / "checkpoints" / "step-00000006")
+        shutil.rmtree(tmp_path / "sharded" / name / "model")
+        shutil.rmtree(tmp_path / "sharded" / name / "checkpoints" / "step-00000006")
     before = {name: weights(tmp_path / "whole", name) for name in ("base", "ef_guide")}
-    train("spread")
+    train("sharded")
     for name, whole in before.items():
-        for key, weight in weights(tmp_path / "spread", name).items():
+        for key, weight in weights(tmp_path / "sharded", name).items():
             torch.testing.assert_close(weight, whole[key], atol=2e-4, rtol=1e-2)
