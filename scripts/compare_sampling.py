@@ -7,7 +7,8 @@ are held-out phantoms. The first columns are of clips from end-diastole on with 
 them: flicker and motion (metrics/motion.py), grain (standard deviation of what a 3x3 mean leaves, over that of the true
 clip), and the distance of the gate's EF from the EF that was asked for. The last columns are of frames at any moment
 with no timing told, the default of `generate`: distance, bias, and standard deviation around the bias. The judge is not
-asked, because what scores must not tune.
+asked, because what scores must not tune. Every choice samples the same patients by the same seeds, and each stage draws
+noise of its own, so a choice for one stage leaves the noise of the others bit-identical and the rows are paired.
 """
 
 import argparse

@@ -134,3 +134,28 @@ def test_a_clip_is_much_the_same_clip() -> None:
         pipeline = load_cascade(device=device)
         made.append(pipeline(frame, 40.0, generator=torch.Generator().manual_seed(1), output_type="pt").clips.cpu())
     assert float((made[0] - made[1]).abs().mean()) < 0.02  # networks run in bfloat16, and round differently
+
+
+@torch.no_grad()
+def test_xformers_attends_as_torch_does() -> None:
+    pytest.importorskip("xformers.ops")
+    pipeline = load_cascade(device="cuda")
+    torch.manual_seed(0)
+    x, frame = torch.randn(2, 1, 16, 28, 28, device="cuda"), torch.rand(2, 1, 112, 112, device="cuda") * 2 - 1
+    given = {"frame": frame, "frame_given": torch.tensor([True, True], device="cuda")}
+    scalars = {"ef": torch.tensor([30.0, 60.0], device="cuda")}
+    said = []
+    for switch in ("disable", "enable"):
+        getattr(pipeline, f"{switch}_xformers_memory_efficient_attention")()
+        said.append(pipeline.base_unet(x, torch.tensor([-0.5, 0.1], device="cuda"), scalars=scalars, **given))
+    torch.testing.assert_close(*said, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_cascade_in_half_precision_makes_much_the_same_clip(dtype: torch.dtype) -> None:
+    frame = torch.from_numpy(np.linspace(-1, 1, 112 * 112, dtype=np.float32).reshape(1, 1, 112, 112))
+    made = []
+    for wanted in (torch.float32, dtype):
+        pipeline = load_cascade(device="cuda").to(wanted)
+        made.append(pipeline(frame, 40.0, generator=torch.Generator().manual_seed(1), output_type="pt").clips.cpu())
+    assert float((made[0] - made[1]).abs().mean()) < 0.02

@@ -1,6 +1,6 @@
 """Attempts at each planned sample, until the gate accepts one or the attempts are used up.
 
-    seed(attempt) = derive_seed(root seed, sample_id, attempt)      one CPU generator per clip, batch size 1
+    seed(attempt) = derive_seed(root seed, sample_id, attempt)      of one clip; its stages have seeds of their own
 
 A clip therefore depends on its name alone: not on order, on what else is generated, or on where a killed run
 continued. The best refused attempt (nearest to the target by the gate) stays the sample's clip, marked as refused. The

@@ -1,6 +1,6 @@
-"""EF asked for -> EF told to the networks: a rising curve through a few measured points.
+"""Target EF -> calibrated EF, which the networks are conditioned on: a rising curve through a few measured points.
 
-A network overdoes its condition, or falls short of it. What it makes of each value it is told is measured on held-out
+A network overdoes its condition, or falls short of it. What it makes of each value is measured on held-out
 patients (scripts/calibrate_ef.py), and the curve is the inverse of that, so that the clip shows what was asked for.
 """
 
@@ -18,7 +18,7 @@ BANDWIDTH = 12.0  # EF points over which what was read is averaged: an error of 
 
 
 def check_calibration(pairs: Calibration | None) -> None:
-    """Check that pairs (asked, told) are at least two, rise in both numbers, and are EFs in per cent.
+    """Check that pairs (target EF, calibrated EF) are at least two, rise in both numbers, and are EFs in per cent.
 
     Raises:
         ValueError: they are not.
@@ -34,29 +34,29 @@ def calibrate_ef(ef: torch.Tensor, pairs: Calibration | None) -> torch.Tensor:
     """Map EFs (B,), per cent: linear between the pairs, shifted like their ends beyond; unchanged without pairs."""
     if not pairs:
         return ef
-    asked, told = torch.tensor([list(pair) for pair in pairs], dtype=ef.dtype, device=ef.device).T.contiguous()
-    right = torch.searchsorted(asked, ef.contiguous()).clamp(1, len(asked) - 1)
-    share = ((ef - asked[right - 1]) / (asked[right] - asked[right - 1])).clamp(0, 1)
-    beyond = ef - ef.clamp(float(asked[0]), float(asked[-1]))
-    return (torch.lerp(told[right - 1], told[right], share) + beyond).clamp(LOWEST_TOLD, HIGHEST_TOLD)
+    target, calibrated = torch.tensor([list(pair) for pair in pairs], dtype=ef.dtype, device=ef.device).T.contiguous()
+    right = torch.searchsorted(target, ef.contiguous()).clamp(1, len(target) - 1)
+    share = ((ef - target[right - 1]) / (target[right] - target[right - 1])).clamp(0, 1)
+    beyond = ef - ef.clamp(float(target[0]), float(target[-1]))
+    return (torch.lerp(calibrated[right - 1], calibrated[right], share) + beyond).clamp(LOWEST_TOLD, HIGHEST_TOLD)
 
 
 def measure_calibration(
     told: Sequence[float], read: Sequence[float], true: Sequence[float], read_true: Sequence[float]
 ) -> list[list[float]]:
-    """Pairs (asked, told) at `ASKED`: clips told the second read as true clips of the first do.
+    """Pairs (target EF, calibrated EF) at `ASKED`: clips made under the second read as true clips of the first do.
 
     A regressor reads both kinds of clips, so its own slope and bias cancel.
 
     Args:
-        told: EF that the networks were told, per cent, (n,).
+        told: EF that the networks were conditioned on, per cent, (n,).
         read: EF that the regressor read from the clips they made.
         true: EF of true clips, (m,).
         read_true: EF that it read from those.
     """
     grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 436)
     made, wanted = _follow(told, read, grid), _follow(true, read_true, np.array(ASKED))
-    # A hair of slope, so that a stretch where nothing changes is crossed and not jumped over.
+    # A hair of slope, so that a stretch where nothing changes is crossed and not skipped.
     answers = np.interp(wanted, made + 1e-3 * (grid - grid[0]), grid)
     return [[asked, round(float(answer), 1)] for asked, answer in zip(ASKED, answers, strict=True)]
 

@@ -6,8 +6,8 @@
     both       reference = both
     frame      reference = black: the frame of a patient whom nobody has seen
 
-Where a tissue tracker says how the tissue has moved, a spatial reference also has the conditioning frame's detail,
-carried along (tissue_tracker.py).
+In a tracked stage the TissueTracker says how the tissue has moved, and a spatial reference also has the conditioning
+frame's high frequencies, warped to where the tissue is (tissue_tracker.py).
 
 Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks
 included, is then right by construction, and the network spends itself on what moves. Frame 0 of a clip has the
@@ -37,14 +37,14 @@ class SamplingSpec:
         guidance_scale: of classifier-free guidance, see `guided_scalar`; 1 means none.
         guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
         guidance_high: guide only at sigma <= this.
-        ef_guidance_scale: how strongly the cascade's EF guide steers this stage by default; 0 means not at all.
-        ef_guidance_low: steer only at sigma >= this.
-        ef_guidance_high: steer only at sigma <= this.
-        correction: how much of the EF that the guide finds amiss in a jump's answer the jump is told to take back when
-            it is made again; 0 means that none is.
+        ef_guidance_scale: of EF guidance, see `ef_guided_denoiser`; 0 means none.
+        ef_guidance_low: guide by the EFGuide only at sigma >= this.
+        ef_guidance_high: guide by the EFGuide only at sigma <= this.
+        correction: share of the EF error of a one-step sample that a second evaluation takes back, see
+            `corrected_denoiser`; 0 means that there is no second evaluation.
         lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
         noise_share: share of the noise's variance that all frames have in common, see `mix_shared_noise`.
-        tracked: whether its reference has the conditioning frame's detail, carried along by the tissue tracker.
+        tracked: whether its reference has the frame's high frequencies, warped by the tissue tracker.
     """
 
     guidance_scale: float = 1.0

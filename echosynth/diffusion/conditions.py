@@ -1,7 +1,7 @@
-"""The named numbers that a cascade can be told beside the frame: which there are, their units, and what is accepted.
+"""The conditions of a cascade beside the frame, numbers with names: which there are, their units, and what is accepted.
 
-A network listens to those that its config names; one that nobody gives is NaN, "not given", which every network has
-seen in training. EF alone is always asked for.
+A network is conditioned on those that its config names. One that nobody gives is NaN, "not given", which every network
+has seen in training. EF alone is always asked for.
 """
 
 import math
@@ -72,21 +72,21 @@ def read_condition(name: str, value: Any, count: int, device: torch.device | str
 
 
 def read_conditions(
-    given: Mapping[str, Any], count: int, device: torch.device | str, heard: Collection[str] = tuple(CONDITIONS)
+    given: Mapping[str, Any], count: int, device: torch.device | str, supported: Collection[str] = tuple(CONDITIONS)
 ) -> dict[str, torch.Tensor]:
     """Every condition by name, (count,) each; see `read_condition`.
 
     Raises:
         ValueError: a value is out of range, or the volumes are not those of a heart with this EF, or what is given is
-            not among the conditions that the cascade has `heard` of.
+            not among those `supported` by the cascade.
     """
-    deaf = [name for name, value in given.items() if value is not None and name not in heard]
-    if deaf:
-        raise ValueError(f"this cascade does not listen to {', '.join(deaf)}, only to {', '.join(heard)}")
+    unsupported = [name for name, value in given.items() if value is not None and name not in supported]
+    if unsupported:
+        raise ValueError(f"this cascade does not listen to {', '.join(unsupported)}, only to {', '.join(supported)}")
     read = {name: read_condition(name, given.get(name), count, device) for name in CONDITIONS}
-    told = ejection_fraction(read["edv"], read["esv"])
-    wrong = ((told - read["ef"]).abs() > EF_SLACK).nonzero().flatten().tolist()
+    volume_ef = ejection_fraction(read["edv"], read["esv"])
+    wrong = ((volume_ef - read["ef"]).abs() > EF_SLACK).nonzero().flatten().tolist()
     if wrong:
-        edv, esv, ef, made = (float(part[wrong[0]]) for part in (read["edv"], read["esv"], read["ef"], told))
+        edv, esv, ef, made = (float(part[wrong[0]]) for part in (read["edv"], read["esv"], read["ef"], volume_ef))
         raise ValueError(f"edv {edv:g} and esv {esv:g} ml make an EF of {made:.1f} per cent, but {ef:g} was asked for")
     return read

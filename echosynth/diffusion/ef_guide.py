@@ -6,7 +6,7 @@
 
 It draws the endocardium in every frame, takes from the method of discs what EF that would be, and corrects it: noise
 hides the ends of the motion, so what is drawn moves too little. It shares nothing with the gate or the judge: what
-steers may not check.
+guides may not check.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def drawn_ef(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 class EFGuide(ModelMixin, ConfigMixin):
-    """A small space-time network over the noisy clip and the frame that it is told to differ from.
+    """A small space-time network over the noisy clip and the reference that it differs from.
 
     Args:
         size: side of the clips, a multiple of patch * 2^(levels - 1), pixels.

@@ -110,7 +110,7 @@ def ef_guided_denoiser(
         guide: reads EF.
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
-        calibrated_ef: that the networks are told, (B,), per cent.
+        calibrated_ef: that the networks are conditioned on, (B,), per cent.
         guidance: where and how strongly; scale 0 means no guidance.
 
     Returns:
@@ -149,8 +149,8 @@ def corrected_denoiser(
         guide: reads EF.
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
-        calibrated_ef: that the network is told first, (B,), per cent.
-        correction: w, share of the error to take back, relative to how far the answer follows what is told; 0 means
+        calibrated_ef: of the first evaluation, (B,), per cent.
+        correction: w, share of the error to take back, relative to how far the answer follows its EF; 0 means
             no second evaluation.
 
     Returns:

@@ -48,8 +48,9 @@ class EchoCascadePipeline(FolderPipeline, CascadeStages):
         frame_scheduler: its noise ladder and solver.
         stages: one dictionary per stage, see `StageSpec`. It has a default only because diffusers takes an argument
             without one for a component; an empty chain is refused.
-        ef_calibration: rising pairs (EF asked for, EF told to the networks), per cent, linear in between and shifted
-            like the ends beyond; the pairs, measured on held-out patients, take back what networks overdo or miss.
+        ef_calibration: rising pairs (target EF, calibrated EF that the networks get), per cent, linear in between and
+            shifted like the ends beyond. They are measured on held-out patients and take back what networks overdo or
+            miss.
 
     Attributes:
         stage_hook: called with each stage before it samples; the context that it returns is entered before the stage

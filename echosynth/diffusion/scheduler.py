@@ -105,8 +105,8 @@ class EDMScheduler(SchedulerMixin, ConfigMixin):
         Args:
             denoise: D(x, sigma) with x float32 (B, *) and sigma of shape (); gives (B, *) of any float type.
             x: start at level sigma_max: `init_noise_sigma` * unit noise, (B, *).
-            generator: of noise that is added on the way, by churn or between jumps; one for the batch or one for
-                each sample.
+            generator: of noise that is added on the way, by churn or between steps of consistency sampling; one for the
+                batch or one for each sample.
             on_step: called as `on_step(i, sigma, x)` after step i, with the level and sample reached.
 
         Returns:

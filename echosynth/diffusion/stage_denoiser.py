@@ -89,12 +89,12 @@ def build_denoiser(
         reference: what the stage's clips differ from, (B, 1, T, S, S).
     """
     learnt: Any = unet.unet.config
-    known = {name: value for name, value in scalars.items() if name in learnt.scalars}
+    supported = {name: value for name, value in scalars.items() if name in learnt.scalars}
     guidance = Interval(spec.guidance_scale, spec.guidance_low, spec.guidance_high)
 
     def conditioned(ef: torch.Tensor) -> Denoise:
-        told = known | {"ef": ef} if "ef" in known else known
-        return guided_denoiser(unet, preconditioning, told, given, guidance)
+        own = supported | {"ef": ef} if "ef" in supported else supported
+        return guided_denoiser(unet, preconditioning, own, given, guidance)
 
     calibrated_ef = scalars["ef"]
     if guide is None:
