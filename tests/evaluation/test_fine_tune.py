@@ -15,7 +15,9 @@ class Brightness(EFRegressor):
     """Sees the left half's brightness, and next to nothing of the right half's until it is trained."""
 
     @register_to_config
-    def __init__(self, fps: float = 8.0, frames: int = 2, size: int = 8, mirrored: bool = False, error90: float = 9.0):
+    def __init__(
+        self, fps: float = 8.0, frames: int = 2, size: int = 8, mirrored: bool = False, error90: float = 9.0
+    ) -> None:
         super().__init__()
         self.sides = nn.Parameter(torch.tensor([1.0, 5e-5]))
 

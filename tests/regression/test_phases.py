@@ -1,6 +1,7 @@
 """Beats are found in volume curves of any rate and start, and whole clips are read as one curve."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_a_still_ventricle_has_no_beat_of_any_size() -> None:
 class Bright(FrameTransformer):
     """Says that volume is brightness."""
 
-    def forward(self, x, details=False):  # type: ignore[no-untyped-def]
+    def forward(self, x: torch.Tensor, details: bool = False) -> Any:
         said = super().forward(x, details=True)
         return said.__class__(said.ef, curve=x.mean(dim=(1, 3, 4)))
 
