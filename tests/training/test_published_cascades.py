@@ -88,7 +88,7 @@ def test_it_trains_and_makes_a_clip(name: str, phantoms: Path, tmp_path: Path) -
     where = {"root": phantoms / "set", "cache": phantoms / "decoded", "split": "TRAIN"}
     raw |= {"data": raw["data"] | where, "validation": raw["validation"] | where}
     raw["pace"] |= {"validation_batches": 1}
-    pipeline = train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run", lambda line: None)
+    pipeline = train_cascade(CascadeConfig.model_validate(raw), tmp_path / "run")
     assert pipeline is not None
     logs = [path.read_text() for path in (tmp_path / "run").glob("*/log.jsonl")]
     assert len(logs) == len(raw["stages"])
