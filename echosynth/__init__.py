@@ -19,6 +19,7 @@ _HOMES = {
     "echosynth.diffusion.pipeline": ("EchoCascadePipeline",),
     "echosynth.errors": ("EchosynthError",),
     "echosynth.evaluation.config": ("EvaluateConfig",),
+    "echosynth.evaluation.demo": ("DemoConfig", "DemoResult", "demo"),
     "echosynth.evaluation.explain": ("ExplainConfig", "ExplainResult", "explain"),
     "echosynth.evaluation.measure": ("MeasureConfig", "MeasureResult", "measure"),
     "echosynth.evaluation.probe": ("ProbeConfig", "ProbeResult", "probe"),
@@ -52,6 +53,9 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.diffusion.pipeline import EchoCascadePipeline as EchoCascadePipeline
     from echosynth.errors import EchosynthError as EchosynthError
     from echosynth.evaluation.config import EvaluateConfig as EvaluateConfig
+    from echosynth.evaluation.demo import DemoConfig as DemoConfig
+    from echosynth.evaluation.demo import DemoResult as DemoResult
+    from echosynth.evaluation.demo import demo as demo
     from echosynth.evaluation.explain import ExplainConfig as ExplainConfig
     from echosynth.evaluation.explain import ExplainResult as ExplainResult
     from echosynth.evaluation.explain import explain as explain

@@ -13,7 +13,18 @@ import pytest
 import echosynth
 
 ROOT = Path(__file__).resolve().parents[1]
-VERBS = ("simulate", "generate", "measure", "augment", "evaluate", "train", "explain", "probe", "inspect_dataset")
+VERBS = (
+    "demo",
+    "simulate",
+    "generate",
+    "measure",
+    "augment",
+    "evaluate",
+    "train",
+    "explain",
+    "probe",
+    "inspect_dataset",
+)
 
 
 @pytest.mark.parametrize("name", echosynth.__all__)
@@ -51,6 +62,8 @@ def test_a_verb_takes_a_config_and_returns_what_json_can_hold(verb: str) -> None
     for public in (*configs, result):
         assert getattr(echosynth, public.__name__) is public
     assert first.name == "config"
+    for folder in [parameter for parameter in others if parameter.name == "out"]:
+        assert {str, Path} <= set(get_args(folder.annotation)), "a folder may be given as text"
     assert others[-1].name == "progress"
     assert callable(result.to_dict)
 

@@ -48,9 +48,13 @@ class RunModels:
             refuse_judge_as_gate(self.gate, self.judge)
             self.gate, self.judge = resolve_all([self.gate, self.judge])  # under two names, whatever they are called
 
-    def identities(self) -> dict[str, list[str]]:
-        """Name and hash of each model under the key that configs use, for the records of a run."""
-        models = {"model": self.cascade, "gate": self.gate, "judge": self.judge}
+    def identities(self, cascade_key: str = "model") -> dict[str, list[str]]:
+        """Name and hash of each model under the key that its config uses, for the records of a run.
+
+        Args:
+            cascade_key: the config's key of the cascade.
+        """
+        models = {cascade_key: self.cascade, "gate": self.gate, "judge": self.judge}
         return {key: [ref.name, ref.sha256] for key, ref in models.items() if ref is not None}
 
     @cached_property

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from echosynth.config import RunName, VerbConfig
-from echosynth.diffusion.loading import DEFAULT_CASCADE
 from echosynth.evaluation.cases import DatasetTest, PhantomTest
-from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
 
 
 class EvaluateConfig(VerbConfig):
@@ -55,15 +53,6 @@ class EvaluateConfig(VerbConfig):
         if self.paired and not isinstance(self.test, PhantomTest):
             raise ValueError("paired: only phantoms have a true counterfactual; leave it out")
         return self
-
-    @property
-    def models(self) -> dict[str, str]:
-        """Name or folder of cascade, gate and judge."""
-        return {
-            "cascade": self.cascade or DEFAULT_CASCADE,
-            "gate": self.gate or DEFAULT_GATE,
-            "judge": self.judge or DEFAULT_JUDGE,
-        }
 
     @property
     def num_records(self) -> int:

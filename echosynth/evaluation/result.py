@@ -10,7 +10,7 @@ Protocol, in the order of the JSON:
     frechet                   distances in named feature spaces, each beside its real-vs-real baseline
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,6 @@ from echosynth.metrics.ef_metrics import best_of_k, compute_ef_scores
 from echosynth.metrics.frechet import FeatureDistance, compare_features
 from echosynth.metrics.paired import summarise_pairs
 from echosynth.metrics.similarity import summarise_similarity
-from echosynth.storage.model_ref import ModelRef
 
 TargetKey = tuple[str, float, bool]
 ScoreFunction = Callable[[Sequence[Sample]], dict[str, Any]]
@@ -90,19 +89,18 @@ class EvaluationResult:
 
 
 def summarise_evaluation(
-    config: EvaluateConfig, records: Sequence[Record], refs: Mapping[str, ModelRef], device: str
+    config: EvaluateConfig, records: Sequence[Record], models: dict[str, list[str]], device: str
 ) -> EvaluationResult:
     """Score the records of a finished evaluation.
 
     Args:
         config: of the evaluation.
         records: all of them.
-        refs: "cascade", "gate" and "judge".
+        models: name and hash of "cascade", "gate" and "judge".
         device: that clips were made on.
     """
-    judge, gate = refs["judge"].name, refs["gate"].name
+    judge, gate = models["judge"][0], models["gate"][0]
     scores = assemble_evaluation(records, judge=judge, gate=gate, n_bootstrap=config.n_bootstrap, seed=config.seed)
-    models = {role: [ref.name, ref.sha256] for role, ref in refs.items()}
     return EvaluationResult(scores, tuple(records), models, device, package_versions())
 
 

@@ -10,15 +10,15 @@ Single-sample: attempt 0 of every patient, whatever the gate says. More attempts
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from echosynth.augmentation.acceptance import Tolerance
+from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import check_target_ef
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.diffusion.loading import load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.cases import Case, PhantomTest, iter_cases
 from echosynth.evaluation.config import EvaluateConfig
@@ -29,12 +29,10 @@ from echosynth.evaluation.result import EvaluationResult, summarise_evaluation
 from echosynth.metrics.similarity import compare_clips
 from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFRegressor
-from echosynth.regression.loading import load_regressor
-from echosynth.runtime import choose_device
+from echosynth.regression.loading import DEFAULT_JUDGE
 from echosynth.seeding import derive_seed
 from echosynth.storage.atomic import write_text
 from echosynth.storage.jsonl import append_record
-from echosynth.storage.model_ref import ModelRef, refuse_judge_as_gate, resolve, resolve_all
 from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
 from echosynth.video.writers import write_avi, write_png
@@ -44,7 +42,7 @@ SAMPLES, SCORES, CLIPS = "samples.jsonl", "evaluation.json", "clips"
 log = logging.getLogger(__name__)
 
 
-def evaluate(config: EvaluateConfig, out: Path, progress: Progress = SILENT) -> EvaluationResult:
+def evaluate(config: EvaluateConfig, out: str | Path, progress: Progress = SILENT) -> EvaluationResult:
     """Generate what is missing, measure it and score it; the same call again goes on where it was interrupted.
 
     Args:
@@ -57,11 +55,9 @@ def evaluate(config: EvaluateConfig, out: Path, progress: Progress = SILENT) -> 
         ConfigError: the judge is the gate.
         OutputError: the folder holds another run, or the disk refused.
     """
-    refs = _resolve_models(config.models)
-    device = choose_device(config.device)
-    inputs = {role: [ref.name, ref.sha256] for role, ref in refs.items()}
-    with RunFolder.open(out, "evaluate", config, inputs, may_change=["device"]) as run:
-        evaluator = Evaluator.load(config, run.path, refs, device)
+    models = RunModels(config.cascade, config.gate, config.judge or DEFAULT_JUDGE, config.device)
+    with RunFolder.open(out, "evaluate", config, models.identities("cascade"), may_change=["device"]) as run:
+        evaluator = Evaluator.load(config, run.path, models)
         records = read_evaluation(run.path / SAMPLES)
         with progress.task(config.num_records, "evaluating") as task:
             task.advance(len(records))
@@ -71,17 +67,9 @@ def evaluate(config: EvaluateConfig, out: Path, progress: Progress = SILENT) -> 
                 task.advance()
                 if isinstance(record, Sample):
                     log.info(_describe(record))
-        result = summarise_evaluation(config, records, refs, device)
+        result = summarise_evaluation(config, records, models.identities("cascade"), models.device)
         write_text(run.path / SCORES, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
     return result
-
-
-def _resolve_models(models: Mapping[str, str]) -> dict[str, ModelRef]:
-    cascade = resolve(models["cascade"], "cascade")
-    gate, judge = (resolve(models[role], "regressor") for role in ("gate", "judge"))
-    refuse_judge_as_gate(gate, judge)
-    gate, judge = resolve_all([gate, judge])
-    return {"cascade": cascade, "gate": gate, "judge": judge}
 
 
 def _describe(sample: Sample) -> str:
@@ -110,12 +98,13 @@ class Evaluator:
     features: JudgeFeatures
 
     @classmethod
-    def load(cls, config: EvaluateConfig, out: Path, refs: Mapping[str, ModelRef], device: str) -> "Evaluator":
-        """Load the three models onto a device."""
-        judge = load_regressor(refs["judge"], device)
-        features = JudgeFeatures(judge, plain_name(refs["judge"].name))
-        cascade, gate = load_cascade(refs["cascade"], device), load_regressor(refs["gate"], device)
-        return cls(config, out, cascade, gate, judge, features)
+    def load(cls, config: EvaluateConfig, out: Path, models: RunModels) -> "Evaluator":
+        """Load the three models of a run that has a judge."""
+        judge = models.judge_regressor
+        assert models.judge is not None
+        assert judge is not None
+        features = JudgeFeatures(judge, plain_name(models.judge.name))
+        return cls(config, out, models.pipeline, models.gate_regressor, judge, features)
 
     @property
     def sampling(self) -> Sampling:

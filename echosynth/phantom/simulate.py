@@ -57,7 +57,7 @@ class SimulateResult:
         return asdict(self)
 
 
-def simulate(config: SimulateConfig, out: Path, workers: int = 1, progress: Progress = SILENT) -> SimulateResult:
+def simulate(config: SimulateConfig, out: str | Path, workers: int = 1, progress: Progress = SILENT) -> SimulateResult:
     """Write the dataset; running it again with the same config adds what is missing or damaged.
 
     Args:

@@ -11,7 +11,10 @@ from typing import Any
 
 from echosynth import __version__
 
-RECORDED_PACKAGES = ("torch", "diffusers", "accelerate", "numpy", "scipy", "av", "imageio", "safetensors")
+RECORDED_PACKAGES = (
+    *("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-learn"),
+    *("av", "imageio", "einops", "safetensors"),
+)
 
 
 def collect_provenance() -> dict[str, Any]:

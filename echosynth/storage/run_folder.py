@@ -36,16 +36,14 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        continued: whether the run was begun before.
     """
 
     path: Path
-    continued: bool
 
     @staticmethod
     @contextmanager
     def open(
-        out: Path,
+        out: str | Path,
         command: str,
         config: BaseModel,
         inputs: Mapping[str, Any] | None = None,
@@ -72,6 +70,7 @@ class RunFolder:
             OutputError: the folder holds another run (the message names the key that differs) or other files, its
                 records are damaged, another process works in it, or the system refused.
         """
+        out = Path(out)
         now = RunRecords(command, config_values(config), json.loads(json.dumps(dict(inputs or {}))), [])
 
         def look() -> RunRecords | None:
@@ -94,7 +93,7 @@ class RunFolder:
                 replace(now, starts=[*(before.starts if before else []), collect_provenance()]).write(out)
                 if shared:
                     held.close()
-                yield RunFolder(out, before is not None)
+                yield RunFolder(out)
             except BaseException:
                 with suppress(OSError, OutputError), hold(out, SHARED_WAIT, ABANDONED) if shared else nullcontext():
                     _free(out, existed, shared)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from echosynth.config import RunName, StrictModel
 from echosynth.errors import ConfigError
@@ -47,7 +47,7 @@ class RegressorConfig(StrictModel):
         seed: root of all randomness.
         data: training clips.
         validation: held-out clips.
-        network: class, e.g. "R2Plus1D".
+        network: class, one of `REGRESSORS`, e.g. "R2Plus1D".
         arguments: of that class.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         init_parts: take only weights whose names begin like these from there, e.g. "encoder." of another system.
@@ -62,7 +62,7 @@ class RegressorConfig(StrictModel):
     seed: int = 0
     data: SourceConfig = Field(discriminator="source")
     validation: SourceConfig = Field(discriminator="source")
-    network: Literal["R2Plus1D", "FrameTransformer", "EchoE3Net", "CoReEcho", "MCSDR", "FrameAware"]
+    network: str
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     init_parts: tuple[str, ...] = ()
@@ -70,6 +70,13 @@ class RegressorConfig(StrictModel):
     loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
     pace: LogSchedule = LogSchedule()
+
+    @field_validator("network")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in REGRESSORS:
+            raise ValueError(f"must be one of {', '.join(REGRESSORS)}")
+        return name
 
     @model_validator(mode="before")
     @classmethod
