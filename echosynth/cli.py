@@ -92,7 +92,7 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
-    # Python gives signals to the main thread alone; who started us may have told us to ignore this one.
+    # Python gives signals to the main thread alone; the parent process may have set this one to be ignored.
     mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if mine:
         signal.signal(signal.SIGTERM, answer)
@@ -110,7 +110,7 @@ def _dispatch(words: list[str]) -> int:
         description="Synthetic echocardiograms that can be trusted. Synthetic output is for research only.",
         epilog="commands:\n"
         + "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
-        + "\n\n'echosynth COMMAND --help' tells the arguments of one.",
+        + "\n\n'echosynth COMMAND --help' shows its arguments.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"echosynth {__version__}")

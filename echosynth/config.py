@@ -129,7 +129,7 @@ def _describe(
 ) -> str:
     """Turn pydantic's report into one line about its first fault."""
     faults = error.errors(include_url=False)
-    # an unknown key is the usual cause of a missing one (a misspelling), so it is told first
+    # an unknown key is the usual cause of a missing one (a misspelling), so it is reported first
     fault = next((f for f in faults if f["type"] in UNKNOWN_KEY), faults[0])
     names, valid_keys = _locate(fault["loc"], model_class, data)
     key = ".".join(names)

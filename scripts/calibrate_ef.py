@@ -31,7 +31,7 @@ from echosynth.storage.checksums import write_sums
 
 FIRST_SEED = 1_000_000
 READERS = (DEFAULT_GATE, "r2plus1d_small")
-LOWEST, HIGHEST = 7.0, 88.0  # EFs told and shown: a little beyond the ends of the curve
+LOWEST, HIGHEST = 7.0, 88.0  # EFs conditioned on and rendered: a little beyond the ends of the curve
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def main() -> None:
     pipeline, readers = load_cascade(args.cascade), {name: load_regressor(name) for name in args.readers}
     pipeline.register_to_config(ef_calibration=None)
     curves = measure_curves(pipeline, readers, args.views, args.patients)
-    mean = np.mean([[told for _, told in curve] for curve in curves], axis=0)
-    curve = [[asked, round(float(told), 1)] for asked, told in zip(ASKED, mean, strict=True)]
+    mean = np.mean([[calibrated for _, calibrated in curve] for curve in curves], axis=0)
+    curve = [[asked, round(float(calibrated), 1)] for asked, calibrated in zip(ASKED, mean, strict=True)]
     print(f"ef_calibration: {curve}")
     if args.write:
         pipeline.register_to_config(ef_calibration=curve)
@@ -61,7 +61,7 @@ def measure_curves(
     pipeline: EchoCascadePipeline, readers: dict[str, EFRegressor], views: str, patients: int
 ) -> list[list[list[float]]]:
     """One curve for each reader, see `measure_calibration`; prints what it read."""
-    told, true = [], []
+    calibrated, true = [], []
     read: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
     seeds = range(FIRST_SEED, FIRST_SEED + patients)
     for seed in track(seeds, "calibrating", console=Console(stderr=True)):
@@ -69,7 +69,7 @@ def measure_curves(
         own, target, asked = (float(draw.uniform(LOWEST, HIGHEST)) for _ in range(3))
         frame, truth = render_pair(seed, own, target, 64, 32.0, float(draw.uniform(0, 1)), views=views)
         clip = make_clip(pipeline, Start(frame), asked, derive_seed(seed, "calibration sample"), Sampling())
-        told.append(asked)
+        calibrated.append(asked)
         true.append(target)
         for name, reader in readers.items():
             made, shown = reader.predict([clip, truth])
@@ -77,8 +77,8 @@ def measure_curves(
     curves = []
     for name, pairs in read.items():
         made, shown = np.transpose(pairs)
-        print(f"{name}: generated {_describe(told, made)}; true {_describe(true, shown)}")
-        curves.append(measure_calibration(told, made, true, shown))
+        print(f"{name}: generated {_describe(calibrated, made)}; true {_describe(true, shown)}")
+        curves.append(measure_calibration(calibrated, made, true, shown))
     return curves
 
 

@@ -3,10 +3,10 @@
     python scripts/compare_sampling.py "" "base.num_inference_steps=6" "sr2.num_inference_steps=3 sr2.noise_share=0.7"
 
 A choice is any number of STAGE.FIELD=VALUE, of `StageSpec` or `EDMScheduler`; "" is the cascade as it is. The patients
-are held-out phantoms. The first columns are of clips from end-diastole on with the timing told, as `evaluate` pairs
+are held-out phantoms. The first columns are of clips from end-diastole on with given timing, as `evaluate` pairs
 them: flicker and motion (metrics/motion.py), grain (standard deviation of what a 3x3 mean leaves, over that of the true
 clip), and the distance of the gate's EF from the EF that was asked for. The last columns are of frames at any moment
-with no timing told, the default of `generate`: distance, bias, and standard deviation around the bias. The judge is not
+without timing, the default of `generate`: distance, bias, and standard deviation around the bias. The judge is not
 asked, because what scores must not tune. Every choice samples the same patients by the same seeds, and each stage draws
 noise of its own, so a choice for one stage leaves the noise of the others bit-identical and the rows are paired.
 """
@@ -71,8 +71,8 @@ def measure(
     """A row of `COLUMNS` up to the last, with its sign in the last; NaN where there is nothing to measure."""
     case = pair.case
     timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
-    told = {name: value for name, value in timing.items() if name in pipeline.supported_conditions}
-    sampling, name = Sampling(conditions=told), derive_seed(seed, "choice")
+    supported = {name: value for name, value in timing.items() if name in pipeline.supported_conditions}
+    sampling, name = Sampling(conditions=supported), derive_seed(seed, "choice")
     clip = make_clip(pipeline, Start(case.frame), case.target_ef, name, sampling)
     found = [find_cavity(gate, made) for made in (clip, case.truth)]
     scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)

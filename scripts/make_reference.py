@@ -43,8 +43,8 @@ def cli_page() -> str:
         for action in parser._actions:
             if isinstance(action, argparse._HelpAction):
                 continue
-            told = (action.help or "") % {"default": action.default} if action.help else ""
-            lines.append(f"| `{_spelled(action)}` | {_cell(told)} |")
+            meaning = (action.help or "") % {"default": action.default} if action.help else ""
+            lines.append(f"| `{_spelled(action)}` | {_cell(meaning)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -84,8 +84,8 @@ def python_page() -> str:
 
 def _method_lines(name: str, cls: type) -> Iterator[str]:
     """The public methods and properties that a class defines itself, one line each, and how an instance is called."""
-    told = {method: inspect.getdoc(value) for method, value in vars(cls).items() if not method.startswith("_")}
-    rows = [f"| `{method}` | {_cell(_paragraph(text))} |" for method, text in told.items() if text]
+    docs = {method: inspect.getdoc(value) for method, value in vars(cls).items() if not method.startswith("_")}
+    rows = [f"| `{method}` | {_cell(_paragraph(text))} |" for method, text in docs.items() if text]
     if rows and not issubclass(cls, BaseModel):
         yield from ("| method or property | |", "|---|---|", *rows, "")
     if "__call__" in vars(cls):

@@ -37,7 +37,7 @@ Run = Callable[..., Done]
 
 @dataclass(frozen=True)
 class Generated:
-    """A finished run that nobody changes: its folder, the words it was made with but --out, and what it answered."""
+    """A finished run that no test changes: its folder, the words it was made with but --out, and what it answered."""
 
     out: Path
     words: tuple[object, ...]

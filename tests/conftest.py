@@ -11,7 +11,7 @@ settings.register_profile("echosynth", deadline=None, suppress_health_check=[Hea
 settings.load_profile("echosynth")
 
 HERE = Path(__file__).resolve().parent
-# As the folders of the package stand upon one another: what is broken below is told first.
+# As the folders of the package stand upon one another: what is broken below fails first.
 FOLDERS = ["storage", "cardiac", "metrics", "edm", "video", "data", "phantom", "diffusion", "regression", "training"]
 FOLDERS += ["augmentation", "evaluation", "report", "benchmark", "commands"]
 LAST = ["test_examples.py", "test_readme.py", "test_end_to_end.py", "test_gpu.py"]

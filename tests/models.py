@@ -22,7 +22,7 @@ CASCADE, GATE, JUDGE = DEFAULT_CASCADE, DEFAULT_GATE, DEFAULT_JUDGE
 def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:
     """Base 4 x 28 x 28 -> 16 frames -> 112 x 112, two steps each; the last layers are random, so that seeds matter.
 
-    Before them a stage that draws frames of fictional patients, and listens to their quality.
+    Before them a stage that draws frames of fictional patients, conditioned on their quality.
     """
     torch.manual_seed(seed)
     specs = [

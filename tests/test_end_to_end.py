@@ -74,7 +74,7 @@ def test_from_phantoms_to_an_evaluated_dataset(call: Any, tmp_path: Path) -> Non
     assert drawn.clips[0].shape == (16, 112, 112)
     assert drawn.frames[0].shape == (112, 112)
     assert bool(((drawn.known["ef"] > 0) & (drawn.known["ef"] < 100)).all())
-    assert drawn.known["edv"].isnan().all(), "nobody knows the volumes of a heart that was made"
+    assert drawn.known["edv"].isnan().all(), "the volumes of a generated heart are unknown"
     phantoms = DatasetSource(DatasetSourceConfig(root=Path("runs/smoke/phantoms"), num_frames=16))
     known = phantoms.draw(2, torch.Generator().manual_seed(0)).known
     torch.testing.assert_close(100 * (1 - known["esv"] / known["edv"]), known["ef"], atol=0.1, rtol=0)

@@ -120,10 +120,10 @@ def test_the_bundled_networks_say_the_same() -> None:
     said = []
     for device in ("cpu", "cuda"):
         network = pipeline.base_unet.to(device)
-        told = {name: value.to(device) for name, value in scalars.items()}
+        values = {name: value.to(device) for name, value in scalars.items()}
         with torch.no_grad():
             there = {name: value.to(device) for name, value in given.items()}
-            said.append(network(x.to(device), scalars=told, frame=frame.to(device), **there).cpu())
+            said.append(network(x.to(device), scalars=values, frame=frame.to(device), **there).cpu())
     torch.testing.assert_close(*said, atol=2e-3, rtol=1e-2)
 
 

@@ -71,7 +71,7 @@ class Sampling:
         for condition in self.conditions:
             if condition not in pipeline.supported_conditions:
                 title = CONDITIONS[condition].title
-                raise ConfigError(f"{name} does not listen to the {title}; leave {condition} out", condition)
+                raise ConfigError(f"{name} does not support the {title}; leave {condition} out", condition)
 
 
 @dataclass(frozen=True, eq=False)

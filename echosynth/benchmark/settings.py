@@ -1,4 +1,4 @@
-"""What a benchmark is told."""
+"""Settings of the benchmarks."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar

@@ -48,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rhythm", choices=get_args(Rhythm), default="sinus", help="default sinus")
     add("--remodel", action="store_true", help="weak ventricles are large, as in populations")
     add("--masks", action="store_true", help="also label every pixel: cavity, myocardium, left atrium")
-    add("--motion", action="store_true", help="also tell how every pixel's tissue has moved, and every frame's volume")
+    add(
+        "--motion",
+        action="store_true",
+        help="also write every pixel's displacement and every frame's volume",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time")
     add_json(parser)
 

@@ -93,8 +93,8 @@ class CamusDataset:
             raise DatasetError(f"{folder} is not a plain name of a patient")
         ef, fps = _number(info, "EF", 0, 100), _number(info, "FrameRate", 1e-3, MAX_FPS)
         frames = _number(info, "NbFrame", 1, MAX_FRAMES)
-        told = {"sex": "Sex", "age": "Age", "quality": "ImageQuality"}
-        facts = {name: info[key] for name, key in told.items() if info.get(key)}
+        keys = {"sex": "Sex", "age": "Age", "quality": "ImageQuality"}
+        facts = {name: info[key] for name, key in keys.items() if info.get(key)}
         name = f"{folder.name}_{VIEWS[self.view]}"
         return ClipEntry(name, folder.name, split, self.view, ef, fps, int(frames) if frames else None, facts)
 

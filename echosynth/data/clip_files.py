@@ -66,12 +66,12 @@ class ClipFiles:
         self.clips = _group(_visible_files(self.root)) if self.root.is_dir() else [[self.root]]
         if not self.clips:
             inner = sorted(f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
-            told = (
+            reason = (
                 f"holds no files, only folders ({format_names(inner)}); name one of them"
                 if inner
                 else "is an empty folder"
             )
-            raise SourceError(f"{self.root} {told}")
+            raise SourceError(f"{self.root} {reason}")
         names = [self._name(files) for files in self.clips]
         self.entries = [ClipEntry(name, patient=name, fps=fps) for name in names]
 

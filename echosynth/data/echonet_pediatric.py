@@ -83,8 +83,8 @@ class PediatricDataset:
         if not 0 <= ef <= 100 or not 0 <= fold < FOLDS:
             raise DatasetError(f"{self._list}, line {number}: EF {ef:g} or fold {fold} is out of range")
         split = {self.test_fold: "TEST", (self.test_fold + 1) % FOLDS: "VAL"}.get(fold, "TRAIN")
-        told = {key.lower(): (line[key] or "").strip() for key in ("Sex", "Age", "Weight", "Height")}
-        facts = {key: value for key, value in told.items() if value and value.lower() != "nan"}
+        known = {key.lower(): (line[key] or "").strip() for key in ("Sex", "Age", "Weight", "Height")}
+        facts = {key: value for key, value in known.items() if value and value.lower() != "nan"}
         return ClipEntry(name, name.partition("-")[0], split, self.view, ef, facts=facts | {"fold": str(fold)})
 
     def _read_polygons(self) -> tuple[dict[str, list[Polygon]], list[str]]:

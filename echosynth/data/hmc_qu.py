@@ -98,8 +98,8 @@ def _read_table(path: Path) -> dict[str, dict[str, str]]:
         if not name:
             continue
         verdicts = {value.lower().replace(" ", "-") for value in cells.values()} & {"mi", "non-mi"}
-        told = {"infarction": "yes" if "mi" in verdicts else "no"} if verdicts else {}
-        table[name] = {**cells, **told}
+        facts = {"infarction": "yes" if "mi" in verdicts else "no"} if verdicts else {}
+        table[name] = {**cells, **facts}
     return table
 
 

@@ -85,7 +85,7 @@ def inspect_dataset(config: InspectConfig, progress: Progress = SILENT) -> Inspe
 
     Args:
         config: which one, how closely.
-        progress: told of every video that is read.
+        progress: shows every video that is read.
 
     Raises:
         SourceError: nothing there.

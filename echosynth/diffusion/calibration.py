@@ -1,7 +1,7 @@
 """Target EF -> calibrated EF, which the networks are conditioned on: a rising curve through a few measured points.
 
-A network overdoes its condition, or falls short of it. What it makes of each value is measured on held-out
-patients (scripts/calibrate_ef.py), and the curve is the inverse of that, so that the clip shows what was asked for.
+A network's clips have a larger or smaller EF than the network is conditioned on. scripts/calibrate_ef.py measures the
+EF of its clips on held-out patients. The curve is the inverse of that relation, so that the clip shows the target EF.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from scipy import optimize
 
 Calibration = Sequence[Sequence[float]]
 ASKED = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)
-LOWEST_TOLD, HIGHEST_TOLD = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
+LOWEST_CALIBRATED_EF, HIGHEST_CALIBRATED_EF = 5.0, 92.0  # just beyond the EFs that networks are trained on, per cent
 BANDWIDTH = 12.0  # EF points over which what was read is averaged: an error of a point at 100 patients
 
 
@@ -38,25 +38,27 @@ def calibrate_ef(ef: torch.Tensor, pairs: Calibration | None) -> torch.Tensor:
     right = torch.searchsorted(target, ef.contiguous()).clamp(1, len(target) - 1)
     share = ((ef - target[right - 1]) / (target[right] - target[right - 1])).clamp(0, 1)
     beyond = ef - ef.clamp(float(target[0]), float(target[-1]))
-    return (torch.lerp(calibrated[right - 1], calibrated[right], share) + beyond).clamp(LOWEST_TOLD, HIGHEST_TOLD)
+    curve = torch.lerp(calibrated[right - 1], calibrated[right], share) + beyond
+    return curve.clamp(LOWEST_CALIBRATED_EF, HIGHEST_CALIBRATED_EF)
 
 
 def measure_calibration(
-    told: Sequence[float], read: Sequence[float], true: Sequence[float], read_true: Sequence[float]
+    calibrated: Sequence[float], read: Sequence[float], true: Sequence[float], read_true: Sequence[float]
 ) -> list[list[float]]:
-    """Pairs (target EF, calibrated EF) at `ASKED`: clips made under the second read as true clips of the first do.
+    """Pairs (target EF, calibrated EF) at `ASKED`.
 
-    A regressor reads both kinds of clips, so its own slope and bias cancel.
+    A regressor reads a clip generated at the calibrated EF as it reads a true clip of the target EF. It reads both
+    kinds of clips, so its own slope and bias cancel.
 
     Args:
-        told: EF that the networks were conditioned on, per cent, (n,).
-        read: EF that the regressor read from the clips they made.
+        calibrated: EF that the networks were conditioned on, per cent, (n,).
+        read: EF that the regressor read from the generated clips, (n,).
         true: EF of true clips, (m,).
-        read_true: EF that it read from those.
+        read_true: EF that the regressor read from the true clips, (m,).
     """
-    grid = np.linspace(LOWEST_TOLD, HIGHEST_TOLD, 436)
-    made, wanted = _follow(told, read, grid), _follow(true, read_true, np.array(ASKED))
-    # A hair of slope, so that a stretch where nothing changes is crossed and not skipped.
+    grid = np.linspace(LOWEST_CALIBRATED_EF, HIGHEST_CALIBRATED_EF, 436)
+    made, wanted = _follow(calibrated, read, grid), _follow(true, read_true, np.array(ASKED))
+    # A small slope makes the curve strictly rising, so that it can be inverted where it is flat.
     answers = np.interp(wanted, made + 1e-3 * (grid - grid[0]), grid)
     return [[asked, round(float(answer), 1)] for asked, answer in zip(ASKED, answers, strict=True)]
 

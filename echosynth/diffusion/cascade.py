@@ -1,16 +1,16 @@
-"""What a stage is, how stages chain, and what each one is given to start from: its reference.
+"""The stages of a cascade, how they chain, and the reference that each one starts from.
 
     base       reference = the conditioning frame, held still for the length of the clip
     temporal   reference = the previous clip, linearly interpolated in time
     spatial    reference = the previous clip, bicubic in space
     both       reference = both
-    frame      reference = black: the frame of a patient whom nobody has seen
+    frame      reference = black; the stage generates the frame of a fictional patient
 
-In a tracked stage the TissueTracker says how the tissue has moved, and a spatial reference also has the conditioning
-frame's high frequencies, warped to where the tissue is (tissue_tracker.py).
+In a tracked stage the TissueTracker estimates the displacement of the tissue, and a spatial reference also has the
+conditioning frame's high frequencies, warped by that displacement (tissue_tracker.py).
 
-Every stage generates the DIFFERENCE to its reference. What does not move, the patient's own speckle and scanner marks
-included, is then right by construction, and the network spends itself on what moves. Frame 0 of a clip has the
+Every stage generates the DIFFERENCE to its reference. Pixels that do not move, the patient's own speckle and scanner
+marks included, are then right by construction, and the network has to model only motion. Frame 0 of a clip has the
 cardiac phase of the conditioning frame.
 """
 
@@ -35,14 +35,14 @@ class SamplingSpec:
 
     Attributes:
         guidance_scale: of classifier-free guidance, see `guided_scalar`; 1 means none.
-        guidance_low: guide only at sigma >= this; below, EF is settled and the second pass is saved.
+        guidance_low: guide only at sigma >= this; below it EF hardly changes and the second pass is saved.
         guidance_high: guide only at sigma <= this.
         ef_guidance_scale: of EF guidance, see `ef_guided_denoiser`; 0 means none.
         ef_guidance_low: guide by the EFGuide only at sigma >= this.
         ef_guidance_high: guide by the EFGuide only at sigma <= this.
         correction: share of the EF error of a one-step sample that a second evaluation takes back, see
             `corrected_denoiser`; 0 means that there is no second evaluation.
-        lowres_sigma: noise laid on the previous clip, standard deviation in [-1, 1] units; 0 at the base.
+        lowres_sigma: noise added to the previous clip, standard deviation in [-1, 1] units; 0 at the base.
         noise_share: share of the noise's variance that all frames have in common, see `mix_shared_noise`.
         tracked: whether its reference has the frame's high frequencies, warped by the tissue tracker.
     """

@@ -1,7 +1,7 @@
-"""The conditions of a cascade beside the frame, numbers with names: which there are, their units, and what is accepted.
+"""The named numbers that condition a cascade, beside the frame: their names, units and accepted ranges.
 
-A network is conditioned on those that its config names. One that nobody gives is NaN, "not given", which every network
-has seen in training. EF alone is always asked for.
+A network is conditioned on those that its config names. A condition that is not given is NaN; every network has seen
+NaN in training. EF is always given.
 """
 
 import math
@@ -45,8 +45,8 @@ CONDITIONS: dict[str, Condition] = {
 }
 """Every condition that exists.
 
-`phase` is the share of a beat that has passed at the clip's first frame, 0 at end-diastole; `quality` goes from 0, a
-picture with every fault that a scanner or a patient can give it, to 1, one with none (of phantoms: `view_quality`).
+`phase` is the share of a beat that has passed at the clip's first frame, 0 at end-diastole. `quality` is 0 for a
+picture with every image fault and 1 for a picture with none (of phantoms: `view_quality`).
 """
 
 EF_SLACK = 1.0  # per cent by which volumes, which tables round, may disagree with the EF
@@ -58,7 +58,7 @@ def read_condition(name: str, value: Any, count: int, device: torch.device | str
     """One value for all clips, or one for each, as float32 (count,); None as NaN.
 
     Raises:
-        ValueError: a value is outside the condition's range, or there are as many values as nobody asked for.
+        ValueError: a value is outside the condition's range, or the number of values is neither 1 nor `count`.
     """
     if value is None:
         return torch.full((count,), math.nan, device=device)
@@ -77,12 +77,12 @@ def read_conditions(
     """Every condition by name, (count,) each; see `read_condition`.
 
     Raises:
-        ValueError: a value is out of range, or the volumes are not those of a heart with this EF, or what is given is
-            not among those `supported` by the cascade.
+        ValueError: a value is out of range, the volumes disagree with the EF, or a given condition is not among those
+            `supported` by the cascade.
     """
     unsupported = [name for name, value in given.items() if value is not None and name not in supported]
     if unsupported:
-        raise ValueError(f"this cascade does not listen to {', '.join(unsupported)}, only to {', '.join(supported)}")
+        raise ValueError(f"this cascade does not support {', '.join(unsupported)}, only {', '.join(supported)}")
     read = {name: read_condition(name, given.get(name), count, device) for name in CONDITIONS}
     volume_ef = ejection_fraction(read["edv"], read["esv"])
     wrong = ((volume_ef - read["ef"]).abs() > EF_SLACK).nonzero().flatten().tolist()

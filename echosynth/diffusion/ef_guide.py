@@ -1,12 +1,12 @@
-"""EFGuide: reads EF off a clip that is still noise, so that sampling can be held to the EF that was asked for.
+"""EFGuide: reads EF from a noisy clip, so that sampling can be guided to the target EF.
 
     mu, s = guide(x, sigma)                  EF of the clip hidden in x ~ N(mu, s^2), per cent
     score(x | EF) = score(x) + w grad_x log N(EF; mu(x), s(x)^2)              Dhariwal & Nichol 2021, section 4
     D(x | EF)     = D(x) + w sigma^2 grad_x log N(EF; mu(x), s(x)^2)          because score = (D - x) / sigma^2
 
-It draws the endocardium in every frame, takes from the method of discs what EF that would be, and corrects it: noise
-hides the ends of the motion, so what is drawn moves too little. It shares nothing with the gate or the judge: what
-guides may not check.
+It predicts the endocardium in every frame, computes the EF by the method of discs, and corrects it: noise hides the
+extremes of the motion, so the predicted endocardium moves too little. It shares nothing with the gate or the judge,
+because a network that guides a clip must not check it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from echosynth.diffusion.attention import Attention
 from echosynth.diffusion.blocks import SpaceTimeBlock, check_levels
 from echosynth.diffusion.embeddings import NUM_OCTAVES, apply_linear, fourier_features
 
-LEAST_STD = 1.5  # EF points; a guide that is surer than this of one clip would push without end
+LEAST_STD = 1.5  # EF points; the floor limits the strength of guidance
 SHARPNESS = 50.0  # of the fullest and the emptiest frame, per unit of log volume: their neighbours count a little
 
 

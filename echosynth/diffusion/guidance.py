@@ -1,22 +1,22 @@
-"""Three ways to hold a sampler to the EF that was asked for.
+"""Three ways to make a sampled clip have the target EF.
 
     classifier-free guidance   D = D_uncond + w (D_cond - D_uncond)                     Ho & Salimans 2022
     EF guidance                D + w sigma^2 grad_x log N(EF; mu(x), s(x)^2)            Dhariwal & Nichol 2021
-    correction                 D(x; EF + w (EF - mu(D(x; EF))))                         ask, read the answer, ask again
+    correction                 D(x; EF + w (EF - mu(D(x; EF))))                         two evaluations
 
-mu and s are what the EFGuide reads (ef_guide.py). The first two act in an interval of noise levels alone (Kynkaanniemi
-et al. 2024).
+mu and s are the EFGuide's reading (ef_guide.py). The first two act only in an interval of noise levels (Kynkaanniemi et
+al. 2024).
 
-Classifier-free guidance makes a network overdo its condition. Both of its evaluations run as one batch. Only EF is
-dropped: both see the same frame and the same timing, so guidance strengthens EF and leaves the patient alone. A stage
-that draws frames knows no EF; there guidance strengthens their quality.
+Classifier-free guidance strengthens a condition. Both of its evaluations run as one batch. Only EF is dropped: both see
+the same frame and the same timing, so guidance strengthens EF and does not change the patient. A stage that draws
+frames has no EF condition; there guidance strengthens their quality.
 
-EF guidance is classifier guidance. It pulls a clip whose EF is too high down and one whose EF is too low up. It reads a
-clip that is still noise.
+EF guidance is classifier guidance. It lowers an EF that is too high and raises one that is too low. It reads EF from
+the noisy clip.
 
-Correction is for one-step consistency sampling, where one evaluation decides the whole clip. It reads the answer, which
-shows EF far better than the noise does, and evaluates the network again at the same noise with a corrected EF. What the
-noise does to EF is the same both times, so the second answer takes it back.
+Correction is for one-step consistency sampling, where one evaluation makes the whole clip. It reads EF from the
+denoised clip, which shows EF far better than the noisy clip does, and evaluates the network again at the same noise
+with a corrected EF. The noise changes EF in the same way both times, so the second evaluation removes that error.
 """
 
 import math
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import torch
 
-from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
+from echosynth.diffusion.calibration import HIGHEST_CALIBRATED_EF, LOWEST_CALIBRATED_EF
 from echosynth.edm.preconditioning import EDMPreconditioning
 
 GUIDED = ("ef", "quality")  # the first of these that a network is conditioned on
@@ -80,7 +80,7 @@ def guided_denoiser(
     """
     guided = guided_scalar(scalars)
     if guided is not None and bool(scalars[guided].isnan().all()):
-        guided = None  # nobody has asked for anything that could be strengthened
+        guided = None  # no condition is given that guidance could strengthen
 
     def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         if guidance.scale == 1.0 or guided is None or sigma not in guidance:
@@ -103,7 +103,7 @@ def ef_guided_denoiser(
     calibrated_ef: torch.Tensor,
     guidance: Interval = Interval(1.0),
 ) -> Denoise:
-    """EF guidance: pull a denoiser's answers towards an EF.
+    """EF guidance: move a denoiser's output towards an EF.
 
     Args:
         denoise: D(x, sigma).
@@ -127,7 +127,7 @@ def ef_guided_denoiser(
             read, std, _ = guide(preconditioning.c_in(sigma) * probe, c_noise, reference)
             off, width = (calibrated_ef - read), std.detach()
             pull = (off.detach() / width).clamp(-FURTHEST, FURTHEST) / width
-            # d/dx of -(off^2) / (2 s^2) with s held still: making the guide unsure would be no way out.
+            # d/dx of -(off^2) / (2 s^2) with s held constant: a larger s must not lower the loss.
             (gradient,) = torch.autograd.grad((pull * read).sum(), probe)
         return plain + guidance.scale * sigma**2 * gradient
 
@@ -142,7 +142,7 @@ def corrected_denoiser(
     calibrated_ef: torch.Tensor,
     correction: float = 1.0,
 ) -> Denoise:
-    """Correction: evaluate again with as much more EF as the first answer fell short, as it is and mirrored.
+    """Correction: evaluate again with an EF shifted by the error of the first output, read as it is and mirrored.
 
     Args:
         conditioned: EF (B,) -> D(x, sigma) of a network under this EF.
@@ -150,8 +150,8 @@ def corrected_denoiser(
         preconditioning: of the stage.
         reference: what the stage's clips differ from, (B, 1, T, H, W).
         calibrated_ef: of the first evaluation, (B,), per cent.
-        correction: w, share of the error to take back, relative to how far the answer follows its EF; 0 means
-            no second evaluation.
+        correction: w, share of the error to take back, relative to how much the output's EF changes with the
+            condition; 0 means no second evaluation.
 
     Returns:
         D(x, sigma) with x (B, 1, T, H, W) and sigma of shape ().
@@ -164,11 +164,11 @@ def corrected_denoiser(
             return answer
         level = torch.minimum(sigma, torch.as_tensor(READ_AT).to(sigma))
         left = answer + (x - answer) * (level / sigma)  # a little of the noise that is in x
-        # Guides learn of mirrored hearts, too, and go astray with them in other ways.
+        # Guides are trained on mirrored hearts too, and their errors on them differ; the mean has a smaller error.
         both, still = (torch.cat([clip, clip.flip(-1)]) for clip in (left, reference))
         c_noise = preconditioning.c_noise(level).reshape(-1).expand(len(both))
         read = guide(preconditioning.c_in(level) * both, c_noise, still)[0].reshape(-1, len(x)).mean(0)
         corrected_ef = calibrated_ef + correction * (calibrated_ef - read)
-        return conditioned(corrected_ef.clamp(LOWEST_TOLD, HIGHEST_TOLD))(x, sigma)
+        return conditioned(corrected_ef.clamp(LOWEST_CALIBRATED_EF, HIGHEST_CALIBRATED_EF))(x, sigma)
 
     return corrected

@@ -160,8 +160,8 @@ class EchoCascadePipeline(FolderPipeline, CascadeStages):
 
         Args:
             frame: conditioning frames: a tensor (B, 1, S, S) in [-1, 1], a numpy array, PIL images, see `read_frames`;
-                frame 0 of the clip shows the same moment of the beat. None for patients that nobody has seen, as many
-                as there are EFs, see `sample_frames`.
+                frame 0 of the clip shows the same moment of the beat. None for fictional patients, one per EF, see
+                `sample_frames`.
             ef: target EF in per cent, one for all or (B,), within 1-95.
             num_frames: length of the clip, a multiple of the frames that one of the base becomes; None for the model's
                 own.
@@ -210,7 +210,7 @@ class EchoCascadePipeline(FolderPipeline, CascadeStages):
 
     @torch.no_grad()
     def sample_frames(self, count: int, generator: Generators | None = None, **named: Numbers | None) -> torch.Tensor:
-        """Frames (B, 1, S, S) in [-1, 1] of `count` patients that nobody has seen; the other arguments as for a clip.
+        """Frames (B, 1, S, S) in [-1, 1] of `count` fictional patients; the other arguments as for a clip.
 
         The frame stage draws a picture, or else the base makes a clip of no frame, of which this is the first one; the
         later stages bring it to a frame's size in as many steps. Conditions not in `frame_conditions` do nothing.

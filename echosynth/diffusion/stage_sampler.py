@@ -1,4 +1,4 @@
-"""Sampling of one stage: what a caller asks for, and how a stage's networks, sampler and noise answer it."""
+"""Sampling of one stage: the request of a caller, and the stage's networks, sampler and noise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class SamplingRequest:
     """What every stage of a cascade is asked for.
 
     Attributes:
-        frame: conditioning frames (B, 1, S, S) in [-1, 1]; None for patients that nobody has seen.
+        frame: conditioning frames (B, 1, S, S) in [-1, 1]; None for fictional patients.
         scalars: the `CONDITIONS` by name, (B,) each, NaN where not given; `ef` is the calibrated EF.
         generator: one for the batch or one for each clip; the first stage draws from it.
         observed: frames to keep; None for none.

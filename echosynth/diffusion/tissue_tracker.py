@@ -44,15 +44,15 @@ def local_correlation(clip: torch.Tensor, still: torch.Tensor, reach: int) -> to
 
     moving = clip[:, 0]
     mean = smooth(moving)
-    spread = (smooth(moving**2) - mean**2).clamp_min(0).add(CONTRAST**2).sqrt()
+    std = (smooth(moving**2) - mean**2).clamp_min(0).add(CONTRAST**2).sqrt()
     padded = F.pad(still, (reach,) * 4, mode="replicate")
     alike = []
     for y in range(2 * reach + 1):
         for x in range(2 * reach + 1):
             other = padded[..., y : y + height, x : x + width]
             there = smooth(other)
-            width_there = (smooth(other**2) - there**2).clamp_min(0).add(CONTRAST**2).sqrt()
-            alike.append((smooth(moving * other) - mean * there) / (spread * width_there))
+            std_there = (smooth(other**2) - there**2).clamp_min(0).add(CONTRAST**2).sqrt()
+            alike.append((smooth(moving * other) - mean * there) / (std * std_there))
     return torch.stack(alike, dim=1)
 
 

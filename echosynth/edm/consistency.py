@@ -1,13 +1,13 @@
-"""Consistency: a denoiser that gives the same answer at every level of one trajectory needs no trajectory.
+"""Consistency: a denoiser with the same output at every level of a trajectory samples in one step.
 
     law        f(x + t n; t) = f(x + r n; r) for all r < t,  f(x; 0) = x                      Song et al. 2023
     tuning     loss = |f(x + t n; t) - stop_gradient f(x + r n; r)| / (c_out(t) (1 - r / t))
     gap        r = t max(0, 1 - n(t) / 2^a),  n(t) = 1 + 8 sigmoid(-t'),  t' = t / (2 sigma_data)
     sampling   x_0 = f(x; t_1);  then x_0 = f(x_0 + t_i n; t_i) for every lower level
 
-At a = 0 the answer is the clean sample itself, which is diffusion training; a rises in steps while it trains, and so
-does what the answers have to agree on. That is easy consistency tuning: Geng, Pokle, Luo, Lin, Kolter, "Consistency
-Models Made Easy", 2024, Eqs. 9-13. The preconditioning of Karras et al. 2022 has f(x; 0) = x by itself.
+At a = 0 the target is the clean sample, which is diffusion training; a rises in steps during training, and level r
+moves towards level t. This is easy consistency tuning: Geng, Pokle, Luo, Lin, Kolter, "Consistency Models Made Easy",
+2024, Eqs. 9-13. The preconditioning of Karras et al. 2022 has f(x; 0) = x by itself.
 """
 
 import torch
@@ -35,7 +35,7 @@ def lower_level(t: torch.Tensor, doublings: torch.Tensor | float, sigma_data: fl
 def consistency_loss(
     high: torch.Tensor, low: torch.Tensor, scale: torch.Tensor, smoothing: float = 0.00054
 ) -> torch.Tensor:
-    """How far two answers disagree: pseudo-Huber distance, one value for each sample.
+    """Difference of two outputs: pseudo-Huber distance, one value for each sample.
 
     Args:
         high: f(x + t n; t), (B, *).
@@ -60,7 +60,7 @@ def sample_consistency(
     generator: Generators | None = None,
     on_step: StepCallback | None = None,
 ) -> torch.Tensor:
-    """Jump to the clean sample from every level of a ladder, with new noise in between.
+    """Denoise in one step from every level of a ladder, with new noise in between.
 
     Args:
         denoise: f(x, sigma) with sigma a tensor of shape (); gives (B, *).

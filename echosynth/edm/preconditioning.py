@@ -1,4 +1,4 @@
-"""Preconditioning: what the network sees and predicts has unit variance at every noise level.
+"""Preconditioning: the network's input and target have unit variance at every noise level.
 
 D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)                          Karras et al. 2022, Eq. 7
 c_skip  = sigma_data^2 / (sigma^2 + sigma_data^2)                          Table 1, column "Ours"
@@ -55,7 +55,7 @@ class EDMPreconditioning:
         return 1 / (sigma**2 + self.sigma_data**2).sqrt()
 
     def c_noise(self, sigma: torch.Tensor) -> torch.Tensor:
-        """The noise level as the network is told it, ln(sigma) / 4; shape of `sigma`, which must be > 0."""
+        """The noise level as the network's input, ln(sigma) / 4; shape of `sigma`, which must be > 0."""
         return sigma.log() / 4
 
     def loss_weight(self, sigma: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ class EDMPreconditioning:
         """Compute D(x; sigma), Eq. 7.
 
         The arithmetic around the network is at least float32, because c_skip x + c_out F cancels at small sigma; the
-        network may use whatever type it likes inside.
+        network may compute in any type.
 
         Args:
             network: called as `network(c_in x, c_noise, **conditions)` with tensors (B, *) and (B,); gives (B, *).

@@ -17,8 +17,8 @@ class EvaluateConfig(VerbConfig):
         test: phantom patients, or a dataset in EchoNet format.
         seed: root seed of the samples.
         factual: this many patients are asked for their own EF too.
-        paired: this many patients are also generated from end-diastole on with their timing told, and compared with the
-            true counterfactual frame by frame; phantoms only.
+        paired: number of patients that are also generated from end-diastole on, conditioned on their timing, and
+            compared with the true counterfactual frame by frame; phantoms only.
         best_of_k: attempts per patient; only the first counts for the single-sample scores.
         cascade: name or folder; None for the bundled one.
         gate: name or folder; None for the bundled one. It only says which samples it would accept.

@@ -101,7 +101,7 @@ def explain(config: ExplainConfig, progress: Progress = SILENT) -> ExplainResult
 
     Args:
         config: which clip, which regressors.
-        progress: told of every regressor.
+        progress: shows every regressor.
 
     Raises:
         SourceError: the source cannot be used, or is a single picture.

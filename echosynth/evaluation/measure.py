@@ -105,7 +105,7 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
 
     Args:
         config: what is read, and how.
-        progress: told of every clip.
+        progress: shows every clip.
 
     Raises:
         SourceError: a source cannot be used, or is a single picture.

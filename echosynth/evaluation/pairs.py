@@ -1,4 +1,4 @@
-"""The pairs of an evaluation: phantom patients from end-diastole on, with their timing told, against the truth."""
+"""The pairs of an evaluation: clips of phantom patients, generated with their timing, and the true counterfactuals."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,8 +45,8 @@ def measure_pairs(
         timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
         supported = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
         seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
-        target, told = check_target_ef(case.target_ef), replace(sampling, conditions=supported)
-        clip = make_clip(cascade, Start(case.frame), target, seed_of_clip, told)
+        target, timed = check_target_ef(case.target_ef), replace(sampling, conditions=supported)
+        clip = make_clip(cascade, Start(case.frame), target, seed_of_clip, timed)
         found = [find_cavity(segmenter, c) for c in (clip, case.truth)]
         scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
         yield Pair(patient=case.patient, target_ef=case.target_ef, scores=scores)

@@ -79,7 +79,7 @@ def probe(config: ProbeConfig, progress: Progress = SILENT) -> ProbeResult:
 
     Args:
         config: which fact, which regressors.
-        progress: told of every clip, and of every step of fine-tuning.
+        progress: shows every clip, and every step of fine-tuning.
 
     Raises:
         DatasetError: the dataset cannot be used, or says too little of the fact.

@@ -48,7 +48,7 @@ def evaluate(config: EvaluateConfig, out: str | Path, progress: Progress = SILEN
     Args:
         config: which patients, which models.
         out: folder of the run.
-        progress: told of every clip.
+        progress: shows every clip.
 
     Raises:
         CheckpointError: a model is not there or damaged.

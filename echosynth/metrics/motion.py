@@ -1,4 +1,4 @@
-"""Does the picture move with the wall? Optical flow of a clip against the true displacement of its tissue.
+"""Agreement of a clip's optical flow with the true displacement of its tissue.
 
     v(x)   least squares of  I_t + grad I . v = 0  over a Gaussian window, twice          Lucas & Kanade 1981
     true   v_t(x) = d_t(x) - d_{t+1}(x),  d the displacement to the first frame (phantom/maps.py)
@@ -7,7 +7,7 @@
     flicker = mean |I_{t+1} - I_t| where and while tissue is still, divided by that of the true clip
 
 No place of a heart is still for all of a beat, so flicker counts where the tissue is still from one frame to the next.
-Both scores need clips of the same timing, so the generator is told the heart rate and the phase.
+Both scores need clips of the same timing, so the generator is conditioned on the heart rate and the phase.
 """
 
 import numpy as np

@@ -1,14 +1,14 @@
 """A generated clip against the true counterfactual of the same patient, timing and conditioning frame.
 
-The conditioning frame is end-diastolic and the generator is told the timing, so both clips have the same phase at every
-frame and can be compared frame by frame.
+The conditioning frame is end-diastolic and the generator is conditioned on the timing, so both clips have the same
+phase at every frame and can be compared frame by frame.
 
     ssim          with the true clip, see similarity.py
-    frame_ssim    of the clip's first frame with the conditioning frame: is it still this patient
+    frame_ssim    of the clip's first frame with the conditioning frame: similarity to the patient
     es_dice       2 |A and B| / (|A| + |B|) of the cavity at end-systole: a segmenter's in the generated clip and the
                   exact one of the truth
     flicker       see motion.py; 1 is as quiet as the truth
-    motion        see motion.py; does the speckle move with the wall
+    motion        see motion.py; agreement of the speckle's motion with the wall's
 
 `es_dice` and `motion` depend on a segmenter and on an optical flow. Their ceilings are the scores of the true clip.
 """

@@ -20,7 +20,7 @@ def clip_files(config: SimulateConfig, row: PhantomRow) -> list[str]:
 
 
 def reopen_damaged(writer: EchoNetWriter, config: SimulateConfig, rows: list[PhantomRow]) -> dict[str, str]:
-    """Have clips made again of which a file is missing or damaged, or which the tables lack or tell otherwise.
+    """Reopen clips of which a file is missing or damaged, or whose rows in the tables are missing or different.
 
     Files of a finished dataset must have their hash; those of one that was interrupted must be whole.
 
@@ -38,7 +38,7 @@ def reopen_damaged(writer: EchoNetWriter, config: SimulateConfig, rows: list[Pha
             continue
         found = {name: _hash(writer.root / name) for name in names}
         whole = all(found[name] == known[name] if name in known else _is_whole(writer.root / name) for name in names)
-        if whole and _is_told(writer, config, row):
+        if whole and _is_recorded(writer, config, row):
             sums |= {name: digest for name, digest in found.items() if digest}
         else:
             writer.reopen(row.file)
@@ -61,12 +61,12 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _is_told(writer: EchoNetWriter, config: SimulateConfig, row: PhantomRow) -> bool:
-    """Whether the tables say of a clip what was planned, to the digits that another machine may round otherwise."""
-    told = writer.row(row.file)
+def _is_recorded(writer: EchoNetWriter, config: SimulateConfig, row: PhantomRow) -> bool:
+    """Whether the tables hold the planned values of a clip, up to rounding differences between machines."""
+    recorded = writer.row(row.file)
     planned = EchoNetRow(row.file, row.ef, row.esv, row.edv, config.size, config.size, row.fps, row.frames, row.split)
     traced = [tracing.frame for tracing in writer.tracings(row.file)]
     return traced == [row.ed_frame, row.es_frame] and all(
         math.isclose(a, b, rel_tol=1e-6) if isinstance(b, float) else a == b
-        for a, b in zip(asdict(told).values() if told else [], asdict(planned).values(), strict=True)
+        for a, b in zip(asdict(recorded).values() if recorded else [], asdict(planned).values(), strict=True)
     )

@@ -166,8 +166,8 @@ class MCSDR(EFRegressor):
     def contract_violations(self, clip: EchoClip) -> list[str]:
         """See `EFRegressor.contract_violations`; unknown attributes that it was trained with count too."""
         unknown = [name for name in self.attributes.learnt() if name not in clip.attributes]
-        told = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
-        return super().contract_violations(clip) + told
+        missing = [f"without {', '.join(unknown)} of the patient: read without them"] if unknown else []
+        return super().contract_violations(clip) + missing
 
     def fit_attribute_scale(self, attributes: torch.Tensor) -> None:
         """See `EFRegressor.fit_attribute_scale`."""

@@ -43,7 +43,7 @@ class TrainingSession(StrictModel):
         runs: what was trained, in order.
         patients: phantom patients.
         ef: range of their EFs, per cent.
-        hours: for all runs together; None where nobody recorded them.
+        hours: for all runs together; None where they were not recorded.
         hardware: where.
         note: what the numbers do not say, as a sentence.
     """

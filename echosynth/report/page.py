@@ -147,6 +147,6 @@ def _alt_text(tile: ClipTile) -> str:
 
 
 def _tile_height(tile: ClipTile) -> int:
-    """Pixels at `TILE_WIDTH`; said in the page, so that it does not jump while pictures load."""
+    """Pixels at `TILE_WIDTH`; written in the page, so that its layout does not change while pictures load."""
     height, width = tile.clip.pixels.shape[1:] if isinstance(tile.clip, EchoClip) else tile.clip.shape[:2]
     return round(TILE_WIDTH * int(height) / int(width))

@@ -149,7 +149,7 @@ def _paired_table(evaluation: Mapping[str, Any]) -> Table:
             for name, ceiling, heading in PAIRED_ROWS
             if scores.get("n", 0) > 0
         ],
-        note="The frame is end-diastolic and the timing is told. Borders are the gate's, optical flow is Lucas-Kanade.",
+        note="The frame is end-diastolic and timing is given. Borders are the gate's, optical flow is Lucas-Kanade.",
     )
 
 

@@ -22,9 +22,8 @@ from safetensors import SafetensorError
 from echosynth.errors import OutputError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-ABANDONED = (
-    24 * 3600.0
-)  # seconds; what nobody has written for so long, where no lock tells, was left by a killed process
+# seconds; where there is no lock, a file that has not been written for so long was left by a killed process
+ABANDONED = 24 * 3600.0
 LOCK_FILE = ".lock"  # see lock.py
 _LEFTOVER = re.compile(r"\..+\.tmp", re.DOTALL)
 _ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{12}\.old", re.DOTALL)
@@ -147,7 +146,7 @@ def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
             if not aside and not _LEFTOVER.fullmatch(name):
                 continue
             if name in folders:
-                folders.remove(name)  # not walked
+                folders.remove(name)  # not visited
             path = Path(root) / name
             with suppress(OSError):
                 if older_than and _last_written(path) > latest:

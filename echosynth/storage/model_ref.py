@@ -81,7 +81,7 @@ def resolve(model: str | Path | ModelRef, kind: str | None = None) -> ModelRef:
 def resolve_all(models: Iterable[str | Path | ModelRef], kind: str | None = None) -> list[ModelRef]:
     """Resolve several models so that each is there once, under a name of its own.
 
-    The same weights under two names are one model. Different weights of one name are told apart: the model that is
+    The same weights under two names are one model. Different weights of one name are distinguished: the model that is
     looked up by this name keeps it, any other becomes `NAME@SHA256`.
 
     Raises:

@@ -110,13 +110,13 @@ class TrackerPart:
         return self.config.network()
 
     def tasks(self, place: Workplace) -> Tasks | None:
-        """See `Part.tasks`; how tissue moves is known of phantoms alone."""
+        """See `Part.tasks`; the true motion is known for phantoms only."""
         sources = place.open_clips(self.name)
         if all(isinstance(source, PhantomSource) for source in sources):
             training, validation = (TrackerTask(self.stage, self.previous, s, self.config.window) for s in sources)
             return Tasks(training, validation)
         if self.config.init is None:
-            raise ConfigError(f"{self.name}: nobody knows how tissue moves in these clips; give the init of one")
+            raise ConfigError(f"{self.name}: the true motion of tissue is unknown in these clips; give the init of one")
         return None
 
 

@@ -182,7 +182,7 @@ def _existing_file(path: str | Path) -> Path:
 def _check_caps(height: int, width: int, num_frames: int, name: str) -> None:
     """Raise CorruptVideoError if a clip of this size is more than this module reads (or has no size at all)."""
     pixels = height * width
-    if pixels <= 0:  # of what is far too large FFmpeg, told the cap, gives no size
+    if pixels <= 0:  # with the cap set, FFmpeg gives no size for a picture that is far too large
         raise CorruptVideoError(f"{name} has frames of no size, or of more than {MAX_FRAME_PIXELS} pixels")
     if pixels > MAX_FRAME_PIXELS:
         raise CorruptVideoError(f"{name} has frames of {width}x{height} pixels; at most {MAX_FRAME_PIXELS} are read")

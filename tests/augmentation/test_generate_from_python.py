@@ -90,6 +90,6 @@ def test_what_cannot_be_used_is_refused_before_the_folder_is_made(tmp_path: Path
         generate(floats, tmp_path / "run")
     with pytest.raises(CheckpointError, match="no_such"):
         generate(GenerateConfig(source=FRAME, ef=40, model="no_such"), tmp_path / "run")
-    with pytest.raises(ConfigError, match="does not listen to the heart rate; leave heart_rate out"):
+    with pytest.raises(ConfigError, match="does not support the heart rate; leave heart_rate out"):
         generate(GenerateConfig(source=FRAME, ef=40, heart_rate=70), tmp_path / "run")
     assert not (tmp_path / "run").exists()

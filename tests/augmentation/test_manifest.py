@@ -48,7 +48,7 @@ def test_other_damage_is_an_error(tmp_path: Path) -> None:
     ("key", "value"),
     [("gate_ef", "x"), ("gate_ef", None), ("seconds", []), ("accepted", "yes"), ("sample_id", 3), ("versions", [1])],
 )
-def test_a_value_of_a_wrong_type_is_told_by_line_and_key(tmp_path: Path, key: str, value: object) -> None:
+def test_a_value_of_a_wrong_type_is_reported_by_line_and_key(tmp_path: Path, key: str, value: object) -> None:
     path = tmp_path / "manifest.jsonl"
     manifest = Manifest(path)
     manifest.append(entry())

@@ -27,7 +27,7 @@ def test_training_is_estimated(echosynth: Run) -> None:
     one = echosynth(*words, "--json").json
     two = echosynth(*words, "--gpus", "2", "--tflops", "50", "--json").json
     assert [stage["name"] for stage in one["stages"]] == ["frame", "base", "sr1", "sr2"]
-    assert one["total"]["passes"] == 2 + 2 * 2 + 2 + 1 + 1  # both steps of the base steered and guided
+    assert one["total"]["passes"] == 2 + 2 * 2 + 2 + 1 + 1  # both steps of the base with both guidances
     assert min(stage["memory_gb"] for stage in one["stages"]) > 0
     assert two["total"]["hours"] == pytest.approx(one["total"]["hours"])
     rows = [line.split() for line in echosynth(*words).out.splitlines()]

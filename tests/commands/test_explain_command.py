@@ -24,12 +24,12 @@ def test_a_regressor_s_reading_is_drawn(echosynth: Run, phantom_video: Path, tmp
     out = tmp_path / "out"
     done = echosynth("explain", phantom_video, "--regressor", folder, "--out", out, "--json")
     assert done.code == 0
-    (told,) = done.json["explained"]
+    (entry,) = done.json["explained"]
     measured = echosynth("measure", phantom_video, "--regressor", folder, "--json").json["clips"][0]
-    assert told["ef"] == pytest.approx(measured["windows"][0], abs=0.01) or not 0 <= told["ef"] <= 100
-    with Image.open(told["animation"]) as animation:
+    assert entry["ef"] == pytest.approx(measured["windows"][0], abs=0.01) or not 0 <= entry["ef"] <= 100
+    with Image.open(entry["animation"]) as animation:
         assert animation.n_frames > 1
-    with Image.open(told["figure"]) as figure:
+    with Image.open(entry["figure"]) as figure:
         assert figure.width > figure.height
     before = (out / "mine.png").read_bytes()
     assert echosynth("explain", phantom_video, "--regressor", folder, "--out", out).code == 0

@@ -98,15 +98,15 @@ def test_a_folder_gives_all_its_usable_files(
     assert len(echosynth(*words, "--out", tmp_path / "some", "--limit", 1).json["clips"]) == 1
 
 
-def test_timing_is_asked_for_only_where_someone_listens(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
+def test_timing_is_refused_where_it_is_not_supported(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     words = ("generate", phantom_video, "--ef", 40, "--out", tmp_path / "run", "--max-attempts", 1)
     refused = echosynth(*words, "--heart-rate", 70)
     assert refused.code == 2
-    assert "does not listen" in refused.err
+    assert "does not support" in refused.err
     assert "beats per minute" in echosynth(*words, "--heart-rate", 7).err
     refused = echosynth(*words, "--phase", "es")  # the folder is free: what was refused has made nothing
     assert refused.code == 2
-    assert "does not listen to the phase; leave --phase out" in refused.err
+    assert "does not support the phase; leave --phase out" in refused.err
     assert "phase must be 0 to 1 of a beat" in echosynth(*words, "--phase", 1.5).err
     assert "must be ed, es or a share of a beat, got 'mid'" in echosynth(*words, "--phase", "mid").err
 
@@ -156,7 +156,7 @@ def test_fictional_patients_need_no_source(echosynth: Run, phantom_video: Path, 
     poor = echosynth(*words[:-1], tmp_path / "poor", "--quality", "poor", "--json")
     assert poor.json["clips"][0]["source"] == "fictional patient 1 (quality 0.15)"
     refused = echosynth(*words[:-1], tmp_path / "refused", "--heart-rate", 60)
-    assert "does not listen to the heart rate; leave --heart-rate out" in refused.err
+    assert "does not support the heart rate; leave --heart-rate out" in refused.err
     moment = echosynth(*words[:-1], tmp_path / "moment", "--phase", "ed")
     assert (moment.code, (tmp_path / "moment").exists()) == (2, False)
     assert "frames are drawn of any moment of the beat: leave the phase out" in moment.err
@@ -169,7 +169,7 @@ def test_volumes_that_are_not_those_of_the_ef_are_refused(echosynth: Run, phanto
     words = ("generate", phantom_video, "--ef", 30, "--out", tmp_path / "run", "--edv", 100)
     refused = echosynth(*words, "--esv", 40)
     assert "edv 100 and esv 40 ml make an EF of 60.0 per cent, but 30 was asked for" in refused.err
-    assert "does not listen to the end-diastolic volume; leave --edv out" in echosynth(*words).err
+    assert "does not support the end-diastolic volume; leave --edv out" in echosynth(*words).err
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Image.open(found["sheet"]).size[0] > 600
 
 
-def test_a_name_that_is_listed_twice_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_listed_twice_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = folder / "FileList.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, lines[1].replace("TRAIN", "TEST")]) + "\n")
@@ -52,7 +52,7 @@ def test_a_name_that_is_listed_twice_is_told(folder: Path, capsys: pytest.Captur
     assert "more than once" in capsys.readouterr().err
 
 
-def test_everything_that_is_wrong_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_everything_that_is_wrong_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = folder / "FileList.csv"
     lines = table.read_text().splitlines()
     lines[1] = lines[1].replace("62.0", "22.0")
@@ -61,8 +61,8 @@ def test_everything_that_is_wrong_is_told(folder: Path, capsys: pytest.CaptureFi
     (folder / "Videos" / "clip1.avi").write_bytes(b"RIFF damaged")
     (folder / "Phantom.csv").write_text("file,factual,patient_seed\nclip0,heart,1\nclip2,heart,1\n")
     problems = " | ".join(inspect(capsys, folder, "--decode")["problems"])
-    for told in ("1 videos are missing", "more than a point off", "112 x 112: gone", "two traced frames"):
-        assert told in problems
+    for problem in ("1 videos are missing", "more than a point off", "112 x 112: gone", "two traced frames"):
+        assert problem in problems
     assert "1 patients are in more than one split: heart" in problems
     assert "cannot decode" in problems
     assert "clip1.avi" in problems

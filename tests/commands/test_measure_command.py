@@ -138,7 +138,7 @@ def test_as_many_windows_as_were_asked_for(echosynth: Run, phantom_video: Path, 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--fps", "0"), "--fps must be above 0 and at most 1000 Hz, got 0"),
         (("--plots", "plots"), "--plots needs clips whose EF is known"),
@@ -146,11 +146,11 @@ def test_as_many_windows_as_were_asked_for(echosynth: Run, phantom_video: Path, 
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    echosynth: Run, phantom_video: Path, words: tuple[str, ...], told: str
+    echosynth: Run, phantom_video: Path, words: tuple[str, ...], message: str
 ) -> None:
     refused = echosynth("measure", phantom_video, *words)
     assert refused.code == 2
-    assert told in refused.err.strip().splitlines()[-1]
+    assert message in refused.err.strip().splitlines()[-1]
     assert not Path("plots").exists()
 
 

@@ -44,7 +44,7 @@ def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth: R
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--fact", "age"], "it tells infarction"),
         (["--folds", "1"], "at least 2"),
@@ -52,8 +52,8 @@ def test_fine_tuned_scores_stand_beside_those_of_the_frozen_network(echosynth: R
         (["--fine-tune", "-1"], "at least 0"),
     ],
 )
-def test_what_cannot_be_probed_is_one_line(echosynth: Run, infarctions: Path, words: list[str], told: str) -> None:
+def test_what_cannot_be_probed_is_one_line(echosynth: Run, infarctions: Path, words: list[str], message: str) -> None:
     done = echosynth("probe", infarctions, *words)
     assert done.code == 2
-    assert told in done.err
+    assert message in done.err
     assert len(done.err.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Plain files: every kind comes through one door, told by its content."""
+"""Plain files: one function opens every kind, recognised by its content."""
 
 import shutil
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_regions_that_cannot_be_true_are_not_believed(tmp_path: Path, item: Data
     assert np.array_equal(load_dicom(tmp_path / "a").pixels, fan_frames())
 
 
-def test_a_cine_without_rate_must_be_told_one(tmp_path: Path) -> None:
+def test_a_cine_without_rate_needs_one_from_the_caller(tmp_path: Path) -> None:
     make_dicom(tmp_path / "a", fan_frames())
     with pytest.raises(SourceError, match="frame rate"):
         load_dicom(tmp_path / "a")

@@ -1,4 +1,4 @@
-"""Every layout: recognised, read, its quirks, and what is wrong in it told."""
+"""Every layout: recognised, read, its quirks, and its problems reported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -153,14 +153,14 @@ def test_camus_from_the_inner_folder_keeps_its_split(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "database_nifti").entries[3].split == "TEST"
 
 
-def test_camus_problems_are_told(tmp_path: Path) -> None:
+def test_camus_problems_are_reported(tmp_path: Path) -> None:
     write_camus(tmp_path)
     folder = tmp_path / "database_nifti"
     (folder / "patient0002" / "Info_4CH.cfg").unlink()
     (folder / "patient0001" / "patient0001_4CH_half_sequence.nii.gz").unlink()
     info = folder / "patient0003" / "Info_4CH.cfg"
     info.write_text(info.read_text().replace("ED: 1", "ED: 9").replace("EF: 43", "EF: many"))
-    told = " ".join(CamusDataset(tmp_path).problems())
+    problems = " ".join(CamusDataset(tmp_path).problems())
     for sentence in (
         "half sequences are missing",
         "without this view",
@@ -168,7 +168,7 @@ def test_camus_problems_are_told(tmp_path: Path) -> None:
         "without EF",
         "ED or ES",
     ):
-        assert sentence in told
+        assert sentence in problems
 
 
 def test_camus_lists_that_share_a_patient_or_are_no_text(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_camus_lists_that_share_a_patient_or_are_no_text(tmp_path: Path) -> None
     assert not any("more than one split" in line for line in CamusDataset(tmp_path).problems())
     listed = tmp_path / "database_split" / "subgroup_testing.txt"
     listed.write_text(listed.read_text() + "patient0001\n")
-    told = " ".join(CamusDataset(tmp_path).problems())
-    assert "1 patients are listed in more than one split: patient0001" in told
+    problems = " ".join(CamusDataset(tmp_path).problems())
+    assert "1 patients are listed in more than one split: patient0001" in problems
     listed.write_bytes(b"\xff\xfe\x81")
     with pytest.raises(DatasetError, match=r"subgroup_testing\.txt"):
         CamusDataset(tmp_path)
@@ -214,9 +214,9 @@ def test_hmc_qu_labels(tmp_path: Path) -> None:
     assert [entry.facts.get("infarction") for entry in dataset.entries] == ["yes", "no", None]
     assert dataset.entries[0].facts["One cardiac-cycle frames"] == "3"
     assert dataset.entries[0].patient == "ES0001"
-    told = " ".join(dataset.problems())
-    assert "missing: ES0009_CH4_1" in told
-    assert "not listed: ES0003_CH4_1" in told
+    problems = " ".join(dataset.problems())
+    assert "missing: ES0009_CH4_1" in problems
+    assert "not listed: ES0003_CH4_1" in problems
     assert dataset.clip(0).fps == 25.0
 
 

@@ -46,7 +46,7 @@ def test_a_bundled_name_is_found_without_the_network(
 
 
 @pytest.mark.parametrize("name", ["phantom_fats", "./phantom_fast_2", "a/b/c", "", "runs/mine/pipeline"])
-def test_an_unknown_name_is_told_without_the_network(asked: list[str], name: str) -> None:
+def test_an_unknown_name_is_reported_without_the_network(asked: list[str], name: str) -> None:
     with pytest.raises(CheckpointError, match="no model"):
         EchoCascadePipeline.from_pretrained(name)
     assert not asked

@@ -1,4 +1,4 @@
-"""Steering and correction: exact in closed worlds, silent where they are off; the guide's shapes and its place."""
+"""EF guidance and correction: exact in closed form, without effect where they are off; the guide's shapes and stage."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.diffusion.calibration import HIGHEST_TOLD, LOWEST_TOLD
+from echosynth.diffusion.calibration import HIGHEST_CALIBRATED_EF, LOWEST_CALIBRATED_EF
 from echosynth.diffusion.ef_guide import LEAST_STD, EFGuide, drawn_ef
 from echosynth.diffusion.guidance import (
     FURTHEST,
@@ -43,7 +43,7 @@ def read(x: torch.Tensor, c_noise: torch.Tensor, _: torch.Tensor) -> tuple[torch
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.4, 3.0])
-def test_steering_gives_the_gaussian_posterior_mean(sigma: float) -> None:
+def test_ef_guidance_gives_the_gaussian_posterior_mean(sigma: float) -> None:
     level = torch.tensor(sigma)
     mean, spread, _ = read(PRE.c_in(level) * X, PRE.c_noise(level).expand(2), REFERENCE)
     ef = mean + torch.tensor([1.0, -2.0]) * spread  # within FURTHEST
@@ -77,18 +77,18 @@ def test_the_guide_is_asked_only_in_its_interval(scale: float, sigma: float, cal
     assert torch.equal(made, denoise(X, level)) == (calls == 0)
 
 
-FOLLOWS, OFF = 0.8, -6.0  # a network that is told e draws FOLLOWS * e + OFF
+FOLLOWS, OFF = 0.8, -6.0  # a network that is conditioned on e draws FOLLOWS * e + OFF
 
 
 class Drawer:
-    """Told EF -> a denoiser whose clips are as bright as the EF that it draws; knows what it was told."""
+    """Given EF -> a denoiser whose clips are as bright as the EF that it draws; records the given EFs."""
 
     def __init__(self) -> None:
-        self.told: list[torch.Tensor] = []
+        self.given: list[torch.Tensor] = []
 
     def __call__(self, ef: torch.Tensor) -> Denoise:
         def answer(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-            self.told.append(ef)
+            self.given.append(ef)
             return (FOLLOWS * ef + OFF)[:, None, None, None, None].expand_as(x)
 
         return answer
@@ -111,16 +111,16 @@ def test_a_full_correction_leaves_what_the_answer_does_not_follow_of_the_error(e
     missed = FOLLOWS * wanted + OFF - wanted
     left = made.mean(dim=(1, 2, 3, 4)) - wanted
     torch.testing.assert_close(left, (1 - FOLLOWS) * missed, rtol=1e-3, atol=1e-3)
-    assert len(drawer.told) == 2
+    assert len(drawer.given) == 2
 
 
-def test_nobody_is_told_an_ef_that_was_never_trained() -> None:
+def test_a_corrected_ef_stays_within_the_training_range() -> None:
     drawer, level = Drawer(), torch.tensor(LEVEL)
     corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), 50.0)(START, level)
-    assert [told.tolist() for told in drawer.told[1:]] == [[HIGHEST_TOLD, HIGHEST_TOLD]]
+    assert [ef.tolist() for ef in drawer.given[1:]] == [[HIGHEST_CALIBRATED_EF, HIGHEST_CALIBRATED_EF]]
     low = Drawer()
     corrected_denoiser(low, read_brightness, PRE, REFERENCE, torch.tensor([5.0, 94.0]), -50.0)(START, level)
-    assert [told.tolist() for told in low.told[1:]] == [[LOWEST_TOLD, LOWEST_TOLD]]
+    assert [ef.tolist() for ef in low.given[1:]] == [[LOWEST_CALIBRATED_EF, LOWEST_CALIBRATED_EF]]
 
 
 def test_without_correction_nothing_is_asked_twice() -> None:
@@ -128,10 +128,10 @@ def test_without_correction_nothing_is_asked_twice() -> None:
     corrected_denoiser(drawer, read_brightness, PRE, REFERENCE, torch.tensor([30.0, 60.0]), 0.0)(
         START, torch.tensor(1.0)
     )
-    assert len(drawer.told) == 1
+    assert len(drawer.given) == 1
 
 
-def test_a_guide_is_shown_a_clip_with_the_noise_that_it_is_told_of() -> None:
+def test_a_guide_reads_a_clip_at_its_noise_level() -> None:
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def watch(x: torch.Tensor, c_noise: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -198,7 +198,7 @@ def test_a_cascade_with_ef_guidance_is_saved_counted_and_can_be_left_alone(tmp_p
     assert int(np.abs(without - on).max()) > 1
 
 
-def test_a_corrected_cascade_is_counted_and_told_another_ef() -> None:
+def test_a_corrected_cascade_counts_two_passes_and_changes_its_ef() -> None:
     plain = make_pipeline()
     stages = [spec.to_dict() for spec in plain.stages]
     stages[0] |= {"correction": 1.0}

@@ -1,4 +1,4 @@
-"""Patients whom nobody has seen: a stage of their own draws the frame, and the rest of the cascade goes on from it."""
+"""Fictional patients: a stage of its own generates the frame, and the other stages start from it."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ CHAIN = [
     StageSpec("sr1", "temporal", 8, 16.0, 14, 1),
     StageSpec("sr2", "spatial", 8, 16.0, 56, 1),
 ]
-HEARD = {"frame": ["phase", "quality"], "base": ["ef", "phase"], "sr1": ["ef"], "sr2": []}
+SUPPORTED = {"frame": ["phase", "quality"], "base": ["ef", "phase"], "sr1": ["ef"], "sr2": []}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def pipeline() -> EchoCascadePipeline:
             blocks=[1, 1],
             time_attention=[False, False],
             emb_dim=32,
-            scalars=HEARD[spec.name],
+            scalars=SUPPORTED[spec.name],
             frame_patch=None if spec.kind == "frame" else 4,
             lowres=spec.kind in ("temporal", "spatial"),
         )
@@ -97,29 +97,29 @@ def test_a_clip_of_nobody_goes_on_from_the_frame_that_was_drawn(pipeline: EchoCa
     assert np.array_equal(made, pipeline(frames, [30.0, 60.0], generator=generators).clips)
 
 
-def test_a_frame_is_drawn_by_what_its_stage_listens_to(pipeline: EchoCascadePipeline) -> None:
+def test_a_frame_depends_on_the_conditions_of_its_stage(pipeline: EchoCascadePipeline) -> None:
     assert pipeline.supported_conditions == ["ef", "phase"]
     assert pipeline.frame_conditions == ["phase", "quality"]
-    plain, poor = (pipeline.sample_frames(1, seeds(3), **told) for told in ({}, {"quality": 0.1}))
+    plain, poor = (pipeline.sample_frames(1, seeds(3), **given) for given in ({}, {"quality": 0.1}))
     assert not torch.allclose(plain, poor, atol=1e-3)
     assert torch.equal(plain, pipeline.sample_frames(1, seeds(3), ef=20.0)), "it does not know of EF"
     pipeline(None, 50.0, quality=0.1, phase=0.0, generator=seeds(3))
-    with pytest.raises(ValueError, match="does not listen to quality"):
+    with pytest.raises(ValueError, match="does not support quality"):
         pipeline(torch.zeros(1, 1, 56, 56), 50.0, quality=0.1)
-    with pytest.raises(ValueError, match="does not listen to heart_rate"):
+    with pytest.raises(ValueError, match="does not support heart_rate"):
         pipeline(None, 50.0, heart_rate=60.0)
     with pytest.raises(ValueError, match="quality must lie within"):
         pipeline.sample_frames(1, seeds(3), quality=2.0)
 
 
-def test_of_a_frame_of_any_moment_no_phase_can_be_told(pipeline: EchoCascadePipeline) -> None:
+def test_a_phase_is_refused_for_a_frame_of_any_moment(pipeline: EchoCascadePipeline) -> None:
     parts = dict(pipeline.components)
     parts["frame_unet"] = UNet3D(patch=1, widths=[32, 32], blocks=[1, 1], emb_dim=32, scalars=[], frame_patch=None)
-    deaf = EchoCascadePipeline(**parts, stages=[spec.to_dict() for spec in CHAIN])
-    deaf.set_progress_bar_config(disable=True)
+    without_phase = EchoCascadePipeline(**parts, stages=[spec.to_dict() for spec in CHAIN])
+    without_phase.set_progress_bar_config(disable=True)
     with pytest.raises(ValueError, match="any moment of the beat: leave the phase out"):
-        deaf(None, 50.0, phase=0.0)
-    assert deaf(torch.zeros(1, 1, 56, 56), 50.0, phase=0.0).clips.shape == (1, 8, 56, 56)
+        without_phase(None, 50.0, phase=0.0)
+    assert without_phase(torch.zeros(1, 1, 56, 56), 50.0, phase=0.0).clips.shape == (1, 8, 56, 56)
 
 
 def test_it_is_saved_and_loaded(pipeline: EchoCascadePipeline, tmp_path: Any) -> None:

@@ -44,7 +44,7 @@ def test_a_second_pass_is_paid_for_only_where_it_is_used(scale: float, sigma: fl
     assert seen == calls
 
 
-def test_where_no_ef_is_heard_of_quality_is_guided_if_it_is_given() -> None:
+def test_without_an_ef_condition_quality_is_guided_if_it_is_given() -> None:
     seen: list[torch.Tensor] = []
 
     def watched(x: torch.Tensor, c_noise: torch.Tensor, scalars: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -52,8 +52,8 @@ def test_where_no_ef_is_heard_of_quality_is_guided_if_it_is_given() -> None:
         return x * scalars["quality"].nan_to_num(0.5)[:, None, None, None, None]
 
     def denoise(*quality: float, **more: torch.Tensor) -> torch.Tensor:
-        told = {"quality": torch.tensor(quality)} | more
-        return guided_denoiser(watched, PRE, told, {}, Interval(3.0))(X, torch.tensor(0.5))
+        given = {"quality": torch.tensor(quality)} | more
+        return guided_denoiser(watched, PRE, given, {}, Interval(3.0))(X, torch.tensor(0.5))
 
     assert guided_scalar(["phase"]) is None
     assert guided_scalar(["phase", "quality"]) == "quality"

@@ -139,9 +139,9 @@ def test_an_ef_that_no_heart_has_is_refused(pipeline: EchoCascadePipeline, ef: f
         pipeline(FRAME[:2], ef)
 
 
-def test_what_nobody_listens_to_is_refused(pipeline: EchoCascadePipeline) -> None:
+def test_unsupported_conditions_are_refused(pipeline: EchoCascadePipeline) -> None:
     assert pipeline.supported_conditions == ["ef"]
-    with pytest.raises(ValueError, match="does not listen to heart_rate, phase, only to ef"):
+    with pytest.raises(ValueError, match="does not support heart_rate, phase, only ef"):
         pipeline(FRAME[:1], 50.0, heart_rate=60, phase=0.5)
     made = [pipeline(FRAME[:1], 50.0, generator=seeds(4), **kw).clips for kw in ({}, {"heart_rate": None})]
     assert np.array_equal(*made)
@@ -172,7 +172,7 @@ def test_a_length_that_the_stages_cannot_make_is_refused(pipeline: EchoCascadePi
 
 
 @pytest.mark.parametrize("kept", [[0, 1, 2], [2, 3, 6], []])
-def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline, kept: list[int]) -> None:
+def test_observed_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline, kept: list[int]) -> None:
     clip = torch.rand(2, 1, 8, 56, 56, generator=torch.Generator().manual_seed(9)) * 2 - 1
     where = torch.zeros(2, 8, dtype=torch.bool)
     where[:, kept] = True
@@ -185,7 +185,7 @@ def test_known_frames_stay_and_the_others_are_made(pipeline: EchoCascadePipeline
     assert float((made[:, :, others] - clip[:, :, others]).abs().mean()) > 0.1
 
 
-def test_known_frames_of_another_shape_are_refused(pipeline: EchoCascadePipeline) -> None:
+def test_observed_frames_of_another_shape_are_refused(pipeline: EchoCascadePipeline) -> None:
     clip, where = torch.zeros(1, 1, 8, 56, 56), torch.ones(1, 8, dtype=torch.bool)
     with pytest.raises(ValueError, match="observed frames"):
         pipeline(FRAME[:2], 50.0, observed=ObservedFrames(clip, where))
@@ -260,7 +260,7 @@ def test_module_paths_on_disk_are_the_published_ones(tmp_path: Path) -> None:
     assert index == golden
 
 
-def test_a_calibrated_cascade_loads_and_is_told_another_ef(pipeline: EchoCascadePipeline, tmp_path: Path) -> None:
+def test_a_calibrated_cascade_loads_and_samples_another_ef(pipeline: EchoCascadePipeline, tmp_path: Path) -> None:
     plain = pipeline(FRAME[:1], 40.0, generator=seeds(5)).clips
     pipeline.register_to_config(ef_calibration=[[20.0, 30.0], [30.0, 40.0], [60.0, 70.0]])
     try:

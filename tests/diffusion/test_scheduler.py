@@ -56,7 +56,7 @@ def test_agrees_with_the_edm_functions_and_counts_its_passes(solver: str) -> Non
     assert reported[-1][2] is sample
 
 
-def test_timesteps_are_what_the_network_is_told() -> None:
+def test_timesteps_are_the_inputs_of_the_network() -> None:
     scheduler = EDMScheduler()
     scheduler.set_timesteps(5, device="cpu")
     torch.testing.assert_close(scheduler.timesteps, scheduler.sigmas[:-1].log() / 4)

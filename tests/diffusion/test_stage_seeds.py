@@ -63,7 +63,7 @@ def test_another_sampler_of_the_base_leaves_the_later_stages_noise(
 def test_stages_clips_and_calls_differ_in_their_noise() -> None:
     generator = torch.Generator().manual_seed(3)
     first, second = StageSeeds(generator), StageSeeds(generator)
-    assert first.roots == second.roots, "nobody has drawn"
+    assert first.roots == second.roots, "no number was drawn"
     torch.randn(1, generator=generator)
     roots = [first.roots, StageSeeds(generator).roots, StageSeeds(torch.Generator().manual_seed(4)).roots]
     assert len(set(map(str, roots))) == 3

@@ -79,16 +79,18 @@ def test_every_condition_changes_the_answer_of_its_sample_alone() -> None:
 
 
 @torch.no_grad()
-def test_a_scalar_that_is_missing_is_one_that_is_nan_and_one_unheard_of_is_ignored() -> None:
+def test_a_missing_scalar_is_nan_and_an_unsupported_one_is_ignored() -> None:
     unet, inputs = make_unet(), make_inputs()
     absent = unet(**(inputs | {"scalars": {}}))
     assert torch.equal(absent, unet(**(inputs | {"scalars": {"ef": torch.full((2,), torch.nan)}})))
-    deaf = make_unet(scalars=[])
-    assert torch.equal(deaf(**inputs), deaf(**(inputs | {"scalars": {"ef": torch.tensor([1.0, 2.0])}})))
+    without_scalars = make_unet(scalars=[])
+    assert torch.equal(
+        without_scalars(**inputs), without_scalars(**(inputs | {"scalars": {"ef": torch.tensor([1.0, 2.0])}}))
+    )
 
 
 @torch.no_grad()
-def test_a_fresh_scalar_is_not_heard_yet() -> None:
+def test_a_fresh_scalar_has_no_effect_yet() -> None:
     torch.manual_seed(0)
     embed = ScalarEmbedding(0.0, 100.0, 8)
     assert not embed(torch.tensor([0.0, 35.0, 100.0, torch.nan])).any()
@@ -154,7 +156,7 @@ def test_gradients_are_the_same_when_activations_are_computed_again() -> None:
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-def test_missing_xformers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_xformers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
     unet = make_unet()
     with pytest.raises(MissingDependencyError, match=r"echosynth\[xformers\]"):

@@ -1,4 +1,4 @@
-"""Consistency: levels that have to agree, how far they do not, sampling by jumps; on Gaussians, where all is known."""
+"""Consistency: the pairs of levels, the loss and the sampler, on Gaussians with closed forms."""
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_one_jump_follows_the_start_and_more_renew_it() -> None:
         sample_consistency(exact, x, karras_sigmas(k, 0.3, 20.0), torch.Generator().manual_seed(2)) for k in (1, 2)
     )
     assert torch.corrcoef(torch.stack([x.flatten(), one.flatten()]))[0, 1] > 0.999
-    # What the second jump keeps of the first: the share of the data's variance at its level.
+    # What the second step keeps of the first: the share of the data's variance at its level.
     kept = SPREAD / (SPREAD**2 + 0.3**2) ** 0.5
     assert float(torch.corrcoef(torch.stack([x.flatten(), two.flatten()]))[0, 1]) == pytest.approx(kept, abs=0.03)
 
@@ -109,4 +109,4 @@ def test_tuning_a_denoiser_of_gaussians_makes_it_the_consistency_function() -> N
     torch.testing.assert_close(answer(ones, at)[:, 0].detach(), mean, atol=0.04, rtol=0)
     learn(1500, tuned=True)
     torch.testing.assert_close(answer(ones, at)[:, 0].detach(), exact(ones[:, 0], at), atol=0.06, rtol=0)
-    assert float((exact(ones[:, 0], at) - mean).min()) > 0.09, "the two are told apart"
+    assert float((exact(ones[:, 0], at) - mean).min()) > 0.09, "the two differ"

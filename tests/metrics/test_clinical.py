@@ -47,7 +47,7 @@ def test_every_clip_is_in_one_band() -> None:
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 40))
-def test_reduced_ef_is_told_as_torchmetrics_counts(seed: int, n: int) -> None:
+def test_reduced_ef_agrees_with_torchmetrics(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     truth, measured = rng.uniform(10, 85, n), rng.uniform(10, 85, n)
     ours = score_calls(truth <= 40, measured <= 40)

@@ -30,7 +30,7 @@ def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: st
     torch.testing.assert_close(100 * (1 - volumes / fields["edv"]), ef * cycle.contraction[0], rtol=0, atol=1e-6)
     assert float(cycle.contraction.min()) == 0
     assert float(cycle.contraction.max()) == 1
-    # blood does not leave or enter in jumps: a millisecond changes little
+    # the volume is continuous: a millisecond changes little
     fine = compute_cycle(fields, torch.arange(5000, dtype=torch.float64) / 1000.0, torch.tensor([0.0]))
     assert float(fine.contraction[0].diff().abs().max()) < 0.08
 

@@ -82,6 +82,6 @@ def test_windows_lie_around_the_beats_and_inside_the_clip() -> None:
     assert answer[1] == model.predict([clip])[0]
 
 
-def test_a_regressor_without_a_curve_is_told_so() -> None:
+def test_a_regressor_without_a_curve_is_refused() -> None:
     with pytest.raises(ValueError, match="no volume curve"):
         read_curve(CoReEcho(**SMALL["CoReEcho"]).eval(), random_clip())

@@ -72,7 +72,7 @@ def clip_of(frames: int, fps: float, height: int, width: int) -> EchoClip:
         (clip_of(5, 8.0, 40, 50), ("slower", "shorter", "smaller", "not square")),
     ],
 )
-def test_what_a_clip_cannot_give_is_told(clip: EchoClip, words: tuple[str, ...]) -> None:
+def test_what_a_clip_cannot_give_is_reported(clip: EchoClip, words: tuple[str, ...]) -> None:
     found = find_violations(clip, 16.0, 32, 56)
     assert len(found) == len(words)
     for line, word in zip(found, words, strict=True):
@@ -93,5 +93,5 @@ def test_predictions_carry_the_warnings_and_attributes_count_once_they_were_lear
     assert model.predict([clip])[0].warnings == ()
     model.fit_attribute_scale(torch.tensor([[60.0, 0.0, torch.nan, torch.nan], [70.0, 1.0, torch.nan, torch.nan]]))
     assert model.predict([clip.replace(attributes={"age": 50.0, "sex": 1.0})])[0].warnings == ()
-    (told,) = model.predict([clip.replace(attributes={"sex": 1.0, "weight": 70.0})])[0].warnings
-    assert "without age of the patient" in told
+    (warning,) = model.predict([clip.replace(attributes={"sex": 1.0, "weight": 70.0})])[0].warnings
+    assert "without age of the patient" in warning

@@ -80,7 +80,7 @@ def test_a_refusal_of_safetensors_is_one_line(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_not_the_clean_up(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_and_not_the_clean_up(tmp_path: Path) -> None:
     """Root may write anywhere, so the file system itself has to refuse: /proc takes no new files."""
     with pytest.raises(OutputError, match=r"cannot write /proc/self/sheet\.png"):
         write_bytes(Path("/proc/self/sheet.png"), b"")

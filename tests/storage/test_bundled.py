@@ -49,7 +49,7 @@ def test_a_config_of_ones_own_may_extend_a_bundled_one(tmp_path: Path, monkeypat
     assert read_config(mine) == {"name": "beside", "seed": 7}, "a file beside this one is meant first"
 
 
-def test_a_misspelt_name_is_told_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_name_gets_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         ConfigError, match=r"no configuration file smoke/regresor_tiny; did you mean smoke/regressor_tiny?"

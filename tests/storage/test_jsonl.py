@@ -44,7 +44,7 @@ def test_a_file_of_one_torn_line_begins_anew(path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"3", b"\xff\xfe", b"", b"[" * 100_000])
-def test_other_damage_is_told_by_its_line(path: Path, line: bytes) -> None:
+def test_other_damage_is_reported_by_its_line(path: Path, line: bytes) -> None:
     append_record(path, {"step": 0})
     path.write_bytes(path.read_bytes() + line + b"\n" + b'{"step": 2}\n')
     with pytest.raises(OutputError, match=r"log\.jsonl, line 2 is damaged"):

@@ -103,7 +103,7 @@ def test_a_kill_between_files_leaves_the_last_whole_one(
     restored = make_state(5)
     assert load_checkpoint(tmp_path, restored, "config") == 1
     assert same(first, restored)
-    # the half-written one is in nobody's way
+    # the half-written one does no harm
     again = make_state(3)
     save_checkpoint(tmp_path, 2, again, "config")
     assert load_checkpoint(tmp_path, restored, "config") == 2
@@ -117,7 +117,7 @@ def test_another_config_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"])
-def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
     folder = save_checkpoint(tmp_path, 1, make_state(0), "config")
     (folder / name).write_bytes(b"\x00 not what it was")
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "state", ["[]", "null", '{"fingerprint": "config", "ema_steps": 2}', '{"step": "4", "fingerprint": "config"}']
 )
-def test_a_state_of_another_kind_is_told_in_one_line(tmp_path: Path, state: str) -> None:
+def test_a_state_of_another_kind_is_reported_in_one_line(tmp_path: Path, state: str) -> None:
     folder = save_checkpoint(tmp_path, 1, make_state(0), "config")
     (folder / "state.json").write_text(state)
     with pytest.raises(CheckpointError, match=r"cannot be read \(state\.json lacks"):
@@ -135,7 +135,7 @@ def test_a_state_of_another_kind_is_told_in_one_line(tmp_path: Path, state: str)
 
 
 @pytest.mark.parametrize("moments", [[], {"state": {7: {"step": 1}}, "param_groups": []}, {"state": {0: {"step": 1}}}])
-def test_moments_of_another_kind_are_told_in_one_line(tmp_path: Path, moments: object) -> None:
+def test_moments_of_another_kind_are_reported_in_one_line(tmp_path: Path, moments: object) -> None:
     folder = save_checkpoint(tmp_path, 1, make_state(0), "config")
     torch.save(moments, folder / "optimizer.pt")
     with pytest.raises(CheckpointError, match="cannot be read"):

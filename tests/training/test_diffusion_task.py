@@ -94,8 +94,8 @@ def test_a_window_in_time_is_interpolated_as_the_whole_clip_is(draw: int) -> Non
 def test_conditions_are_dropped_as_often_as_asked(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
     dropout = {"scalar_dropout": {"ef": 0.25, "phase": 0.5}, "frame_dropout": 0.125}
-    listening = UNET | {"scalars": ["ef", "heart_rate", "phase"]}
-    task = DiffusionTask(make_stage("base", 4, 8.0, 16, unet=listening, **dropout), None, source)
+    conditioned = UNET | {"scalars": ["ef", "heart_rate", "phase"]}
+    task = DiffusionTask(make_stage("base", 4, 8.0, 16, unet=conditioned, **dropout), None, source)
     batch = task.make_batch(800, make_generator(0))
     assert float(batch["ef"].isnan().float().mean()) == pytest.approx(0.25, abs=0.05)
     assert float(batch["phase"].isnan().float().mean()) == pytest.approx(0.5, abs=0.06)

@@ -14,7 +14,7 @@ from echosynth.seeding import make_generator
 from echosynth.training.clips.phantom_set import PhantomSet, render_shard
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
-from echosynth.training.clips.transforms import ClipTransformConfig, augment
+from echosynth.training.clips.transforms import ClipTransformConfig, transform_clips
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
 from echosynth.training.tasks.losses import RegressionLoss
@@ -71,7 +71,7 @@ def test_landmarks_move_with_the_picture() -> None:
         x, y = places[k, 0, 1, 5, 1]
         clip[k] = torch.exp(-((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2) / 0.002) * 2 - 1
     config = ClipTransformConfig(noise=0, gamma=0, mirror=0.5)
-    moved, there = augment(clip, places, config, make_generator(5))
+    moved, there = transform_clips(clip, places, config, make_generator(5))
     light = (moved[:, 0, 0] + 1).clamp_min(0) ** 4
     weight = light.sum((1, 2))
     spot = torch.stack([(light.sum(1) * axis).sum(1) / weight, (light.sum(2) * axis).sum(1) / weight], 1)

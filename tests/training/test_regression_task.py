@@ -14,7 +14,7 @@ from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.clips.transforms import ClipTransformConfig, augment, cast_shadows, slow_down
+from echosynth.training.clips.transforms import ClipTransformConfig, cast_shadows, slow_down, transform_clips
 from echosynth.training.finishing import refresh_batch_norm
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
@@ -47,21 +47,21 @@ def test_batch_is_cut_to_the_contract(source: PhantomSource) -> None:
 def test_augmentation_of_nothing_changes_nothing() -> None:
     clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
     points = torch.rand(2, 2, 2, 21, 2, 2)
-    same, there = augment(clip, points, STILL, make_generator(0))
+    same, there = transform_clips(clip, points, STILL, make_generator(0))
     torch.testing.assert_close(same, clip, atol=1e-5, rtol=0)
     torch.testing.assert_close(there, points)
 
 
 def test_every_frame_of_a_clip_is_moved_alike() -> None:
     still = torch.rand(2, 1, 1, 16, 16).expand(-1, -1, 5, -1, -1) * 2 - 1
-    moved, _ = augment(still, NOWHERE, ClipTransformConfig(noise=0), make_generator(3))
+    moved, _ = transform_clips(still, NOWHERE, ClipTransformConfig(noise=0), make_generator(3))
     torch.testing.assert_close(moved, moved[:, :, :1].expand_as(moved))
     assert not torch.allclose(moved, still, atol=0.05)
 
 
 def test_mirrored_clip_is_the_clip_from_the_other_side() -> None:
     clip = torch.rand(2, 1, 4, 16, 16) * 2 - 1
-    mirrored, _ = augment(clip, NOWHERE, STILL.model_copy(update={"mirror": 1.0}), make_generator(0))
+    mirrored, _ = transform_clips(clip, NOWHERE, STILL.model_copy(update={"mirror": 1.0}), make_generator(0))
     torch.testing.assert_close(mirrored, clip.flip(-1), atol=1e-5, rtol=0)
 
 
@@ -188,9 +188,9 @@ def test_speckle_multiplies_light_and_leaves_darkness_dark() -> None:
     clip[..., 12:, :] = 0.2
     rough = ClipTransformConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0, speckle=0.5)
     landmarks = torch.full((6, 2, 2, 21, 2, 2), torch.nan)
-    shown, _ = augment(clip, landmarks, rough, make_generator(2))
+    shown, _ = transform_clips(clip, landmarks, rough, make_generator(2))
     assert (shown[..., :11, :] == -1).all()
     spread = shown[..., 13:, :].std(dim=(1, 2, 3, 4))
     assert float(spread.max()) > 0.2
-    plain, _ = augment(clip, landmarks, rough.model_copy(update={"speckle": 0.0}), make_generator(2))
+    plain, _ = transform_clips(clip, landmarks, rough.model_copy(update={"speckle": 0.0}), make_generator(2))
     torch.testing.assert_close(plain, clip)

@@ -181,8 +181,8 @@ def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest
     config = CascadeConfig.model_validate(raw)
     train_cascade(config, tmp_path / "run")
     events = EventAccumulator(str(next((tmp_path / "run" / "base").rglob("events.*")).parent)).Reload()
-    told = [event.value for event in events.Scalars("base/loss")]
-    assert told == pytest.approx([line["loss"] for line in read_log(tmp_path / "run" / "base" / "log.jsonl")])
+    values = [event.value for event in events.Scalars("base/loss")]
+    assert values == pytest.approx([line["loss"] for line in read_log(tmp_path / "run" / "base" / "log.jsonl")])
     monkeypatch.setattr(schedule.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"echosynth\[trackers\]"):
         schedule.check_trackers(config.pace)
@@ -313,15 +313,15 @@ def test_two_processes_finish_a_regressor_as_one_does(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config, default=str))))
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    told = []
+    values = []
     for start in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]):
         command = [*start, "-m", "echosynth", "train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "run")]
         done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         scores = tmp_path / "run" / "tiny" / "scores.json"
-        told.append((json.loads(scores.read_text())["ceiling"], weights(tmp_path / "run", "tiny")))
+        values.append((json.loads(scores.read_text())["ceiling"], weights(tmp_path / "run", "tiny")))
         scores.unlink()  # as a run that was killed after its last step leaves it
-    (one, before), (two, after) = told
+    (one, before), (two, after) = values
     assert one["n"] == two["n"] == 64
     assert two["mae"] == pytest.approx(one["mae"], abs=1e-2)
     assert bool(before["fitted"])

@@ -38,17 +38,17 @@ def test_accelerate_reads_its_configs(path: Path) -> None:
 def test_the_fsdp_config_shards_the_blocks_of_every_stage() -> None:
     config = load_config_from_file(str(ROOT / "configs" / "accelerate" / "fsdp.yaml"))
     assert config.distributed_type == "FSDP"
-    told = {key.removeprefix("fsdp_"): value for key, value in config.fsdp_config.items()}
+    fields = {key.removeprefix("fsdp_"): value for key, value in config.fsdp_config.items()}
     plugin = FullyShardedDataParallelPlugin(
-        fsdp_version=told["version"],
-        auto_wrap_policy=told["auto_wrap_policy"],
-        transformer_cls_names_to_wrap=told["transformer_layer_cls_to_wrap"].split(","),
-        reshard_after_forward=told["reshard_after_forward"],
+        fsdp_version=fields["version"],
+        auto_wrap_policy=fields["auto_wrap_policy"],
+        transformer_cls_names_to_wrap=fields["transformer_layer_cls_to_wrap"].split(","),
+        reshard_after_forward=fields["reshard_after_forward"],
     )
     model = UNet3D(widths=[32, 32], blocks=[1, 1], time_attention=[False, False], emb_dim=32)
     plugin.set_auto_wrap_policy(model)
     assert plugin.auto_wrap_policy is not None
-    assert set(told["transformer_layer_cls_to_wrap"].split(",")) == set(UNet3D._repeated_blocks)
+    assert set(fields["transformer_layer_cls_to_wrap"].split(",")) == set(UNet3D._repeated_blocks)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""What a source of training clips gives: batches that are still pictures, with what is known of them.
+"""Batches of training clips as a source gives them: uint8 pictures, and the known facts of each clip.
 
-Pictures and landmarks lie where the source keeps its clips, on the CPU or in a GPU's memory; what is a number or two
-per clip lies on the CPU.
+Pictures and landmarks are on the device of the source, a CPU or a GPU; values of one or two numbers per clip are on the
+CPU.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class ClipBatch:
     def untraced(
         clips: torch.Tensor, frames: torch.Tensor, known: dict[str, torch.Tensor], shown: torch.Tensor
     ) -> "ClipBatch":
-        """Clips whose borders nobody has traced."""
+        """Clips without traced borders."""
         return ClipBatch(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
 
 
@@ -89,7 +89,7 @@ class EFBatch:
 
     @staticmethod
     def untraced(clips: torch.Tensor, ef: torch.Tensor, curve: torch.Tensor) -> "EFBatch":
-        """Clips whose borders nobody has traced, of patients of whom nothing is known."""
+        """Clips without traced borders and without attributes of the patients."""
         count = len(clips)
         landmarks, traced = (
             torch.full((count, 2, len(BORDERS), ROWS, 2, 2), torch.nan),

@@ -1,8 +1,8 @@
 """Phantom patients rendered once to disk, for training: clips, frames of the same patients at other EFs, and their EF.
 
 A sample of patient s is one clip at EF b, and a few frames of the SAME patient, view and cardiac phase as the clip's
-first frame, at other EFs. Conditioning on those frames teaches the counterfactual itself: the frame tells who the
-patient is, never which EF to show.
+first frame, at other EFs. Conditioning on those frames trains the counterfactual directly: the frame identifies
+the patient and holds no information on the EF to show.
 
 On disk: one folder per 64 patients, written under a temporary name and renamed, so a set can be rendered by many
 processes, killed and continued.
@@ -197,7 +197,7 @@ class PhantomSet:
         device = torch.device(device)
 
         def pictures(name: str) -> list[torch.Tensor]:
-            # Mapped for copy on write, which nobody does: torch takes no array that is for reading alone.
+            # Mapped copy-on-write, although nothing is written: torch does not accept read-only arrays.
             return [torch.from_numpy(_load(f / f"{name}.npy", "c")).to(device) for f in folders]
 
         def join(parts: list[np.ndarray]) -> torch.Tensor:

@@ -96,7 +96,7 @@ class ClipTransformConfig(ViewJitter):
     mirror: float = Field(default=0.5, ge=0, le=1)
 
 
-def augment(
+def transform_clips(
     clip: torch.Tensor, landmarks: torch.Tensor, config: ClipTransformConfig, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""

@@ -4,7 +4,7 @@
                                                                                                  Karras 2022, Eq. 8
 
 A super-resolution stage sees windows in time and crops in space. Both are the same for every frame of a clip, for its
-reference and for its conditioning frame: crops that jump from frame to frame would teach flicker.
+reference and for its conditioning frame: crops that differ from frame to frame would teach flicker.
 """
 
 import math

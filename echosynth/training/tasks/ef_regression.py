@@ -6,7 +6,7 @@ from einops import rearrange, repeat
 from torch import nn
 
 from echosynth.training.clips.batches import EFSource
-from echosynth.training.clips.transforms import ClipTransformConfig, augment, slow_down
+from echosynth.training.clips.transforms import ClipTransformConfig, slow_down, transform_clips
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.losses import RegressionLoss
 from echosynth.video.clip import to_network
@@ -67,7 +67,7 @@ class RegressionTask:
         landmarks = torch.where(seen, drawn.landmarks.to(device), torch.nan)
         x = self.cut(drawn.clips, moments)
         if self.transforms is not None:
-            x, landmarks = augment(x, landmarks, self.transforms, generator)
+            x, landmarks = transform_clips(x, landmarks, self.transforms, generator)
         batch = {"clip": x, "ef": drawn.ef.float(), "curve": drawn.curve.gather(1, moments), "landmarks": landmarks}
         if self.loss.score is not None:
             batch |= self.loss.score.draw(size, generator) | {"attributes": drawn.attributes}

@@ -1,9 +1,9 @@
-"""The tissue tracker as a training task: say where every frame's tissue is in the conditioning frame.
+"""The tissue tracker as a training task: predict the displacement of every frame's tissue to the conditioning frame.
 
     loss = smooth L1 of (predicted - true displacement), pixels of the clip, mean over the sector
 
-The truth comes from simulated hearts; a clip shows what the stage before super-resolution would make of them, with as
-much noise as that stage's training lays on it.
+The truth comes from simulated hearts. A clip is resized to the stage before super-resolution and has as much
+noise as the tracked stage's training adds.
 """
 
 import torch
@@ -31,7 +31,7 @@ MIRRORED = 0.5  # share of clips that are turned left to right: twice the patien
 class TrackerConfig(PartConfig):
     """The tissue tracker of a cascade; see `TissueTracker` and `PartConfig`.
 
-    On clips whose motion nobody knows it keeps the weights of `init`.
+    On clips without known motion it keeps the weights of `init`.
 
     Attributes:
         reach: how far tissue is looked for, pixels of the clip.
@@ -70,7 +70,7 @@ class TrackerTask:
     Args:
         stage: the tracked stage.
         previous: the stage before it, whose clips are tracked.
-        source: clips; only those of phantoms can be drawn, nobody knows how others move.
+        source: clips; only phantoms can be drawn, because the true motion of others is unknown.
         window: frames seen at once.
     """
 

@@ -1,4 +1,4 @@
-"""The bundled cascade fills gaps in true clips: what is known of the beat has its say in what is not."""
+"""The bundled cascade fills gaps in true clips: the observed frames influence the generated ones."""
 
 import numpy as np
 import pytest
@@ -18,23 +18,23 @@ HIDDEN = slice(20, 44)
 def test_a_gap_is_filled_by_what_surrounds_it() -> None:
     pipeline = load_cascade(CASCADE)
     pipeline.set_progress_bar_config(disable=True)
-    off: dict[str, list[float]] = {"known": [], "one jump": [], "unknown": []}
+    off: dict[str, list[float]] = {"observed": [], "one step": [], "free": []}
     for seed, ef in ((3_000_001, 60.0), (3_000_002, 35.0), (3_000_004, 55.0)):
         _, truth = render_pair(seed, ef, ef, 64, 32.0, 0.0)
         clip = to_network(truth.pixels)[None, None]
         kept = torch.ones(1, 64, dtype=torch.bool)
         kept[:, HIDDEN] = False
-        known = ObservedFrames(clip, kept)
-        for name, told in (
-            ("known", {"observed": known}),
-            ("one jump", {"observed": known, "num_inference_steps": 1}),
-            ("unknown", {}),
+        observed = ObservedFrames(clip, kept)
+        for name, options in (
+            ("observed", {"observed": observed}),
+            ("one step", {"observed": observed, "num_inference_steps": 1}),
+            ("free", {}),
         ):
-            made = pipeline(clip[:, :, 0], ef, generator=make_generator(seed), **told).clips[0]
+            made = pipeline(clip[:, :, 0], ef, generator=make_generator(seed), **options).clips[0]
             off[name].append(float(np.abs(made[HIDDEN].astype(float) - truth.pixels[HIDDEN]).mean()))
-            if "observed" in told:
+            if "observed" in options:
                 assert np.array_equal(made[: HIDDEN.start], truth.pixels[: HIDDEN.start])
                 assert np.array_equal(made[HIDDEN.stop :], truth.pixels[HIDDEN.stop :])
-    known, one, unknown = (np.mean(off[name]) for name in off)
-    assert known < 0.95 * unknown
-    assert known < 0.97 * one, "in one jump the base sees next to nothing of them"
+    observed_off, one_step, free = (np.mean(off[name]) for name in off)
+    assert observed_off < 0.95 * free
+    assert observed_off < 0.97 * one_step, "in one step the base sees next to nothing of them"
