@@ -97,7 +97,7 @@ def _apply_override(data: dict[str, Any], override: str) -> str:
     key = key.strip()
     parts = key.split(".")
     if not equals or not all(parts):
-        raise ConfigError(f"--set {override}: expected key=value, for example --set optimizer.lr=1e-4")
+        raise ConfigError(f"--set {override}: expected key=value, for example --set optim.lr=1e-4")
     parsed = parse_yaml(value, f"--set {key}")
     target: Any = data
     for i, part in enumerate(parts):

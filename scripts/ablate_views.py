@@ -1,4 +1,4 @@
-"""Try networks on every family of views and on a real clip: the tables for docs/data.md, and one for docs/diffusion.md.
+"""Try networks on every family of views and on a real clip: docs/experiments/view-families.md and base-conditioning.md.
 
     python scripts/ablate_views.py --regressors wide=DIR echonet=DIR --bases wide=DIR echonet=DIR
 

@@ -1,4 +1,4 @@
-"""Print how phantoms look beside real clips, as percentiles over clips: the table of docs/data.md.
+"""Print how phantoms look beside real clips, as percentiles (docs/experiments/phantom-appearance.md).
 
     python scripts/compare_appearance.py [--views echonet] [--patients 100]
 

@@ -1,4 +1,4 @@
-"""Compare ways to sample a cascade: one row for each choice of passes, solver, noise and guidance (docs/diffusion.md).
+"""Compare ways to sample a cascade, a row for each: passes, solver, noise, guidance (docs/experiments/sampling.md).
 
     python scripts/compare_sampling.py "" "base.num_inference_steps=6" "sr2.num_inference_steps=3 sr2.noise_share=0.7"
 

@@ -11,6 +11,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -58,7 +59,7 @@ def config_page() -> str:
         "A config is a YAML file. Unknown keys are refused. `extends: other.yaml` takes",
     ]
     lines += ["another file's keys first; `--set a.b=1` changes one key.", ""]
-    shown: set[type[BaseModel]] = set()
+    shown: set[type[Any]] = set()
     for command, models in VERBS.items():
         for model in models:
             lines += [f"## {command}: `kind: {typing.get_args(model.model_fields['kind'].annotation)[0]}`", ""]
@@ -84,8 +85,10 @@ def python_page() -> str:
 
 def _method_lines(name: str, cls: type) -> Iterator[str]:
     """The public methods and properties that a class defines itself, one line each, and how an instance is called."""
-    docs = {method: inspect.getdoc(value) for method, value in vars(cls).items() if not method.startswith("_")}
-    rows = [f"| `{method}` | {_cell(_paragraph(text))} |" for method, text in docs.items() if text]
+    kinds = (FunctionType, classmethod, staticmethod, property)
+    members = {key: value for key, value in vars(cls).items() if isinstance(value, kinds) and key[0] != "_"}
+    docs = {key: inspect.getdoc(value) for key, value in members.items()}
+    rows = [f"| `{key}` | {_cell(_paragraph(text))} |" for key, text in docs.items() if text]
     if rows and not issubclass(cls, BaseModel):
         yield from ("| method or property | |", "|---|---|", *rows, "")
     if "__call__" in vars(cls):
@@ -101,7 +104,7 @@ def _paragraph(text: str) -> str:
     return text.split("\n\n")[0].replace("\n", " ")
 
 
-def _config_lines(model: type[BaseModel], shown: set[type[BaseModel]]) -> Iterator[str]:
+def _config_lines(model: type[Any], shown: set[type[Any]]) -> Iterator[str]:
     """The table of a config class, then those of the classes that it holds, each once."""
     shown.add(model)
     meaning = _attributes(model)
@@ -113,17 +116,24 @@ def _config_lines(model: type[BaseModel], shown: set[type[BaseModel]]) -> Iterat
         "| key | type | default | meaning |",
         "|---|---|---|---|",
     )
-    for name, field in model.model_fields.items():
+    fields = _fields(model)
+    for name, field in fields.items():
         text = field.description or meaning.get(name, "")
         yield f"| `{name}` | {_cell(_type_name(field.annotation))} | {_default(field)} | {_cell(text)} |"
     yield ""
-    for field in model.model_fields.values():
+    for field in fields.values():
         for inner in _models_in(field.annotation):
             if inner not in shown:
                 yield from _config_lines(inner, shown)
 
 
-def _attributes(model: type[BaseModel]) -> dict[str, str]:
+def _fields(model: type[Any]) -> dict[str, FieldInfo]:
+    """The fields of a pydantic model or dataclass by name."""
+    fields: dict[str, FieldInfo] = model.__pydantic_fields__
+    return fields
+
+
+def _attributes(model: type[Any]) -> dict[str, str]:
     """Name -> text of the docstring's "Attributes:" section, of the class and those it inherits from."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
@@ -133,8 +143,8 @@ def _attributes(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> list[type[Any]]:
+    if isinstance(annotation, type) and hasattr(annotation, "__pydantic_fields__"):
         return [annotation]
     return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]
 
@@ -193,7 +203,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
     return f"{stars}{parameter.name}{typed} = {default}"
 
 
-def _summary(model: type[BaseModel]) -> str:
+def _summary(model: type[Any]) -> str:
     return _paragraph(inspect.cleandoc(model.__doc__ or ""))
 
 

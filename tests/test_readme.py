@@ -87,6 +87,14 @@ def test_links_and_pictures_are_there(page: Path) -> None:
     assert not missing
 
 
+def test_pages_that_the_code_names_are_there() -> None:
+    files = [path for top in ("echosynth", "configs", "scripts", "examples") for path in (ROOT / top).rglob("*.*")]
+    texts = [path.read_text() for path in files if path.suffix in (".py", ".yaml", ".sh", ".j2")]
+    named = {page for text in texts for page in re.findall(r"docs/[\w./-]+\.md", text)}
+    assert named
+    assert not [page for page in sorted(named) if not (ROOT / page).is_file()]
+
+
 @pytest.mark.heavy
 def test_the_reference_is_made_from_this_code() -> None:
     command = [sys.executable, "scripts/make_reference.py", "--check"]

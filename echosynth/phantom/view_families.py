@@ -65,7 +65,8 @@ WIDE: dict[str, Range] = {
 }
 VIEW_FAMILIES: dict[ViewFamily, dict[str, Range]] = {
     "wide": WIDE,
-    # A hospital's echo lab, pictures good enough to be traced: EchoNet-Dynamic's aggregates (docs/data.md).
+    # A hospital's echo lab, pictures good enough to be traced: EchoNet-Dynamic's aggregates
+    # (docs/experiments/phantom-appearance.md).
     "echonet": WIDE
     | {
         "p_fill": (0.9, 0.9),

@@ -87,7 +87,7 @@ def read_public_weights(path: Path, fps: float | None = None) -> PublicWeights:
         raise CheckpointError(f"{path} looks like public weights but does not fit their layout: {reason}") from error
     first = next(iter(names), "nothing")
     raise CheckpointError(
-        f"{path} has a layout that is not known here (it begins with {first}); see docs/regression.md"
+        f"{path} has a layout that is not known here (it begins with {first}); see docs/explanation/regressors.md"
     )
 
 

@@ -14,7 +14,7 @@ from echosynth.config import RunName, StrictModel
 from echosynth.diffusion.calibration import check_calibration
 from echosynth.diffusion.cascade import check_chain
 from echosynth.diffusion.ef_guide import EFGuide
-from echosynth.diffusion.pipeline import EchoCascadePipeline
+from echosynth.diffusion.pipeline import MAX_STAGES, EchoCascadePipeline
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.diffusion.unet3d import UNet3D
 from echosynth.progress import SILENT, Progress
@@ -76,6 +76,10 @@ class CascadeConfig(StrictModel):
         names = [*drawn, "base", *(f"sr{k}" for k in range(1, len(self.stages) - len(drawn)))]
         if list(self.stages) != names:
             raise ValueError(f"stages must be named {', '.join(names)} in this order, got {', '.join(self.stages)}")
+        if len(names) - len(drawn) > MAX_STAGES:
+            raise ValueError(
+                f"a cascade has at most {MAX_STAGES} stages beside the frame stage, got {', '.join(names)}"
+            )
         sampled = [stage.sampling for stage in self.stages.values()]
         if self.ef_guide is None and any(how.ef_guidance_scale or how.correction for how in sampled):
             raise ValueError(
