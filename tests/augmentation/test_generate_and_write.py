@@ -51,6 +51,7 @@ def test_a_clip_depends_on_its_name_alone(models: RunModels) -> None:
     assert not np.array_equal(together[1].clip.pixels, alone[0].clip.pixels)
 
 
+@pytest.mark.heavy
 def test_attempts_go_on_until_accepted_or_used_up(models: RunModels) -> None:
     plan = plan_targets(["a"], [30])
     refused = make(models, plan, max_attempts=3, tolerance=Tolerance(0.0))

@@ -79,5 +79,6 @@ def test_a_network_of_another_grid_or_kind_is_refused(pipeline: EchoCascadePipel
         rebuild(pipeline, base_unet=UNet3D(patch=1, frame_patch=None, **small))
 
 
+@pytest.mark.heavy
 def test_a_compiled_network_is_the_network_it_was_made_of(pipeline: EchoCascadePipeline) -> None:
     rebuild(pipeline, base_unet=torch.compile(pipeline.base_unet))

@@ -79,6 +79,7 @@ def test_another_kind_of_model_is_refused(asked: list[str], tmp_path: Path, monk
     assert not asked
 
 
+@pytest.mark.heavy
 def test_a_saved_folder_opens_in_every_way(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -110,6 +111,7 @@ def test_the_published_folder_has_the_file_that_saving_writes() -> None:
     assert "  pipeline.py\n" in (folder / "SHA256SUMS").read_text()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("way", ["to", "dtype", "torch_dtype"])
 def test_networks_run_in_the_type_that_they_were_given(tmp_path: Path, dtype: torch.dtype, way: str) -> None:
@@ -136,6 +138,7 @@ def test_networks_run_in_the_type_that_they_were_given(tmp_path: Path, dtype: to
     assert float((clips - truth).abs().mean()) < 0.02
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_guide_tracker_and_frame_stage_run_in_half_precision(dtype: torch.dtype) -> None:
     pipeline = load_cascade(CASCADE).to(dtype)

@@ -90,6 +90,7 @@ def test_the_first_stage_draws_from_the_caller_s_generator_and_the_others_by_nam
     assert later.initial_seed() == derive_seed(root, "sr1")
 
 
+@pytest.mark.heavy
 def test_without_a_generator_torch_s_own_seed_decides(pipeline: EchoCascadePipeline) -> None:
     def make(seed: int) -> np.ndarray:
         torch.manual_seed(seed)

@@ -39,6 +39,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.heavy
 def test_every_reader_reads_every_clip_under_its_own_name(models: dict[str, str], clips: Path) -> None:
     progress = CountingProgress()
     regressors = (models["judge"], models["namesake"], models["judge"])  # the same weights twice are one reader
@@ -58,6 +59,7 @@ def test_every_reader_reads_every_clip_under_its_own_name(models: dict[str, str]
     assert alone.embeddings == {}
 
 
+@pytest.mark.heavy
 def test_a_regressor_called_panel_is_not_the_panel(models: dict[str, str], clips: Path, tmp_path: Path) -> None:
     panel = make_tiny_regressor(tmp_path, "panel", R2Plus1D, seed=5)
     result = echosynth.measure(echosynth.MeasureConfig(sources=(clips,), regressors=(str(panel), models["judge"])))
@@ -85,6 +87,7 @@ def test_wrong_values_are_errors_of_the_library() -> None:
         echosynth.measure(echosynth.MeasureConfig(sources=("no_such.avi",)))
 
 
+@pytest.mark.heavy
 def test_an_explanation_is_of_the_first_window(models: dict[str, str], clips: Path) -> None:
     progress = CountingProgress()
     config = echosynth.ExplainConfig(source=clips / "clip0.avi", regressors=(models["gate"], models["judge"]))
@@ -106,6 +109,7 @@ def test_a_dataset_without_clips_explains_nothing(models: dict[str, str], tmp_pa
         echosynth.explain(config)
 
 
+@pytest.mark.heavy
 def test_an_evaluation_gives_its_records_and_goes_on(models: dict[str, str], tmp_path: Path) -> None:
     progress = CountingProgress()
     config = echosynth.EvaluateConfig(
@@ -138,6 +142,7 @@ def test_an_evaluation_gives_its_records_and_goes_on(models: dict[str, str], tmp
         echosynth.evaluate(config.model_copy(update={"n_bootstrap": 6}), tmp_path / "run")
 
 
+@pytest.mark.heavy
 def test_a_gate_and_a_judge_of_one_name_are_two(models: dict[str, str], tmp_path: Path) -> None:
     roles = {"cascade": models["cascade"], "gate": models["namesake"], "judge": models["judge"]}
     config = echosynth.EvaluateConfig(test=PhantomTest(count=2), factual=0, n_bootstrap=5, **roles)

@@ -36,6 +36,7 @@ def test_the_cavity_is_what_the_tracing_encloses(rendered: tuple[Phantom, torch.
             assert 2 * (traced & cavity).sum() / (traced.sum() + cavity.sum()) > 0.96
 
 
+@pytest.mark.heavy
 def test_muscle_lies_around_the_cavity_and_the_atrium_below(rendered: tuple[Phantom, torch.Tensor, Truth]) -> None:
     phantom, pixels, truth = rendered
     labels = label_pixels(phantom, truth)

@@ -49,6 +49,7 @@ def test_a_clip_does_not_depend_on_the_chunks(together: torch.Tensor, monkeypatc
     assert int((again.int() - together.int()).abs().max()) <= 1
 
 
+@pytest.mark.heavy
 def test_the_same_seeds_give_the_same_clip_and_others_another(together: torch.Tensor) -> None:
     phantom = make_phantom([SEEDS[0]])
     one, _ = phantom.render([55.0], 3)

@@ -65,6 +65,7 @@ def test_the_reader_takes_it_and_the_labels_are_exact(dataset: Path) -> None:
         assert row.ef == pytest.approx(100 * (1 - row.esv / row.edv))
 
 
+@pytest.mark.heavy
 def test_end_systolic_rows_come_first(dataset: Path) -> None:
     with (dataset / "VolumeTracings.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -187,6 +188,7 @@ def test_what_a_finished_dataset_has_lost_is_made_again(
     assert snapshot(out) == snapshot(masked)
 
 
+@pytest.mark.heavy
 def test_a_damaged_list_of_hashes_and_a_folder_for_a_file_are_one_line(masked: Path, tmp_path: Path) -> None:
     for name, harm in (("SHA256SUMS", cut), ("Videos/P0000005.avi", put_a_folder)):
         out = tmp_path / Path(name).stem
@@ -274,6 +276,7 @@ def test_motion_lies_beside_the_videos_and_carries_the_heart(dataset: Path, tmp_
     assert "Motion/NAME.npz" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.heavy
 def test_masks_lie_beside_the_videos_and_change_nothing_else(masked: Path, tmp_path: Path) -> None:
     simulate(MASKED.model_copy(update={"masks": False}), tmp_path)
     for video in (tmp_path / "Videos").iterdir():

@@ -53,6 +53,7 @@ def test_the_judge_of_echodiffusion_sees_pixels_from_0_to_1(tmp_path: Path, pixe
     torch.testing.assert_close(found.model(pixels / 127.5 - 1), theirs, atol=1e-2, rtol=0)
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 def test_coreecho_weights_give_coreecho_s_ef(tmp_path: Path, pixels: torch.Tensor) -> None:
     state, head = uniformer_state(), Maker()
@@ -75,6 +76,7 @@ def test_coreecho_weights_give_coreecho_s_ef(tmp_path: Path, pixels: torch.Tenso
     torch.testing.assert_close(found.model(pixels / 127.5 - 1), theirs, atol=1e-2, rtol=0)
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("prefix", "wrap"), [("", None), ("encoder.", "state_dict"), ("module.video.", "model"), ("", "model_state_dict")]

@@ -152,6 +152,7 @@ def test_details_hold_the_same_ef_and_what_the_regressor_knows(regressor: EFRegr
         assert ((said.landmarks > 0) & (said.landmarks < 1)).all()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("extra", "millions", "gflop"),
     [({}, 1.55, 8.05), ({"widths": (16, 32, 80, 144), "dim": 144, "hidden": 1760}, 6.8, 8.49)],

@@ -87,6 +87,7 @@ def test_an_error_that_was_never_measured_leaves_every_ef_possible() -> None:
     assert answer.high - answer.low == pytest.approx(10.0)
 
 
+@pytest.mark.heavy
 def test_predictions_carry_the_warnings_and_attributes_count_once_they_were_learnt() -> None:
     torch.manual_seed(0)
     model, clip = MCSDR(**SMALL["MCSDR"]).eval(), random_clip()

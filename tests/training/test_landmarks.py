@@ -48,6 +48,7 @@ def test_landmarks_of_a_phantom_draw_its_ef(phantoms: PhantomSourceConfig) -> No
     np.testing.assert_allclose(every / every[:, :1], known.curve / known.curve[:, :1], atol=2e-4)
 
 
+@pytest.mark.heavy
 def test_landmarks_lie_on_the_border_of_the_dark_cavity(phantoms: PhantomSourceConfig) -> None:
     known = PhantomSet.open(phantoms)
     landmarks, frames = known.trace(range(4))[:, :, 0], known.curve.argmax(1)

@@ -117,6 +117,7 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path: Path, caplog: 
     assert said == [f"{name}: finished, nothing to do" for name in config.parts]
 
 
+@pytest.mark.heavy
 def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     raw = make_config(tmp_path / "sets")
     for stage in raw["stages"].values():
@@ -134,6 +135,7 @@ def test_stages_can_be_trained_one_by_one(tmp_path: Path) -> None:
     assert train_cascade(second, tmp_path / "run") == tmp_path / "run" / "pipeline"
 
 
+@pytest.mark.heavy
 def test_a_stage_may_learn_from_clips_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,6 +176,7 @@ def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     assert all(torch.equal(value, given[name]) for name, value in weights(tmp_path / "run", "tissue_tracker").items())
 
 
+@pytest.mark.heavy
 def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -212,6 +215,7 @@ def test_a_chain_that_is_not_whole_is_refused(tmp_path: Path, change: dict[str, 
         CascadeConfig.model_validate(raw | change)
 
 
+@pytest.mark.heavy
 def test_a_regressor_learns_the_fake_hearts(tmp_path: Path) -> None:
     raw = make_config(tmp_path / "sets")
     config = RegressorConfig.model_validate(
@@ -236,6 +240,7 @@ def test_a_regressor_learns_the_fake_hearts(tmp_path: Path) -> None:
     assert 0 < json.loads((model / "config.json").read_text())["error90"] < 60
 
 
+@pytest.mark.heavy
 def test_a_regressor_is_measured_on_the_held_out_clips_of_a_dataset(tmp_path: Path) -> None:
     root, cache = write_pediatric(tmp_path / "set", patients=20), tmp_path / "decoded"
     data = {"source": "dataset", "root": root, "view": "A4C", "num_frames": 8, "fps": 25.0, "cache": cache}

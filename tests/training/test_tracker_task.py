@@ -32,6 +32,7 @@ def make_task(source: PhantomSource) -> TrackerTask:
     return TrackerTask(stage, previous, source, CONFIG.window)
 
 
+@pytest.mark.heavy
 def test_the_truth_carries_the_frame_s_detail_to_the_clip(source: PhantomSource) -> None:
     batch = make_task(source).make_batch(24, make_generator(5))
     assert batch["displacement"].shape == (24, 2, 4, 28, 28)
@@ -63,6 +64,7 @@ def test_a_mirrored_clip_moves_the_other_way(source: PhantomSource) -> None:
     torch.testing.assert_close(batch["displacement"][turned], mirrored, equal_nan=True)
 
 
+@pytest.mark.heavy
 def test_it_learns_where_tissue_goes(source: PhantomSource) -> None:
     task = make_task(source)
     torch.manual_seed(0)

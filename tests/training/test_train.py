@@ -35,6 +35,7 @@ def guide_of(raw: dict[str, Any], steps: int, **changes: Any) -> CascadeConfig:
     return CascadeConfig.model_validate(raw | {"only": ["ef_guide"], "ef_guide": raw["ef_guide"] | {"optim": optim}})
 
 
+@pytest.mark.heavy
 def test_a_run_that_is_lengthened_in_place_becomes_the_longer_run(raw: dict[str, Any], tmp_path: Path) -> None:
     assert train(guide_of(raw, 5), tmp_path / "run").model is None
     short = weights(tmp_path / "run", "ef_guide")
@@ -47,6 +48,7 @@ def test_a_run_that_is_lengthened_in_place_becomes_the_longer_run(raw: dict[str,
     assert [line["step"] for line in one] == [line["step"] for line in two] == list(range(1, 8))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -65,12 +67,14 @@ def test_another_run_is_refused_by_the_key_that_differs(
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+@pytest.mark.heavy
 def test_what_does_not_decide_the_weights_may_change(raw: dict[str, Any], tmp_path: Path) -> None:
     train(guide_of(raw, 2), tmp_path / "run")
     other = raw | {"pace": PACE | {"log_every": 3}, "data": raw["data"] | {"workers": 5}}
     train(guide_of(other, 2), tmp_path / "run")
 
 
+@pytest.mark.heavy
 def test_a_folder_of_an_earlier_version_goes_on(raw: dict[str, Any], tmp_path: Path) -> None:
     """Its config.yaml has the flat keys of a stage, and names no command."""
     config = guide_of(raw, 2)
@@ -85,6 +89,7 @@ def test_a_folder_of_an_earlier_version_goes_on(raw: dict[str, Any], tmp_path: P
     assert "sampling" in yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["stages"]["base"]
 
 
+@pytest.mark.heavy
 def test_the_scores_of_a_regressor_are_those_of_its_last_step(raw: dict[str, Any], tmp_path: Path) -> None:
     seen = []
     for steps in (2, 2, 20):
@@ -99,6 +104,7 @@ def test_the_scores_of_a_regressor_are_those_of_its_last_step(raw: dict[str, Any
     assert seen[0] == seen[1] != seen[2]
 
 
+@pytest.mark.heavy
 def test_a_frozen_part_keeps_its_weights_and_asks_for_no_clips(raw: dict[str, Any], tmp_path: Path) -> None:
     train(guide_of(raw, 2), tmp_path / "before")
     init = tmp_path / "before" / "ef_guide" / "model"

@@ -50,6 +50,7 @@ def test_mjpg_is_nearly_lossless_even_on_speckle(tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.name == "mjpeg"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["ffv1", "mjpeg", "mp4", "gif"])
 def test_bytes_are_deterministic(tmp_path: Path, kind: str) -> None:
     # A whole beat of a heart: x264 weighs how blocks depend on each other over many frames, and erred there.
@@ -174,6 +175,7 @@ def test_long_clips_are_refused_while_decoding(tmp_path: Path, monkeypatch: pyte
         readers.load_video(tmp_path / "a.avi")
 
 
+@pytest.mark.heavy
 def test_picture_bombs_are_refused(tmp_path: Path) -> None:
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
     with pytest.raises(CorruptVideoError):

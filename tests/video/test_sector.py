@@ -42,6 +42,7 @@ FANS = [
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("height", "width", "truth"), FANS)
 @pytest.mark.parametrize("num_frames", [1, 4])
 def test_drawn_fans_are_recovered(height: int, width: int, truth: Sector, num_frames: int) -> None:
@@ -53,6 +54,7 @@ def test_drawn_fans_are_recovered(height: int, width: int, truth: Sector, num_fr
     assert abs(found.radius - truth.radius) < 0.03 * truth.radius
 
 
+@pytest.mark.heavy
 def test_the_crop_lies_where_echonets_does_and_outside_is_black() -> None:
     truth = Sector(330, 40, -0.7, 0.7, 360)
     frames = draw_fan(truth, 480, 640, num_frames=6)
@@ -93,6 +95,7 @@ def test_an_echonet_crop_is_left_where_it_is() -> None:
     assert not out[30:34, 106:].any()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["blank", "flat", "noise", "framed noise", "linear probe", "disc", "text", "photo"])
 def test_what_is_no_fan_is_refused(kind: str) -> None:
     rng, height, width = np.random.default_rng(0), 240, 320
@@ -122,6 +125,7 @@ def real_cine() -> np.ndarray:
     return luma(pydicom.examples.ybr_color.pixel_array)
 
 
+@pytest.mark.heavy
 def test_the_real_cine(real_cine: np.ndarray) -> None:
     sector = find_sector(real_cine)
     assert 166 < sector.apex_x < 173
@@ -139,6 +143,7 @@ def test_the_real_cine(real_cine: np.ndarray) -> None:
     assert 5 < crop.mean() < 40
 
 
+@pytest.mark.heavy
 def test_single_real_frames_agree_with_the_cine(real_cine: np.ndarray) -> None:
     cine = find_sector(real_cine)
     for index in (0, 7, 14, 22):
