@@ -47,6 +47,7 @@ def same_weights(one: torch.nn.Module, two: torch.nn.Module) -> bool:
     return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
 
 
+@pytest.mark.heavy
 def test_what_save_pretrained_writes_opens(cascade: Path, regressor: Path, tmp_path: Path) -> None:
     pipeline, model = load_cascade(cascade), load_regressor(regressor)
     pipeline.save_pretrained(tmp_path / "cascade")

@@ -33,6 +33,7 @@ def test_frames_and_clips_in_memory(tmp_path: Path) -> None:
     assert np.array_equal(moved.frames[0].pixels, FRAME[::-1])
 
 
+@pytest.mark.heavy
 def test_other_pixels_in_memory_are_another_run(tmp_path: Path) -> None:
     generate(GenerateConfig(source=FRAME, ef=30, max_attempts=1), tmp_path / "run")
     generate(GenerateConfig(source=FRAME, ef=30, max_attempts=1), tmp_path / "run")

@@ -53,6 +53,7 @@ def test_work_of_the_base_is_that_of_its_layers(pipeline: EchoCascadePipeline) -
     assert layers <= work["base"] < 1.2 * layers  # the rest is attention, where torch's counter knows its kernel
 
 
+@pytest.mark.heavy
 def test_hooks_are_taken_off_again(pipeline: EchoCascadePipeline) -> None:
     seen: list[str] = []
 

@@ -227,6 +227,7 @@ def test_hmc_qu_table_that_is_none(tmp_path: Path) -> None:
         HmcQuDataset(tmp_path)
 
 
+@pytest.mark.heavy
 def test_hmc_qu_table_that_is_damaged_anywhere(tmp_path: Path) -> None:
     table = write_hmc_qu(tmp_path) / "A4C.xlsx"
     whole, refused = table.read_bytes(), 0

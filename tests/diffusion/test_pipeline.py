@@ -147,6 +147,7 @@ def test_unsupported_conditions_are_refused(pipeline: EchoCascadePipeline) -> No
     assert np.array_equal(*made)
 
 
+@pytest.mark.heavy
 def test_without_a_frame_there_are_as_many_patients_as_efs(pipeline: EchoCascadePipeline) -> None:
     made = pipeline(None, [30.0, 60.0], generator=seeds(1, 2)).clips
     assert made.shape == (2, 8, 56, 56)
@@ -157,6 +158,7 @@ def test_without_a_frame_there_are_as_many_patients_as_efs(pipeline: EchoCascade
         pipeline(None, 50.0, generator=seeds(1, 2))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("num_frames", [2, 8, 12, 40])
 def test_a_clip_has_the_length_that_was_asked_for(pipeline: EchoCascadePipeline, num_frames: int) -> None:
     made = pipeline(FRAME[:1], 50.0, num_frames, generator=seeds(3)).clips

@@ -31,6 +31,7 @@ def test_the_truth_is_perfect_and_the_frame_held_still_is_not(pair: PairedCase) 
     assert still.motion is None or abs(still.motion) < 0.1
 
 
+@pytest.mark.heavy
 def test_the_frame_shows_end_diastole_whatever_the_ef(pair: PairedCase) -> None:
     assert abs(pair.case.own_ef - pair.case.target_ef) > 1
     frame, _ = render_pair(777, pair.case.own_ef, pair.case.target_ef, 1, 20.0, 0.0)

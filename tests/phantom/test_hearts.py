@@ -18,6 +18,7 @@ SEEDS = range(100, 130)
 TIME = torch.arange(512, dtype=torch.float64) / 32.0
 
 
+@pytest.mark.heavy
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(HEARTS)), st.sampled_from(sorted(RHYTHMS)), st.floats(5, 85))
 def test_ef_is_exact_in_every_heart_and_rhythm(seed: int, heart: str, rhythm: str, ef: float) -> None:
@@ -58,6 +59,7 @@ def beat_lengths(rhythm: str) -> np.ndarray:
     return np.concatenate(found)
 
 
+@pytest.mark.heavy
 def test_rhythms_are_what_their_names_say() -> None:
     sinus, fibrillation, premature = (beat_lengths(r) for r in ("sinus", "atrial fibrillation", "premature beats"))
     assert sinus.std() < 0.06
@@ -79,6 +81,7 @@ def test_without_an_a_wave_the_valve_opens_once_a_beat() -> None:
     assert openings(RHYTHMS["atrial fibrillation"]["early_filling"]) == 10
 
 
+@pytest.mark.heavy
 def test_weak_ventricles_are_large_in_a_population_and_one_patient_keeps_its_heart() -> None:
     config = SimulateConfig(patients=1, counterfactual=(30.0,), remodel=True)
     plans = [plan_patient(config, seed) for seed in range(200, 300)]
@@ -113,6 +116,7 @@ def test_what_a_dead_wall_cannot_reach_is_refused() -> None:
     assert max(plan) <= highest_ef("septal")
 
 
+@pytest.mark.heavy
 def test_hearts_that_are_weak_all_over_eject_little() -> None:
     for distribution in ("echonet", "uniform"):
         config = SimulateConfig(patients=1, hearts="global", ef_distribution=distribution)
@@ -121,11 +125,13 @@ def test_hearts_that_are_weak_all_over_eject_little() -> None:
         SimulateConfig(patients=1, hearts="global", counterfactual=(60.0,))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("heart", ["apical", "septal", "lateral"])
 def test_a_dead_wall_stays_dead_where_the_heart_has_to_be_made_able(heart: str) -> None:
     assert min(sample_patient(seed, heart).regional for seed in range(200)) >= 0.9
 
 
+@pytest.mark.heavy
 def test_a_foreshortened_heart_is_shorter_rounder_and_calmer_at_its_apex() -> None:
     patient = replace(sample_patient(3), foreshortening=0.0)
     seen = foreshorten(patient, 0.15)

@@ -55,6 +55,7 @@ def test_muscle_lies_around_the_cavity_and_the_atrium_below(rendered: tuple[Phan
         assert float(areas[1].min() / areas[1].max()) > 0.75
 
 
+@pytest.mark.heavy
 def test_displacement_carries_the_end_diastolic_muscle_to_every_frame(
     rendered: tuple[Phantom, torch.Tensor, Truth],
 ) -> None:

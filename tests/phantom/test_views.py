@@ -24,6 +24,7 @@ def test_wide_contains_every_family(family: ViewFamily) -> None:
     assert VIEW_FAMILIES[family].keys() == WIDE.keys()
 
 
+@pytest.mark.heavy
 def test_families_are_what_their_names_say() -> None:
     assert draw("point-of-care", "depth").mean() > draw("echonet", "depth").mean() + 2
     assert draw("point-of-care", "gain").mean() < draw("echonet", "gain").mean() - 1

@@ -36,6 +36,7 @@ def by_definition(embeddings: torch.Tensor, labels: torch.Tensor, temperature: f
     return total / (count * (count - 1))
 
 
+@pytest.mark.heavy
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(2, 9),

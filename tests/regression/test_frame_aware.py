@@ -66,6 +66,7 @@ def test_only_the_three_frames_and_the_curve_decide(tmp_path: Path) -> None:
     torch.testing.assert_close(with_logit - plain, expected)
 
 
+@pytest.mark.heavy
 def test_the_process_is_fitted_once_and_travels_with_the_weights(tmp_path: Path) -> None:
     root = write_fake_set(tmp_path / "set")
     arguments = SMALL | {"patients": 40}

@@ -124,6 +124,7 @@ def test_an_untrained_network_loses_about_one(tmp_path: Path) -> None:
     loss.backward()
 
 
+@pytest.mark.heavy
 def test_patients_of_a_dataset_reach_training_and_prediction(tmp_path: Path) -> None:
     root = write_pediatric(tmp_path / "set", patients=20)
     dataset = open_dataset(root, "A4C")

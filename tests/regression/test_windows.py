@@ -37,6 +37,7 @@ def test_reading_all_windows_is_the_mean_over_every_start() -> None:
     assert len(model.predict([clip], coverage=3)[0].windows) == 3
 
 
+@pytest.mark.heavy
 @torch.no_grad()
 def test_a_network_is_never_shown_more_than_a_few_windows_of_a_long_clip() -> None:
     shown = []

@@ -112,6 +112,7 @@ def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path: Path) -> None:
     assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
 
 
+@pytest.mark.heavy
 def test_tracings_of_a_dataset_are_landmarks_of_the_windows_that_show_them(tmp_path: Path) -> None:
     simulate(SimulateConfig(patients=1, seed=300, frames=60, fps=50.0), tmp_path / "set")
     (entry,) = EchoNetDataset(tmp_path / "set").entries

@@ -100,6 +100,7 @@ def landmarks(source: PhantomSource) -> Case:
     return EchoE3Net(size=32, frames=8, fps=16.0).eval(), forget(batch, "landmarks", (COUNT, 2)), task.compute_loss
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "make", [denoising, single_pictures, tuning, guiding, tracking, curves, landmarks], ids=lambda make: make.__name__
 )

@@ -160,6 +160,7 @@ def test_a_stage_may_learn_from_clips_of_its_own(
     assert drawn == {"base": {2000, 3000}, "both": {0, 1000}}
 
 
+@pytest.mark.heavy
 def test_where_motion_is_not_known_a_finished_tracker_is_taken_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_tracker_gets_the_lines_of_the_log(tmp_path: Path, monkeypatch: pytest
         schedule.check_trackers(config.pace)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("change", "message"),
     [

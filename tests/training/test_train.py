@@ -120,6 +120,7 @@ def test_a_frozen_part_keeps_its_weights_and_asks_for_no_clips(raw: dict[str, An
     assert not (tmp_path / "run" / "ef_guide" / "log.jsonl").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("change", [{"fps": "x"}, {"frames": "8"}, {"size": 5}, {"fps": 7}])
 def test_arguments_that_fit_no_clips_are_refused_before_a_folder_is_made(
     raw: dict[str, Any], tmp_path: Path, change: dict[str, Any]
@@ -129,5 +130,6 @@ def test_arguments_that_fit_no_clips_are_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.heavy
 def test_the_old_name_of_a_regressors_transforms_is_read(raw: dict[str, Any]) -> None:
     assert regressor(raw, augmentation={"noise": 0.05}) == regressor(raw, transforms={"noise": 0.05})
