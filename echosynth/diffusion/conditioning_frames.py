@@ -68,6 +68,10 @@ def _read_pictures(frames: Image.Image | np.ndarray, side: int) -> torch.Tensor:
         pixels = pixels[None]
     if pixels.ndim != 3 or not pixels.size:
         raise ValueError(f"a frame array must be (H, W), (B, H, W) or (B, 1, H, W), got {pixels.shape}")
+    if pixels.shape[2] in (3, 4) and pixels.shape[0] > 1:
+        raise ValueError(
+            f"a frame array must be grey, got colours in shape {pixels.shape}; a PIL image may be coloured"
+        )
     if pixels.shape[1] != pixels.shape[2]:
         raise ValueError(
             f"frames must be square, got {pixels.shape[2]}x{pixels.shape[1]} pixels; "

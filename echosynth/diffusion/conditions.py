@@ -58,12 +58,16 @@ def read_condition(name: str, value: Any, count: int, device: torch.device | str
     """One value for all clips, or one for each, as float32 (count,); None as NaN.
 
     Raises:
-        ValueError: a value is outside the condition's range, or the number of values is neither 1 nor `count`.
+        ValueError: a value is no number or outside the condition's range, or the number of values is neither 1 nor
+            `count`.
     """
     if value is None:
         return torch.full((count,), math.nan, device=device)
     kind = CONDITIONS[name]
-    given = torch.as_tensor(value, dtype=torch.float32, device=device).reshape(-1)
+    try:
+        given = torch.as_tensor(value, dtype=torch.float32, device=device).reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be a number or several, got {value!r}") from None
     if not bool(((given >= kind.least) & (given <= kind.most)).all()):
         raise ValueError(f"{name} must lie within {kind.least:g}-{kind.most:g} {kind.unit}, got {value}")
     if len(given) not in (1, count):

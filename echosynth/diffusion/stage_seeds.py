@@ -8,6 +8,8 @@ runs, and how often that stage draws (steps, solver) does not change it; two cal
 the first call moved the generator on.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from echosynth.edm.noise import Generators
@@ -32,8 +34,10 @@ class StageSeeds:
         self.roots: int | list[int]
         if isinstance(self.first, torch.Generator):
             self.roots = _root(self.first)
-        else:
+        elif isinstance(self.first, Sequence):
             self.roots = [_root(one) for one in self.first]
+        else:
+            raise ValueError(f"generator must be a torch.Generator or a list of them, got {generator!r}")
 
     def generators(self, stage: str, first: bool) -> Generators:
         """What a stage draws from.

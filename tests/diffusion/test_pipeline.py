@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -224,6 +225,21 @@ def test_wrong_arguments_are_refused(pipeline: EchoCascadePipeline) -> None:
         pipeline(FRAME[:2], 50.0, generator=seeds(1))
     with pytest.raises(ValueError, match="stages is missing"):
         EchoCascadePipeline(pipeline.base_unet, pipeline.base_scheduler)
+
+
+@pytest.mark.parametrize(
+    ("ef", "frame", "generator", "words"),
+    [
+        ("35", FRAME[:1], None, "ef must be a number"),
+        (35.0, FRAME[:1], 3, "generator must be a torch.Generator"),
+        (35.0, np.zeros((56, 56, 3), np.uint8), None, "must be grey"),
+    ],
+)
+def test_what_is_no_number_generator_or_grey_picture_is_refused_by_name(
+    pipeline: EchoCascadePipeline, ef: Any, frame: Any, generator: Any, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        pipeline(frame, ef, generator=generator)
 
 
 @torch.no_grad()
