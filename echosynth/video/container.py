@@ -1,7 +1,7 @@
-"""What a video file says of itself where FFmpeg looks away: that it was longer, or that it has no frame rate.
+"""Two checks of a video file that FFmpeg leaves out: that it was not cut off, and that an AVI names its frame rate.
 
 FFmpeg plays what is left of a file that was cut off, and takes 25 Hz where an AVI names no rate. Both would be read
-without a word: half a beat, a heart at the wrong speed.
+without a warning: half a beat, a heart at the wrong speed.
 
     AVI         "RIFF", size u32, ...; "avih", size, microseconds per frame u32, ...; "strh", size, "vids", 16 bytes,
                 scale u32, rate u32: rate / scale Hz
