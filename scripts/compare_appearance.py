@@ -45,7 +45,7 @@ REAL = {  # percentiles 5, 25, 50, 75, 95
 
 def render(seed: int, views: str) -> np.ndarray:
     """One phantom, 2 s, EF as in EchoNet-Dynamic, at any phase: uint8 (T, H, W) at `RATE`."""
-    patient = sample_patient(seed)
+    patient = sample_patient(seed, bulk_motion=False)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed])
     phase = (derive_seed(seed, "phase") % 1000) / 1000
     pixels, _ = phantom.render([sample_ef(seed)], 64, 32.0, [phase])

@@ -51,7 +51,7 @@ def draw_views(columns: int = 3, cell: int = 2) -> np.ndarray:
     for family in VIEW_FAMILIES:
         tiles = []
         for seed in range(FIRST_PATIENT, FIRST_PATIENT + columns):
-            patient = sample_patient(seed)
+            patient = sample_patient(seed, bulk_motion=False)
             phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
             high, truth = phantom.render([60.0], 24, 32.0)
             low, low_truth = phantom.render([30.0], 24, 32.0)

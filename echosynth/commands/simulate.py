@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write every pixel's displacement and every frame's volume",
     )
+    add(
+        "--no-bulk-motion",
+        dest="bulk_motion",
+        action="store_false",
+        help="hearts that move only as far as they contract: no swinging, rocking, breath and hand",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; changes nothing but the time")
     add_json(parser)
 

@@ -1,7 +1,8 @@
 """The patients of an evaluation: a frame, a target EF, and what is known of the truth.
 
 phantom   EF of the frame uniform 10-85, target uniform 15-85, independent; any phase of the beat;
-          truth = the SAME patient, view, noise and phase rendered at the target EF
+          truth = the SAME patient, view, noise and phase rendered at the target EF; these hearts contract and do
+          nothing else, as no frame tells how a heart will swing and rock
 dataset   clips of one split in EchoNet format; target uniform 15-85; truth = the clip itself, at its own EF
 """
 
@@ -109,7 +110,7 @@ class PairedCase:
 def paired_case(seed: int, num_frames: int, fps: float, size: int = 112, views: str = "echonet") -> PairedCase:
     """The patient of `phantom_case` at the same EFs, from end-diastole on, which looks the same at every EF."""
     own, target, _ = _draw_efs(seed)
-    patient = sample_patient(seed)
+    patient = sample_patient(seed, bulk_motion=False)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed], size)
     pixels, truth = phantom.render([target], num_frames, fps, [0.0])
     clip = EchoClip(pixels[0].numpy(), fps, ef=target, source=f"phantom-{seed}")
@@ -132,7 +133,7 @@ def render_pair(
     views: str = "echonet",
 ) -> tuple[np.ndarray, EchoClip]:
     """Return a patient's frame uint8 (size, size) at one EF and clip at another, from the same phase of the beat on."""
-    patient = sample_patient(seed)
+    patient = sample_patient(seed, bulk_motion=False)
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, views)], [seed], size)
     frame, _ = phantom.render([own_ef], 1, fps, [phase])
     clip, _ = phantom.render([target_ef], num_frames, fps, [phase])

@@ -8,6 +8,7 @@ annulus.
 import torch
 
 from echosynth.phantom.motion import disc_centres, disc_widths
+from echosynth.phantom.pose import bend_aside
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.warp import outer_widths
 
@@ -52,6 +53,8 @@ def _draw(
         places = x * pixels_per_cm + phantom.size * view["apex_x"], y * pixels_per_cm + phantom.size * view["apex_y"]
         return torch.stack(places, -1) + shift
 
+    aside = bend_aside(along, truth.pose)
+    septal, lateral = septal + aside, lateral + aside
     ends = torch.cat([apex, truth.motion.length[..., None]], dim=-1)
     chords = torch.stack([to_pixels(along, septal), to_pixels(along, lateral)], -2)
     return to_pixels(ends, torch.zeros_like(ends)), chords

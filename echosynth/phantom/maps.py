@@ -13,17 +13,10 @@ import torch.nn.functional as F
 
 from echosynth.phantom.anatomy import left_atrium_map
 from echosynth.phantom.motion import compute_shape
+from echosynth.phantom.pose import LVFrame, from_lv_frame, to_lv_frame
 from echosynth.phantom.render import Phantom, Truth
 from echosynth.phantom.scan_conversion import pixel_positions
-from echosynth.phantom.warp import (
-    LVFrame,
-    Tissue,
-    find_tissue,
-    from_lv_frame,
-    place_tissue,
-    to_atlas,
-    to_lv_frame,
-)
+from echosynth.phantom.warp import Tissue, find_tissue, place_tissue, to_atlas
 
 CAVITY, MYOCARDIUM, LEFT_ATRIUM = 1, 2, 3
 

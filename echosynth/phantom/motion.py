@@ -1,7 +1,7 @@
 """Time -> volume -> shape of the left ventricle, exact by the 20-disc method.
 
     V(t) = EDV (1 - EF c(t)),  c in [0, 1], 0 at end-diastole, 1 at end-systole
-    L(t) = L0 (1 - k EF c(t))                                       k = long_axis_share
+    L(t) = L0 (1 - (k EF + e) c(t))                                 k = long_axis_share, e = excursion
     w_side(z, t) = w_side(z, 0) (1 - a(t) rho_side(z, t))           rho: regional pattern, 1 everywhere in a healthy
     heart a(t) solves  (pi/4)(L/N) sum_i (w_septal + w_lateral)_i^2 = V   a quadratic, so EF is exact for any rho
 
@@ -75,16 +75,20 @@ class Cycle:
         ejecting: signed asynchrony phase: > 0 while ejecting, < 0 while filling, 0 at both ends.
         mitral: opening of the mitral valve, 0-1.
         time: seconds since the clip's start.
+        beat: beats that have passed since the first one began.
     """
 
     contraction: torch.Tensor
     ejecting: torch.Tensor
     mitral: torch.Tensor
     time: torch.Tensor
+    beat: torch.Tensor
 
 
-def _beat_position(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Seconds into the current beat and that beat's length, (B, T) each.
+def _beat_position(
+    patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Seconds into the current beat, that beat's length, and how many beats ended before it, (B, T) each.
 
     Beats differ in length: by a little in sinus rhythm (rr_jitter), without any order in atrial fibrillation
     (rr_chaos), and a premature one lasts 0.65 of a beat, the one after it 1.35.
@@ -104,7 +108,7 @@ def _beat_position(patient: Fields, time: torch.Tensor, start_phase: torch.Tenso
         raise ValueError("a phantom clip can be at most 256 beats long")
     beat = torch.searchsorted(ends, x.contiguous(), right=True)
     begin = torch.where(beat > 0, ends.gather(1, (beat - 1).clamp_min(0)), torch.zeros_like(x))
-    return x - begin, lengths.gather(1, beat)
+    return x - begin, lengths.gather(1, beat), beat
 
 
 def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor) -> Cycle:
@@ -119,7 +123,7 @@ def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
         start_phase: (B,), share of the first beat that has passed at time 0.
     """
     time = time.double()[None].expand(len(start_phase), -1)
-    x, rr = _beat_position(patient, time, start_phase)
+    x, rr, number = _beat_position(patient, time, start_phase)
     rate = 60.0 / rr
     t1 = torch.full_like(rr, 0.05)
     ejection = (0.413 - 0.0017 * rate).clamp_min(0.12)
@@ -151,7 +155,7 @@ def compute_cycle(patient: Fields, time: torch.Tensor, start_phase: torch.Tensor
     a_open = 0.75 * bump((x - t5 + 0.01) / a_wave, 0.8) * (x > t5 - 0.01) * (early < 1)
     mitral = torch.maximum(torch.maximum(e_open, rest), a_open).clamp(0, 1)
     ejecting = torch.sin(math.pi * c) * (1 - 2 * relaxed)
-    return Cycle(c, ejecting, mitral, time)
+    return Cycle(c, ejecting, mitral, time, number + x / rr)
 
 
 def regional_pattern(patient: Fields, z: torch.Tensor, side: torch.Tensor, ejecting: torch.Tensor) -> torch.Tensor:
@@ -218,7 +222,8 @@ def compute_motion(patient: Fields, cycle: Cycle, ef: torch.Tensor) -> Motion:
     p = _column(patient, 2)
     c = cycle.contraction.double()
     fraction = ef.double()[:, None] / 100.0
-    length = shape.length[:, None] * (1 - patient["long_axis_share"].double()[:, None] * fraction * c)
+    shortening = patient["long_axis_share"].double()[:, None] * fraction + patient["excursion"].double()[:, None]
+    length = shape.length[:, None] * (1 - shortening * c)
     volume = patient["edv"].double()[:, None] * (1 - fraction * c)
     z, late, one = disc_centres(f), cycle.ejecting.double()[..., None], torch.ones_like(f)
     rho_s, rho_l = regional_pattern(p, z, -one, late), regional_pattern(p, z, one, late)

@@ -73,6 +73,15 @@ class Patient:
         rv_trabeculation: roughness of the right ventricle, cm.
         veins: how open the pulmonary veins lie in the plane, 0-1.
         drift: how far speckle changes with breathing and the hand, rad.
+        excursion: how far the annulus descends, whatever the EF, share of the long axis; the walls make up for it.
+        rocking: turn of the whole heart with the beat, degrees.
+        rocking_pivot: place on the axis that it turns about, 0 the apex, about 1 the annulus.
+        carrying: shift of the whole heart with the beat, cm.
+        bending: sideways bend of the ventricle with the beat, cm: both walls go the same way.
+        breathing: shift with the breath, cm, beside `respiration`.
+        breath_rate: Hz.
+        hand: slow shift by the sonographer's hand, cm; it turns the picture as well.
+        flow: motion of the right heart, the atria and what surrounds the heart, cm.
     """
 
     seed: int
@@ -126,6 +135,15 @@ class Patient:
     rv_trabeculation: float = 0.0
     veins: float = 0.0
     drift: float = 0.35
+    excursion: float = 0.0
+    rocking: float = 0.0
+    rocking_pivot: float = 0.0
+    carrying: float = 0.0
+    bending: float = 0.0
+    breathing: float = 0.0
+    breath_rate: float = 0.25
+    hand: float = 0.0
+    flow: float = 0.0
 
     def fields(self) -> dict[str, torch.Tensor]:
         """All parameters as tensors of one element, as motion.py takes them."""
@@ -142,7 +160,7 @@ class Patient:
         """Whether this heart's regional wall motion allows this EF, per cent."""
         c = torch.linspace(0, 1, 9, dtype=torch.float64)[None]
         for direction in (1.0, -1.0):
-            cycle = Cycle(c, direction * torch.sin(math.pi * c), c * 0, c)
+            cycle = Cycle(c, direction * torch.sin(math.pi * c), c * 0, c, c)
             try:
                 compute_motion(self.fields(), cycle, torch.tensor([ef]))
             except ValueError:

@@ -47,6 +47,7 @@ class SimulateConfig(VerbConfig):
             counterfactuals keep the EDV of the factual.
         masks: also write a label of every pixel of every frame.
         motion: also write the displacement of every pixel's tissue, and the volume of every frame.
+        bulk_motion: hearts also move without contracting, as much at a low EF as at a high one; see phantom/pose.py.
     """
 
     patients: int = Field(ge=1, le=100_000)
@@ -64,6 +65,7 @@ class SimulateConfig(VerbConfig):
     remodel: bool = False
     masks: bool = False
     motion: bool = False
+    bulk_motion: bool = True
 
     @field_validator("counterfactual")
     @classmethod
@@ -184,7 +186,7 @@ def choose_phase(patient: Patient, view: View, frames: int, fps: float) -> tuple
 @functools.lru_cache(maxsize=16)  # a patient is asked for by its plan, its view and its clips
 def make_patient(config: SimulateConfig, seed: int) -> Patient:
     """The patient that this simulation makes of a seed."""
-    patient = sample_patient(seed, config.hearts, config.rhythm)
+    patient = sample_patient(seed, config.hearts, config.rhythm, config.bulk_motion)
     return remodel(patient, factual_ef(config, seed)) if config.remodel else patient
 
 

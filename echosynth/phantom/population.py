@@ -40,16 +40,32 @@ RHYTHMS: dict[Rhythm, dict[str, float]] = {
     "atrial fibrillation": {"rr_chaos": 0.2, "early_filling": 1.0},  # no A wave
     "premature beats": {"premature": 0.2},
 }
+# Motion that is no contraction. With these ranges phantoms of any EF move as much as real hearts do
+# (docs/explanation/real-hearts.md); all are drawn independently of EF and of one another.
+BULK_MOTION = {
+    "excursion": (0.0, 0.09),
+    "rocking": (0.4, 6.6),
+    "rocking_pivot": (0.0, 1.0),
+    "carrying": (0.04, 0.4),
+    "bending": (0.04, 0.42),
+    "breathing": (0.0, 0.4),
+    "breath_rate": (0.15, 0.5),
+    "hand": (0.0, 0.44),
+    "flow": (0.05, 0.4),
+    "decorrelation": (0.2, 1.0),  # what is carried away no longer has to be new speckle
+    "drift": (0.05, 0.6),
+}
 REMODELLING = -2.0  # change of ln EDV per unit of EF: what EchoNet-Dynamic's moments imply
 
 
-def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Patient:
+def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus", bulk_motion: bool = True) -> Patient:
     """Draw a patient; the same arguments always give the same patient.
 
     Args:
         seed: who.
         heart: of `HEARTS`.
         rhythm: of `RHYTHMS`.
+        bulk_motion: with motion that is no contraction, see `BULK_MOTION`; without it a heart of low EF hardly moves.
 
     Raises:
         ValueError: there is no such heart or rhythm.
@@ -59,6 +75,10 @@ def sample_patient(seed: int, heart: str = "any", rhythm: str = "sinus") -> Pati
             f"heart must be one of {', '.join(HEARTS)}, rhythm of {', '.join(RHYTHMS)}; got {heart!r}, {rhythm!r}"
         )
     drawn = _draw_patient(seed)
+    if bulk_motion:
+        draws = _Draws(seed, "bulk motion")
+        moving: dict[str, Any] = {name: draws.uniform(*limits) for name, limits in BULK_MOTION.items()}
+        drawn = replace(drawn, **moving)
     place = np.random.default_rng(derive_seed(seed, "heart"))
     changes: dict[str, Any] = {name: float(place.uniform(*limits)) for name, limits in HEARTS[heart].items()}
     seen = foreshorten(replace(drawn, **changes | RHYTHMS[rhythm]), drawn.foreshortening)

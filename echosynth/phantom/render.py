@@ -22,10 +22,11 @@ from echosynth.phantom.atlas import build_atlas
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_cycle, compute_motion
 from echosynth.phantom.noise import counter_normal, smooth_field
 from echosynth.phantom.patient import Patient
+from echosynth.phantom.pose import Pose, compute_pose, to_lv_frame
 from echosynth.phantom.scan_conversion import scan_grid, scanner_marks
 from echosynth.phantom.scanner import View
 from echosynth.phantom.valves import draw_valves
-from echosynth.phantom.warp import Pose, atlas_grid, compute_pose, to_lv_frame
+from echosynth.phantom.warp import atlas_grid
 
 NOISE_CODEC = 4
 FRAME_CHUNK = 8  # frames rendered at once; what a core's cache holds, and bounded memory; changes no pixel
@@ -51,7 +52,7 @@ class Truth:
     Attributes:
         cycle: timing, (B, T).
         motion: volumes and shape, (B, T).
-        pose: rigid place of the LV, (B, T).
+        pose: where the LV is carried, (B, T).
     """
 
     cycle: Cycle
@@ -160,13 +161,12 @@ class Phantom:
             ValueError: an EF is out of range or cannot be reached by this heart.
         """
         truth = self.move(ef, num_frames, fps, start_phase)
-        cycle, motion, pose = truth.cycle, truth.motion, truth.pose
         persistence = self.columns["persistence"][:, None]
         polar: list[torch.Tensor] = []
         last: torch.Tensor | None = None
         for begin in range(0, num_frames, FRAME_CHUNK):
             frames = slice(begin, min(begin + FRAME_CHUNK, num_frames))
-            grey = self._polar(cycle, motion, pose, frames)
+            grey = self._polar(truth.cut(frames), frames)
             before = torch.cat([grey[:, :1] if last is None else last, grey[:, :-1]], dim=1)
             last = grey[:, -1:]
             polar.append(self._scan_convert((1 - persistence) * grey + persistence * before, frames))
@@ -192,12 +192,9 @@ class Phantom:
         motion = compute_motion(self.patient, cycle, ef)
         return Truth(cycle, motion, compute_pose(self.patient, self.view, cycle, motion))
 
-    def _polar(self, cycle: Cycle, motion: Motion, pose: Pose, frames: slice) -> torch.Tensor:
-        """Grey levels on the polar grid of some frames, (B, T, R, A)."""
-        cycle = Cycle(*(v[:, frames] for v in (cycle.contraction, cycle.ejecting, cycle.mitral, cycle.time)))
-        shapes = {k: getattr(motion, k)[:, frames] for k in ("length", "narrowing", "volume", "contraction")}
-        motion = replace(motion, **shapes)
-        pose = Pose(pose.x[:, frames], pose.z[:, frames], pose.tilt[:, frames])
+    def _polar(self, truth: Truth, frames: slice) -> torch.Tensor:
+        """Grey levels on the polar grid of some frames, whose truth is given, (B, T, R, A)."""
+        cycle, motion, pose = truth.cycle, truth.motion, truth.pose
         grid = self._atlas_places(cycle, motion, pose)
         batch, num, ranges, beams, _ = grid.shape
         tissue = F.grid_sample(

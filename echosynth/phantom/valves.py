@@ -13,7 +13,7 @@ import torch
 from echosynth.phantom.amplitude import decay, from_decibel
 from echosynth.phantom.anatomy import rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern
-from echosynth.phantom.warp import LVFrame
+from echosynth.phantom.pose import LVFrame
 
 Place = tuple[torch.Tensor, ...]
 Patch = tuple[torch.Tensor, tuple[slice, slice]]

@@ -1,6 +1,6 @@
 """The backward map in closed form: from a point of a frame to the place of its tissue in the end-diastolic atlas.
 
-Per frame: image point -> LV frame (rigid motion: tilt, breathing, swing) -> along the axis (L(t) -> L0) -> across it,
+Per frame: image point -> LV frame (see pose.py) -> along the axis (L(t) -> L0) -> across it,
 piecewise linear through endocardium, epicardium and the right ventricle's free wall. The epicardium follows from
 incompressible muscle:
     w_epi(t)^2 = w(t)^2 + (w_epi0^2 - w0^2) L0 / L(t)
@@ -13,31 +13,7 @@ import torch
 
 from echosynth.phantom.anatomy import PITCH, Q_MAX, Q_MIN, S_MAX, S_MIN, epicardium, rv_profile
 from echosynth.phantom.motion import Cycle, Fields, Motion, compute_shape, profile, regional_pattern, smoothstep
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Rigid place of the LV in the probe's frame, (B, T) each: apex x and z in cm, tilt in rad."""
-
-    x: torch.Tensor
-    z: torch.Tensor
-    tilt: torch.Tensor
-
-
-def compute_pose(patient: Fields, view: Fields, cycle: Cycle, motion: Motion) -> Pose:
-    """Breathing and the swing of the beating heart; the latter vanishes at end-diastole."""
-
-    def col(fields: Fields, name: str) -> torch.Tensor:
-        return fields[name].double()[:, None]
-
-    breath = 2 * math.pi * 0.25 * cycle.time
-    swing = col(patient, "swing") * cycle.contraction * motion.ef.double()[:, None] / 60.0
-    amplitude = col(patient, "respiration")
-    return Pose(
-        x=col(view, "heart_x") + amplitude * torch.sin(breath + 0.4) - swing,
-        z=col(view, "heart_z") + 1.2 * amplitude * torch.sin(breath) + 0.6 * swing,
-        tilt=torch.deg2rad(col(view, "tilt")) + 0.1 * amplitude * torch.sin(breath) + 0.2 * swing,
-    )
+from echosynth.phantom.pose import LVFrame
 
 
 def _piecewise(x: torch.Tensor, now: list[torch.Tensor], then: list[torch.Tensor]) -> torch.Tensor:
@@ -49,21 +25,6 @@ def _piecewise(x: torch.Tensor, now: list[torch.Tensor], then: list[torch.Tensor
         slope = (then[k] - from_then) / (now[k] - from_now).clamp_min(1e-3)
         out = torch.where(x <= now[k], from_then + (x - from_now) * slope, out)
     return out
-
-
-@dataclass(frozen=True)
-class LVFrame:
-    """Points of the polar grid in the LV frame, (B, T, R, A) each, cm: s along, q across."""
-
-    s: torch.Tensor
-    q: torch.Tensor
-
-
-def to_lv_frame(x: torch.Tensor, z: torch.Tensor, pose: Pose) -> LVFrame:
-    """Rotate and shift probe coordinates (B, 1, R, A), cm, into the LV frame of every video frame."""
-    ax, az, tilt = (v.float()[:, :, None, None] for v in (pose.x, pose.z, pose.tilt))
-    dx, dz, sine, cosine = x - ax, z - az, torch.sin(tilt), torch.cos(tilt)
-    return LVFrame(s=dx * sine + dz * cosine, q=dx * cosine - dz * sine)
 
 
 @dataclass(frozen=True)
@@ -190,13 +151,6 @@ def place_tissue(patient: Fields, s0: torch.Tensor, q0: torch.Tensor, cycle: Cyc
     now, then = m.layers(s0, is_lateral).bounds()
     q = _piecewise(q0.abs(), then, now)
     return LVFrame(s=s, q=torch.where(is_lateral, q, -q) + m.bow(s0))
-
-
-def from_lv_frame(frame: LVFrame, pose: Pose) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probe coordinates x and z of points of the LV frame, (B, T, H, W) each, cm; inverse of `to_lv_frame`."""
-    ax, az, tilt = (v.float()[:, :, None, None] for v in (pose.x, pose.z, pose.tilt))
-    sine, cosine = torch.sin(tilt), torch.cos(tilt)
-    return ax + frame.s * sine + frame.q * cosine, az + frame.s * cosine - frame.q * sine
 
 
 def atlas_grid(patient: Fields, frame: LVFrame, cycle: Cycle, motion: Motion) -> torch.Tensor:

@@ -7,10 +7,11 @@ import torch
 from echosynth.phantom.anatomy import Q_MAX, Q_MIN, S_MAX, S_MIN
 from echosynth.phantom.contours import trace_contours
 from echosynth.phantom.population import sample_patient
+from echosynth.phantom.pose import to_lv_frame
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scan_conversion import scan_grid
 from echosynth.phantom.scanner import sample_view
-from echosynth.phantom.warp import atlas_grid, to_lv_frame
+from echosynth.phantom.warp import atlas_grid
 
 SEEDS = [3, 8, 21]
 

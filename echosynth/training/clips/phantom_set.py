@@ -23,7 +23,6 @@ from echosynth.phantom.contours import trace_contours, trace_epicardium
 from echosynth.phantom.maps import displace_pixels
 from echosynth.phantom.motion import Fields
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
-from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom, Truth, stack_fields
 from echosynth.phantom.scanner import view_quality
 from echosynth.seeding import derive_seed
@@ -43,11 +42,11 @@ def _draw_targets(seeds: Sequence[int], config: PhantomSetConfig) -> tuple[np.nd
 
 def sample_facts(seeds: Sequence[int], config: PhantomSetConfig) -> dict[str, np.ndarray]:
     """All that there is to know of some patients, float64, (B,) or (B, 1 + K); pictures and truth follow from it."""
-    patients = [sample_patient(seed) for seed in seeds]
+    targets, phase = _draw_targets(seeds, config)
+    patients = [config.patient(seed, float(own[0])) for seed, own in zip(seeds, targets, strict=True)]
     views = [config.view(seed, p.long_axis) for seed, p in zip(seeds, patients, strict=True)]
     facts = {f"patient.{name}": column for name, column in stack_fields(patients).items()}
     facts |= {f"view.{name}": column for name, column in stack_fields(views).items()}
-    targets, phase = _draw_targets(seeds, config)
     return {name: column.double().numpy() for name, column in facts.items()} | {"targets": targets, "phase": phase}
 
 

@@ -11,12 +11,14 @@ from pydantic import Field
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import StrictModel
 from echosynth.phantom.kinds import ViewFamily
+from echosynth.phantom.patient import Patient
+from echosynth.phantom.population import remodel, sample_patient
 from echosynth.phantom.scanner import View, sample_view
 from echosynth.seeding import derive_seed
 
 EF = Annotated[float, Field(ge=LOWEST_TARGET_EF, le=HIGHEST_PHANTOM_EF)]
 
-LAYOUT = 3  # of the files, and of what views there are; sets of another layout have other folders
+LAYOUT = 4  # of the files, and of what views there are; sets of another layout have other folders
 
 
 class PhantomSetConfig(StrictModel):
@@ -34,6 +36,8 @@ class PhantomSetConfig(StrictModel):
         views: family of views, see `sample_view`; or several, of which each patient has one.
         graded: draw one quality for all that can be wrong with a patient's view, from the worst to the best; otherwise
             every fault by itself, and hardly a view is good, or bad, in everything.
+        bulk_motion: hearts that also move without contracting, see phantom/pose.py.
+        remodelled: share of patients whose EDV is what years with the EF of their clip make of it.
         workers: processes that render.
     """
 
@@ -47,7 +51,15 @@ class PhantomSetConfig(StrictModel):
     efs: tuple[EF, EF] = (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)
     views: ViewFamily | tuple[ViewFamily, ...] = "wide"
     graded: bool = False
+    bulk_motion: bool = True
+    remodelled: float = Field(default=0.0, ge=0, le=1)
     workers: int = 2
+
+    def patient(self, seed: int, ef: float) -> Patient:
+        """A patient whose clip shows this EF, per cent."""
+        patient = sample_patient(seed, bulk_motion=self.bulk_motion)
+        grown = np.random.default_rng(derive_seed(seed, "remodelled")).uniform() < self.remodelled
+        return remodel(patient, ef) if grown else patient
 
     def family(self, seed: int) -> ViewFamily:
         """Family of a patient's view."""
@@ -65,7 +77,7 @@ class PhantomSetConfig(StrictModel):
         what = {
             k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
         }
-        for late in ("efs", "graded"):  # were no choice once, and sets that users have rendered stay good
+        for late in ("efs", "graded", "remodelled"):  # were no choice once, and sets that users have rendered stay good
             if getattr(self, late) == PhantomSetConfig.model_fields[late].default:
                 del what[late]
         what["layout"] = LAYOUT
