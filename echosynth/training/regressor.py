@@ -11,14 +11,13 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from pydantic import Field, field_validator, model_validator
 
-from echosynth.config import RunName, StrictModel
+from echosynth.config import RunName
 from echosynth.errors import ConfigError
 from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.storage.atomic import write_text
 from echosynth.training.clips.sources import PhantomSourceConfig, SourceConfig, open_source
-from echosynth.training.clips.transforms import ClipTransformConfig
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.engine.run import TrainingJob, export_model, is_finished, run_training
@@ -30,7 +29,7 @@ from echosynth.training.finishing import (
     measure_held_out,
     refresh_batch_norm,
 )
-from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 
 logger = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ logger = logging.getLogger(__name__)
 SCORES_FILE = "scores.json"
 
 
-class RegressorConfig(StrictModel):
-    """A regressor and its training.
+class RegressorConfig(Randomisation):
+    """A regressor and its training; what changes in training clips is said in `Randomisation`.
 
     Attributes:
         kind: "regressor".
@@ -51,7 +50,6 @@ class RegressorConfig(StrictModel):
         arguments: of that class.
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         init_parts: take only weights whose names begin like these from there, e.g. "encoder." of another system.
-        transforms: random changes of training clips; `augmentation` in configs of earlier versions.
         loss: what is scored beside EF.
         optim: optimiser.
         pace: how often to log, validate and save.
@@ -66,7 +64,6 @@ class RegressorConfig(StrictModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None
     init_parts: tuple[str, ...] = ()
-    transforms: ClipTransformConfig = ClipTransformConfig()
     loss: RegressionLoss = RegressionLoss()
     optim: OptimConfig
     pace: LogSchedule = LogSchedule()
@@ -84,6 +81,12 @@ class RegressorConfig(StrictModel):
         if isinstance(values, Mapping) and "augmentation" in values and "transforms" not in values:
             return {("transforms" if key == "augmentation" else key): value for key, value in values.items()}
         return values
+
+    @model_validator(mode="after")
+    def _landmarks_stay_true(self) -> Self:
+        if self.flow is not None and self.loss.landmarks is not None:
+            raise ValueError("flow carries the borders away from their landmarks; leave flow or loss.landmarks out")
+        return self
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
@@ -159,7 +162,7 @@ def train_regressor(config: RegressorConfig, out: Path, progress: Progress = SIL
     seen, held_out = open_source(config.data, progress), open_source(config.validation, progress)
     check_size(config, "validation", held_out.size, model.contract.size)  # a dataset's is known once it is read
     check_size(config, "data", seen.size, model.contract.size)
-    training = RegressionTask(seen, *shape, config.transforms, config.loss)
+    training = RegressionTask(seen, *shape, config, config.loss)
     if config.init is None or config.init_parts:  # finished weights keep the scale that they were trained with
         model.fit_attribute_scale(seen.patients())
     processes = PartialState(cpu=not torch.cuda.is_available())

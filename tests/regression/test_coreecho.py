@@ -13,8 +13,7 @@ from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
-from echosynth.training.clips.transforms import ClipTransformConfig
-from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.losses import ContrastConfig, RegressionLoss
 from tests.fake_set import write_fake_set
 
@@ -121,7 +120,7 @@ def test_a_frozen_encoder_keeps_weights_and_statistics() -> None:
 
 def test_a_contrast_batch_holds_two_windows_of_every_clip(tmp_path: Path) -> None:
     source = PhantomSource(write_fake_set(tmp_path))
-    task = RegressionTask(source, 16, 8, 16, ClipTransformConfig(), RegressionLoss(contrast=ContrastConfig()))
+    task = RegressionTask(source, 16, 8, 16, Randomisation(), RegressionLoss(contrast=ContrastConfig()))
     batch = task.make_batch(8, make_generator(0))
     assert batch["clip"].shape[0] == 8
     assert torch.equal(batch["ef"][::2], batch["ef"][1::2])

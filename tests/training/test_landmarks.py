@@ -15,7 +15,7 @@ from echosynth.training.clips.phantom_set import PhantomSet, render_shard
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
 from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
 from echosynth.training.clips.transforms import ClipTransformConfig, transform_clips
-from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
 from echosynth.training.tasks.losses import RegressionLoss
 from tests.data.fake_datasets import write_camus, write_pediatric
@@ -108,7 +108,7 @@ def test_nothing_is_lost_on_the_truth_and_unknown_points_do_not_count() -> None:
 
 
 def test_a_set_without_landmarks_is_not_asked_for_them(tmp_path: Path) -> None:
-    task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, ClipTransformConfig())
+    task = RegressionTask(PhantomSource(write_fake_set(tmp_path)), 16, 8, 16, Randomisation())
     assert task.make_batch(2, make_generator(0))["landmarks"].isnan().all()
 
 

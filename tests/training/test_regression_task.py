@@ -16,11 +16,12 @@ from echosynth.seeding import make_generator
 from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.clips.transforms import ClipTransformConfig, cast_shadows, slow_down, transform_clips
 from echosynth.training.finishing import refresh_batch_norm
-from echosynth.training.tasks.ef_regression import RegressionTask
+from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss
 from tests.fake_set import one_step, write_fake_set
 
 STILL = ClipTransformConfig(rotate=0, scale=0, shift=0, gamma=0, noise=0, slow=0, mirror=0)
+UNCHANGED = Randomisation(transforms=STILL)
 NOWHERE = torch.full((2, 2, 21, 2, 2), torch.nan)
 
 
@@ -39,7 +40,7 @@ def test_curve_belongs_to_its_clip(source: PhantomSource) -> None:
 
 
 def test_batch_is_cut_to_the_contract(source: PhantomSource) -> None:
-    batch = RegressionTask(source, fps=16, frames=8, size=16, transforms=None).make_batch(3, make_generator(1))
+    batch = RegressionTask(source, fps=16, frames=8, size=16, random=None).make_batch(3, make_generator(1))
     assert batch["clip"].shape == (3, 1, 8, 16, 16)
     assert batch["curve"].shape == (3, 8)
 
@@ -76,7 +77,7 @@ def test_slow_motion_shows_part_of_the_window_in_order(slow: float, seed: int) -
 
 
 def test_slow_motion_takes_the_volumes_along(source: PhantomSource) -> None:
-    task = RegressionTask(source, 32, 8, 16, STILL.model_copy(update={"slow": 0.8}))
+    task = RegressionTask(source, 32, 8, 16, Randomisation(transforms=STILL.model_copy(update={"slow": 0.8})))
     batch = task.make_batch(8, make_generator(4))
     drawn = source.draw_ef_batch(8, make_generator(4))
     curve = drawn.curve
@@ -94,7 +95,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_training_clips(tmp_p
         root, "R2Plus1D", {"fps": 16, "frames": 8, "size": 16, "widths": [8, 8, 8, 8], "stem_width": 8}, batch_size=4
     )
     model = config.build()
-    task = RegressionTask(PhantomSource(root), 16, 8, 16, STILL)
+    task = RegressionTask(PhantomSource(root), 16, 8, 16, UNCHANGED)
     refresh_batch_norm(model, task, 4, 0)
     norm = model.stem[1]
     batches = [task.make_batch(4, make_generator(0, "statistics", k))["clip"] for k in range(64)]
@@ -118,7 +119,7 @@ def test_a_classifier_that_gives_no_ef_has_its_statistics_too(tmp_path: Path) ->
     }
     config = one_step(root, "FrameAware", small, batch_size=4)
     model = config.build()
-    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), 4, 0)
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, UNCHANGED), 4, 0)
     counts = [
         int(m.num_batches_tracked) for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)
     ]
@@ -140,7 +141,7 @@ def test_a_frozen_encoder_keeps_its_statistics_when_they_are_taken_anew(tmp_path
     config = one_step(root, "CoReEcho", small | {"frozen_encoder": True}, batch_size=4)
     model = config.build()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, STILL), 4, 0)
+    refresh_batch_norm(model, RegressionTask(PhantomSource(root), 16, 8, 32, UNCHANGED), 4, 0)
     after = model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("encoder."))
     assert not torch.equal(after["regressor.0.running_mean"], before["regressor.0.running_mean"])

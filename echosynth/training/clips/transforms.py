@@ -22,12 +22,16 @@ class ViewJitter(StrictModel):
     Attributes:
         rotate: largest angle, degrees.
         scale: largest relative change of size.
+        stretch: largest natural logarithm of the two sides' ratio of scales, either way.
+        shear: largest shift along one side per length of the other.
         shift: largest shift, share of the side.
         gamma: largest relative change of the grey map's exponent.
     """
 
     rotate: float = 12.0
     scale: float = 0.15
+    stretch: float = 0.0
+    shear: float = 0.0
     shift: float = 0.08
     gamma: float = 0.4
 
@@ -56,16 +60,34 @@ class JitteredViews:
         # A picture is two half sides wide.
         first = torch.stack([cosine, -sine, within(2 * config.shift)], 1)
         second = torch.stack([sine, cosine, within(2 * config.shift)], 1)
-        return JitteredViews(torch.stack([first, second], 1), torch.exp(within(config.gamma)))
+        affine, exponent = torch.stack([first, second], 1), torch.exp(within(config.gamma))
+        if config.stretch or config.shear:
+            wide, slanted, one = torch.exp(within(config.stretch / 2)), within(config.shear), torch.ones(count)
+            deform = torch.stack([torch.stack([wide, slanted], 1), torch.stack([0 * one, 1 / wide], 1)], 1)
+            affine = torch.cat([affine[..., :2] @ deform, affine[..., 2:]], 2)
+        return JitteredViews(affine, exponent)
 
     def to(self, device: torch.device) -> "JitteredViews":
         """The same views where the pictures are."""
         return JitteredViews(self.affine.to(device), self.exponent.to(device))
 
-    def show(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, T, H, W) in [-1, 1] as these views show them; black stays black beyond the old picture."""
+    def show(self, pictures: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
+        """Pictures (B, T, H, W) in [-1, 1] as these views show them; black stays black beyond the old picture.
+
+        Args:
+            pictures: the clips.
+            flow: displacement of every frame's places, half sides of the new picture, (B, T, H, W, 2); see flow.py.
+        """
         grid = F.affine_grid(self.affine, [len(pictures), 1, *pictures.shape[-2:]], align_corners=False)
-        light = F.grid_sample((pictures + 1) / 2, grid, align_corners=False).clamp(0, 1)
+        light = (pictures + 1) / 2
+        if flow is None:
+            light = F.grid_sample(light, grid, align_corners=False)
+        else:
+            frames = rearrange(light, "b t h w -> (b t) 1 h w")
+            places = rearrange(grid[:, None] + flow, "b t h w c -> (b t) h w c")
+            shown = F.grid_sample(frames, places, align_corners=False)
+            light = rearrange(shown, "(b t) 1 h w -> b t h w", b=len(pictures))
+        light = light.clamp(0, 1)
         return 2 * light ** rearrange(self.exponent, "b -> b 1 1 1") - 1
 
     def map_points(self, places: torch.Tensor) -> torch.Tensor:
@@ -97,21 +119,34 @@ class ClipTransformConfig(ViewJitter):
 
 
 def transform_clips(
-    clip: torch.Tensor, landmarks: torch.Tensor, config: ClipTransformConfig, generator: torch.Generator
+    clip: torch.Tensor,
+    landmarks: torch.Tensor,
+    config: ClipTransformConfig,
+    generator: torch.Generator,
+    flow: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them."""
+    """Change clips (B, 1, T, H, W) in [-1, 1] at random, and their landmarks (B, 2, 2, ROWS, 2, 2) with them.
+
+    Args:
+        clip: the clips.
+        landmarks: in shares of the side.
+        config: how far.
+        generator: of the draws.
+        flow: see `JitteredViews.show`; landmarks do not follow it.
+    """
     count, device = len(clip), clip.device
     turned = rearrange((torch.rand(count, generator=generator) < config.mirror).to(device), "b -> b 1 1 1")
     views = JitteredViews.draw(count, config, generator).to(device)
-    shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]))
+    shown = views.show(torch.where(turned, clip[:, 0].flip(-1), clip[:, 0]), flow)
     if config.speckle or config.shadow:
         light = (shown + 1) / 2
         rough = config.speckle * rearrange(torch.rand(count, generator=generator).to(device), "b -> b 1 1 1")
         light = light * (1 + rough * draw_normal(shown.shape, generator, device)).clamp_min(0)
         shadows = cast_shadows(count, shown.shape[-1], config.shadow, generator).to(device)
         shown = 2 * (light * shadows).clamp(0, 1) - 1
-    strength = config.noise * rearrange(torch.rand(count, generator=generator).to(device), "b -> b 1 1 1")
-    shown = shown + strength * draw_normal(shown.shape, generator, device)
+    if config.noise:
+        strength = config.noise * rearrange(torch.rand(count, generator=generator).to(device), "b -> b 1 1 1")
+        shown = shown + strength * draw_normal(shown.shape, generator, device)
     landmarks = views.map_points(torch.where(turned[..., None, None], mirror_landmarks(landmarks), landmarks))
     return rearrange(shown, "b t h w -> b 1 t h w"), landmarks
 
