@@ -46,6 +46,7 @@ class FrameTransformer(EFRegressor):
         dim: width of the transformer.
         depth: transformer layers.
         heads: attention heads.
+        motion_only: take every pixel's mean over time away first, so that only what moves is seen.
         mirrored: predict the mean over a clip and its mirror image.
         error90: half width of the 90 % interval, EF points.
     """
@@ -61,6 +62,7 @@ class FrameTransformer(EFRegressor):
         dim: int = 128,
         depth: int = 3,
         heads: int = 4,
+        motion_only: bool = False,
         mirrored: bool = False,
         error90: float = 0.0,
     ) -> None:
@@ -93,9 +95,13 @@ class FrameTransformer(EFRegressor):
         angle = torch.arange(frames, device=device)[:, None] * rate
         return torch.cat([angle.sin(), angle.cos()], dim=1)
 
+    def normalised(self, x: torch.Tensor) -> torch.Tensor:
+        """See `EFRegressor.normalised`."""
+        return normalise(x - x.mean(2, keepdim=True) if self.contract.motion_only else x)
+
     def forward(self, x: torch.Tensor, details: bool = False) -> Any:
         """See `EFRegressor.forward`; details hold the volume curve and its phases."""
-        tokens = self.tokens(normalise(x))
+        tokens = self.tokens(self.normalised(x))
         ef = EF_MIDDLE + EF_UNIT * self.head(self.pool(tokens))[:, 0].float()
         if not details:
             return ef
