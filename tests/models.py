@@ -10,6 +10,7 @@ from echosynth.diffusion.loading import DEFAULT_CASCADE
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D
+from echosynth.evaluation.panel import load_panel
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE
@@ -64,10 +65,12 @@ def make_tiny_regressor(folder: Path, name: str, model_class: type[EFRegressor],
 
 
 def make_tiny_bundle(folder: Path) -> Path:
-    """Write a cascade, a gate and a judge under the names of the bundled ones; point ECHOSYNTH_CHECKPOINTS at it."""
+    """Write a cascade and a panel's readers under the bundled ones' names; point ECHOSYNTH_CHECKPOINTS at it."""
     make_tiny_cascade(folder / CASCADE)
     make_tiny_regressor(folder, GATE, R2Plus1D, seed=1)
     make_tiny_regressor(folder, JUDGE, FrameTransformer, seed=2)
+    for seed, name in enumerate(sorted(load_panel().regressors.keys() - {GATE, JUDGE}), 3):
+        make_tiny_regressor(folder, name, R2Plus1D, seed)
     return folder
 
 

@@ -10,6 +10,7 @@ from echosynth.augmentation.augment import AugmentConfig
 from echosynth.config import load_config
 from echosynth.errors import ConfigError
 from echosynth.evaluation.config import EvaluateConfig
+from echosynth.evaluation.panel import PanelConfig
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.storage.config_file import read_config
 from echosynth.training.cascade import CascadeConfig
@@ -18,7 +19,7 @@ from echosynth.training.train import KINDS, load_training_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
-OTHERS: dict[str, type[BaseModel]] = {"augmentation": AugmentConfig, "evaluation": EvaluateConfig}
+OTHERS: dict[str, type[BaseModel]] = {"augmentation": AugmentConfig, "evaluation": EvaluateConfig, "panel": PanelConfig}
 CASCADES = [path for path in FILES if read_config(path)["kind"] == "cascade"]
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from echosynth.config import VerbConfig
 from echosynth.data.layouts import check_rate, iter_clips, open_dataset, require_video
 from echosynth.errors import ConfigError
+from echosynth.evaluation.panel import PanelConfig, load_panel
 from echosynth.evaluation.readers import load_beat_finder, load_readers
 from echosynth.evaluation.reading import (
     PANEL,
@@ -23,7 +24,6 @@ from echosynth.evaluation.reading import (
 )
 from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFPrediction, EFRegressor
-from echosynth.regression.loading import DEFAULT_JUDGE
 from echosynth.regression.panel import read_as_panel
 from echosynth.regression.phases import Beat, find_beats
 from echosynth.regression.windows import Coverage
@@ -39,7 +39,8 @@ class MeasureConfig(VerbConfig):
 
     Attributes:
         sources: videos, DICOM cines, .npy files, dataset folders, folders of files.
-        regressors: names or folders; several are a panel too.
+        regressors: names or folders; several are a panel too, whose EF is their median. None for the bundled panel,
+            whose members count by weights fitted on scanners that none of them has seen.
         fps: frame rate to use instead of the files', Hz.
         beats: read beat by beat, in windows around the end-systoles that the bundled judge finds.
         windows: so many windows, spread over the clip, or "all"; None for windows half a length apart.
@@ -48,7 +49,7 @@ class MeasureConfig(VerbConfig):
     """
 
     sources: tuple[Path, ...] = Field(min_length=1)
-    regressors: tuple[str, ...] = Field(default=(DEFAULT_JUDGE,), min_length=1)
+    regressors: tuple[str, ...] | None = Field(default=None, min_length=1)
     fps: float | None = None
     beats: bool = False
     windows: int | Literal["all"] | None = None
@@ -113,7 +114,8 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
         CheckpointError: a regressor is not there or damaged.
     """
     device = choose_device(config.device)
-    readers = load_readers(config.regressors, device)
+    panel = None if config.regressors else load_panel()
+    readers = load_readers(config.regressors or load_panel().regressors, device)
     finder = load_beat_finder(readers, device) if config.beats else None
     readings: list[Reading] = []
     embeddings: dict[str, list[np.ndarray]] = {reader.ref.name: [] for reader in readers}
@@ -121,7 +123,7 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
     with progress.task(total, "measuring") as task:
         for name, clip in _iter_sources(config):
             beats = None if finder is None else find_beats(finder, clip)
-            readings += read_clip(name, clip, readers, beats, config.windows)
+            readings += read_clip(name, clip, readers, beats, config.windows, panel)
             for reader in readers if config.embeddings else ():
                 embeddings[reader.ref.name].append(reader.model.embed_clip(clip))
             task.advance()
@@ -146,6 +148,7 @@ def read_clip(
     readers: Sequence[LoadedModel[EFRegressor]],
     beats: Sequence[Beat] | None = None,
     windows: Coverage = None,
+    panel: PanelConfig | None = None,
 ) -> list[Reading]:
     """Read one clip with every reader and, if there are several, as a panel.
 
@@ -155,6 +158,7 @@ def read_clip(
         readers: the regressors.
         beats: beats to read one by one; None to read the clip as one.
         windows: which windows are read, see regression/windows.py.
+        panel: how much each reader counts; None for the readers' median.
     """
     moments = [beat.es for beat in beats or ()]
     answers = [reader.model.predict([clip], [moments], windows)[0] for reader in readers]
@@ -162,7 +166,10 @@ def read_clip(
         Reading(name, clip.ef, reader.ref.name, answer, None if beats is None else _read_beats(beats, answer))
         for reader, answer in zip(readers, answers, strict=True)
     ]
-    return readings if len(answers) < 2 else [*readings, Reading(name, clip.ef, PANEL, read_as_panel(answers))]
+    if len(answers) < 2:
+        return readings
+    joint = read_as_panel(answers) if panel is None else panel.read(answers)
+    return [*readings, Reading(name, clip.ef, PANEL, joint)]
 
 
 def _read_beats(beats: Sequence[Beat], answer: EFPrediction) -> tuple[BeatReading, ...]:

@@ -1,0 +1,106 @@
+"""Scanners that no training has seen: phantoms of view families kept out of every set, with effects of their own.
+
+The bundled readers learn from the families `wide` and `echonet`. These clips are of `point-of-care` and `camus`, and,
+where asked, changed by effects that neither the phantom nor training's random scanners have, at frame rates that
+training does not draw. What a reader scores here says more of a new scanner than its score on test patients does;
+nothing is trained, tuned or selected on it, save the weights of the panel (`scripts/score_readers.py`), on patients of
+their own.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_EF
+from echosynth.phantom.kinds import ViewFamily
+from echosynth.phantom.population import sample_patient
+from echosynth.phantom.render import Phantom
+from echosynth.phantom.scanner import sample_view
+from echosynth.seeding import derive_seed
+from echosynth.video.clip import EchoClip
+from echosynth.video.resample import resample_time
+
+HELD_OUT_FAMILIES: tuple[ViewFamily, ...] = ("point-of-care", "camus")
+HELD_OUT_RATES = (9.0, 11.0, 14.0, 22.0)  # Hz
+SECONDS, RENDERED_FPS = 2.5, 44.0  # of a clip
+
+Effect = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def posterise(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A grey map of a dozen steps."""
+    steps = rng.integers(9, 15)
+    return np.round(light * steps) / steps
+
+
+def streak(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Grain smeared out sideways, new in every frame."""
+    noise = ndimage.uniform_filter1d(rng.normal(size=light.shape), 9, axis=2) * 3
+    return light * (1 + 0.45 * noise)
+
+
+def equalise(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Contrast equalised from place to place, as by an automatic tissue gain."""
+    around = ndimage.uniform_filter(light, (0, 25, 25))
+    return np.where(light > 0.02, 0.35 * light / (around + 0.06), 0)
+
+
+def mosaic(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Blocks of a codec at a low bit rate."""
+    side = int(rng.choice([4, 7, 8]))
+    frames, height, width = light.shape
+    cut = light[:, : height // side * side, : width // side * side]
+    means = cut.reshape(frames, height // side, side, width // side, side).mean((2, 4))
+    blocks = means.repeat(side, 1).repeat(side, 2)
+    mixed = light.copy()
+    mixed[:, : blocks.shape[1], : blocks.shape[2]] = 0.45 * cut + 0.55 * blocks
+    return mixed
+
+
+def interlace(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Every second line from the frame before."""
+    mixed = light.copy()
+    mixed[1:, 1::2] = light[:-1, 1::2]
+    return mixed
+
+
+def band(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Zones of focus: bands of gain across the picture."""
+    down = np.arange(light.shape[1])
+    gain = 1 + 0.4 * np.sin(2 * np.pi * (down / rng.uniform(20, 40) + rng.uniform()))
+    return light * gain[None, :, None]
+
+
+def persist(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A frame average with a long tail."""
+    mixed, keep = light.copy(), rng.uniform(0.25, 0.4)
+    for k in range(1, len(mixed)):
+        mixed[k] = keep * mixed[k - 1] + (1 - keep) * light[k]
+    return mixed
+
+
+EFFECTS: tuple[Effect, ...] = (posterise, streak, equalise, mosaic, interlace, band, persist)
+
+
+def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
+    """A phantom patient of a family, EF uniform 10-85.
+
+    Args:
+        seed: who.
+        family: of the view.
+        effects: change its rate, and its pictures by two effects that no training has.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "held out", family))
+    patient = sample_patient(seed)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
+    ef, phase = float(rng.uniform(LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)), float(rng.uniform())
+    pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
+    source = f"{family}-{seed}"
+    if not effects:
+        return EchoClip(pixels, RENDERED_FPS, ef=ef, source=source)
+    fps = float(rng.choice(HELD_OUT_RATES))
+    light = resample_time(pixels, RENDERED_FPS, fps).astype(np.float64) / 255
+    for k in rng.choice(len(EFFECTS), 2, replace=False):
+        light = EFFECTS[k](light, rng).clip(0, 1)
+    return EchoClip(np.rint(light * 255).astype(np.uint8), fps, ef=ef, source=source)
