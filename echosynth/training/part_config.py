@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from echosynth.config import StrictModel
+from echosynth.training.clips.appearance import AppearanceConfig
 from echosynth.training.engine.optim import OptimConfig
 
 
@@ -16,11 +17,14 @@ class PartConfig(StrictModel):
     Attributes:
         init: folder of finished weights to start from, None for fresh ones; e.g. to fine-tune on one's own data.
         frozen: take the weights of `init` as they are. Such a part has no use for `optim`, which is then ignored.
+        appearance: greys, grain and noise of other scanners, one draw for a clip and its conditioning frame; None for
+            the clips' own.
         optim: optimiser; may be left out of a frozen part.
     """
 
     init: Path | None = None
     frozen: bool = False
+    appearance: AppearanceConfig | None = None
     optim: OptimConfig
 
     @model_validator(mode="before")

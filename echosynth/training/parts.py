@@ -10,6 +10,7 @@ from diffusers import ModelMixin
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.errors import ConfigError
+from echosynth.training.clips.looks import Looks
 from echosynth.training.clips.sources import DatasetSource, PhantomSource
 from echosynth.training.engine.loop import Task
 from echosynth.training.engine.run import Preview
@@ -113,8 +114,9 @@ class TrackerPart:
         """See `Part.tasks`; the true motion is known for phantoms only."""
         sources = place.open_clips(self.name)
         if all(isinstance(source, PhantomSource) for source in sources):
-            training, validation = (TrackerTask(self.stage, self.previous, s, self.config.window) for s in sources)
-            return Tasks(training, validation)
+            shape, looks = (self.stage, self.previous), Looks(appearance=self.config.appearance)
+            training = TrackerTask(*shape, sources[0], self.config.window, looks)
+            return Tasks(training, TrackerTask(*shape, sources[1], self.config.window))
         if self.config.init is None:
             raise ConfigError(f"{self.name}: the true motion of tissue is unknown in these clips; give the init of one")
         return None
@@ -141,7 +143,7 @@ class GuidePart:
     def tasks(self, place: Workplace) -> Tasks:
         """See `Part.tasks`."""
         seen, held_out = place.open_clips(self.name)
-        training = GuideTask(self.config, self.base, seen, self.base.jitter)
+        training = GuideTask(self.config, self.base, seen, Looks(self.base.jitter, self.config.appearance))
         return Tasks(training, GuideTask(self.config, self.base, held_out))
 
 
@@ -180,7 +182,8 @@ class StagePart:
         if EF_GUIDE in self.needs or ((how.correction or how.ef_guidance_scale) and place.has(EF_GUIDE)):
             guide = EFGuide.from_pretrained(place.model(EF_GUIDE, self.name)).eval()
         seen, held_out = place.open_clips(self.name)
-        training = DiffusionTask(self.config, self.previous, seen, tracker, self.config.jitter)
+        looks = Looks(self.config.jitter, self.config.appearance)
+        training = DiffusionTask(self.config, self.previous, seen, tracker, looks)
         validation = DiffusionTask(self.config, self.previous, held_out, tracker)
         preview = make_preview(validation, self.name, place.out / self.name / "previews", guide)
         if self.config.consistency is None:

@@ -9,6 +9,7 @@ from echosynth.cardiac.discs import disc_volume
 from echosynth.diffusion.ef_guide import EFReading
 from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch
+from echosynth.training.clips.looks import Looks
 from echosynth.training.clips.sources import PhantomSource
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
@@ -83,7 +84,7 @@ class Spots(Noise):
 
 @pytest.mark.parametrize("jitter", [None, ViewJitter(rotate=20, scale=0.2, shift=0.05, gamma=0.0)])
 def test_borders_are_turned_and_moved_with_the_picture(jitter: ViewJitter | None) -> None:
-    batch = GuideTask(GUIDE, make_stage("base", 4, 8.0, 16), Spots(), jitter).make_batch(32, make_generator(0))
+    batch = GuideTask(GUIDE, make_stage("base", 4, 8.0, 16), Spots(), Looks(jitter)).make_batch(32, make_generator(0))
     picture = (batch["residual"] + batch["reference"])[:, 0] + 1
     axis = (torch.arange(16) + 0.5) / 16
     weight = picture.clamp_min(0) ** 2

@@ -5,6 +5,7 @@ import torch
 
 from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch
+from echosynth.training.clips.looks import Looks
 from echosynth.training.clips.transforms import JitteredViews, ViewJitter
 from echosynth.training.tasks.denoising import DiffusionTask
 from tests.stages import make_stage
@@ -77,7 +78,7 @@ class Held:
 def test_clip_and_conditioning_frame_are_changed_alike() -> None:
     stage = make_stage("base", 4, 8.0, 16)
     plain = DiffusionTask(stage, None, Held()).make_batch(3, make_generator(0))
-    batch = DiffusionTask(stage, None, Held(), jitter=ViewJitter()).make_batch(3, make_generator(0))
+    batch = DiffusionTask(stage, None, Held(), looks=Looks(ViewJitter())).make_batch(3, make_generator(0))
     given = batch["frame_given"]
     # the reference is the frame at the clip's size, so nothing is left of a clip that stands still at its frame
     assert given.any()

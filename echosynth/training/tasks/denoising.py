@@ -21,7 +21,7 @@ from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.edm.noise import draw_sigma
 from echosynth.edm.preconditioning import EDMPreconditioning
 from echosynth.training.clips.batches import ClipSource, draw_normal
-from echosynth.training.clips.transforms import JitteredViews, ViewJitter
+from echosynth.training.clips.looks import UNCHANGED, Looks
 from echosynth.training.engine.loop import Batch
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.masks import masked_mean
@@ -53,7 +53,7 @@ class DiffusionTask:
         previous: the stage before it, None for the base.
         source: clips.
         tracker: follows the tissue; for a tracked stage, and for no other.
-        jitter: None on held-out data.
+        looks: how its pictures are changed at random; nothing is on held-out data.
         traced: whether batches have landmarks, for networks that learn borders.
 
     Raises:
@@ -66,13 +66,13 @@ class DiffusionTask:
         previous: StageConfig | None,
         source: ClipSource,
         tracker: TissueTracker | None = None,
-        jitter: ViewJitter | None = None,
+        looks: Looks = UNCHANGED,
         traced: bool = False,
     ) -> None:
         if config.sampling.tracked != (tracker is not None):
             raise ValueError("a tracked stage, and no other, is trained with a tracker")
         self.config, self.previous, self.source, self.tracker = config, previous, source, tracker
-        self.jitter, self.traced = jitter, traced
+        self.looks, self.traced = looks, traced
         self.preconditioning = EDMPreconditioning(config.noise.sigma_data)
         self.frame_scale = (config.unet.frame_patch or 0) // config.unet.patch  # frame pixels per clip pixel, one side
 
@@ -81,16 +81,12 @@ class DiffusionTask:
         config = self.config
         drawn = self.source.draw(size, generator, self.traced)
         clips, device = drawn.clips, drawn.clips.device
-        views = None if self.jitter is None else JitteredViews.draw(size, self.jitter, generator).to(device)
-
-        def see(pictures: torch.Tensor) -> torch.Tensor:
-            seen = to_network(pictures)
-            return seen if views is None else views.show(seen)
-
+        views = self.looks.draw_views(size, generator, device)
         start, count = self._draw_window(generator)
-        window = self._source_frames(start, count)
-        target = _as_clips(resize_frame(see(clips[:, window]), config.size))
-        frame = see(rearrange(drawn.frames, "b h w -> b 1 h w"))
+        window, earlier = self._source_frames(start, count), self._earlier(start, count)
+        used = sorted({*window, *earlier})
+        frame, seen = self.looks.show(drawn.frames, clips[:, used], views, generator)
+        target = _as_clips(resize_frame(seen[:, [used.index(k) for k in window]], config.size))
         dropout = 1.0 if config.kind == "frame" else config.frame_dropout
         frame_given = (torch.rand(size, generator=generator) >= dropout).to(device)
         batch: Batch = {}
@@ -98,7 +94,7 @@ class DiffusionTask:
         if self.previous is not None:
             level = (torch.rand(size, generator=generator) * config.noise.lowres_sigma_max).to(device)
             batch["lowres_sigma"] = level
-            previous = _as_clips(resize_frame(see(clips[:, self._earlier(start, count)]), self.previous.size))
+            previous = _as_clips(resize_frame(seen[:, [used.index(k) for k in earlier]], self.previous.size))
         draw = partial(_draw_noise, generator=generator)
         factor = 1 if self.previous is None else config.frames // self.previous.frames
         extent = StageExtent(count, config.size, factor, config.frames)
@@ -119,7 +115,7 @@ class DiffusionTask:
         if config.image_share:
             batch["apart"] = torch.rand(1, generator=generator).expand(size) < config.image_share
         if self.traced:
-            landmarks = drawn.landmarks[:, window]
+            landmarks = drawn.landmarks[:, list(window)]
             batch["landmarks"] = landmarks if views is None else views.map_points(landmarks)
         return batch | {
             "residual": target - reference,
@@ -127,7 +123,7 @@ class DiffusionTask:
             "sigma": sigma,
             "frame": frame,
             "frame_given": frame_given,
-            "shown": drawn.shown[:, window],
+            "shown": drawn.shown[:, list(window)],
             "reference": reference.contiguous(),
         }
 
@@ -141,26 +137,27 @@ class DiffusionTask:
         places = (config.frames - config.window) // step + 1
         return step * int(torch.randint(places, (1,), generator=generator)), config.window
 
-    def _source_frames(self, start: int, count: int) -> slice:
+    def _source_frames(self, start: int, count: int) -> range:
         """Which of the source's frames are those of this stage."""
         stride = round(self.source.fps / self.config.fps)
-        return slice(start * stride, (start + count - 1) * stride + 1, stride)
+        return range(start * stride, (start + count - 1) * stride + 1, stride)
 
-    def _earlier(self, start: int, count: int) -> slice:
-        """Those of the source's frames that the previous stage has, for some frames of this one."""
-        assert self.previous is not None
+    def _earlier(self, start: int, count: int) -> range:
+        """Those of the source's frames that the previous stage has, for some frames of this one; none without one."""
+        if self.previous is None:
+            return range(0)
         factor = self.config.frames // self.previous.frames
         stride = round(self.source.fps / self.previous.fps)
         first, last = start // factor, (start + count - 1) // factor
         # One frame more than the window needs, where there is one: interpolation looks ahead.
         stop = min(last + 2, self.previous.frames) if factor > 1 else last + 1
-        return slice(first * stride, (stop - 1) * stride + 1, stride)
+        return range(first * stride, (stop - 1) * stride + 1, stride)
 
     def draw_whole(self, size: int, generator: torch.Generator) -> WholeClips:
         """Draw clips as sampling sees them: the whole stage, uncropped, with its conditions, for previews."""
         config = self.config
         drawn = self.source.draw(size, generator)
-        truth = to_network(drawn.clips[:, self._source_frames(0, config.frames)])
+        truth = to_network(drawn.clips[:, list(self._source_frames(0, config.frames))])
         previous = None
         if self.previous is not None:
             stride = round(self.source.fps / self.previous.fps)

@@ -18,7 +18,7 @@ from echosynth.diffusion.attention import check_head_width
 from echosynth.diffusion.blocks import check_levels
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.training.clips.batches import ClipSource
-from echosynth.training.clips.transforms import ViewJitter
+from echosynth.training.clips.looks import UNCHANGED, Looks
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
 from echosynth.training.part_config import PartConfig
@@ -72,15 +72,13 @@ class GuideTask:
         config: the guide.
         base: the stage that it guides.
         source: clips with EF.
-        jitter: None on held-out data.
+        looks: see `DiffusionTask`.
     """
 
-    def __init__(
-        self, config: GuideConfig, base: StageConfig, source: ClipSource, jitter: ViewJitter | None = None
-    ) -> None:
+    def __init__(self, config: GuideConfig, base: StageConfig, source: ClipSource, looks: Looks = UNCHANGED) -> None:
         noise = base.noise.model_copy(update={"P_mean": config.P_mean, "P_std": config.P_std})
         changes = {"noise": noise, "scalar_dropout": {}, "frame_dropout": 0.0}
-        self.base = DiffusionTask(base.model_copy(update=changes), None, source, jitter=jitter, traced=True)
+        self.base = DiffusionTask(base.model_copy(update=changes), None, source, looks=looks, traced=True)
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""

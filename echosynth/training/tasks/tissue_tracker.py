@@ -16,13 +16,13 @@ from echosynth.diffusion.blocks import check_levels
 from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.clips.batches import draw_normal
+from echosynth.training.clips.looks import UNCHANGED, Looks
 from echosynth.training.clips.sources import DatasetSource, PhantomSource
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
 from echosynth.training.part_config import PartConfig
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.masks import masked_mean
-from echosynth.video.clip import to_network
 
 SOFTEST = 0.1  # pixels: errors below count by their square
 MIRRORED = 0.5  # share of clips that are turned left to right: twice the patients
@@ -72,14 +72,20 @@ class TrackerTask:
         previous: the stage before it, whose clips are tracked.
         source: clips; only phantoms can be drawn, because the true motion of others is unknown.
         window: frames seen at once.
+        looks: how its pictures are changed at random; views stay, since the motion is that of the clips' own.
     """
 
     def __init__(
-        self, stage: StageConfig, previous: StageConfig, source: PhantomSource | DatasetSource, window: int
+        self,
+        stage: StageConfig,
+        previous: StageConfig,
+        source: PhantomSource | DatasetSource,
+        window: int,
+        looks: Looks = UNCHANGED,
     ) -> None:
         self.stage, self.size, self.source = stage, previous.size, source
         self.stride = round(source.fps / stage.fps)
-        self.window = min(window, stage.frames)
+        self.window, self.looks = min(window, stage.frames), looks
 
     def make_batch(self, size: int, generator: torch.Generator) -> Batch:
         """See `Task.make_batch`."""
@@ -88,8 +94,8 @@ class TrackerTask:
         cut = slice(start * self.stride, (start + self.window - 1) * self.stride + 1, self.stride)
         clips, frames, displacement = self.source.draw_tracked(size, cut, self.size, generator)
         device = clips.device
-        clip = rearrange(resize_frame(to_network(clips), self.size), "b t h w -> b 1 t h w")
-        frame = rearrange(to_network(frames), "b h w -> b 1 h w")
+        frame, seen = self.looks.show(frames, clips, None, generator)
+        clip = rearrange(resize_frame(seen, self.size), "b t h w -> b 1 t h w")
         turned = (torch.rand(size, generator=generator) < MIRRORED).to(device)
         of_clip, of_frame = rearrange(turned, "b -> b 1 1 1 1"), rearrange(turned, "b -> b 1 1 1")
         clip = torch.where(of_clip, clip.flip(-1), clip)
