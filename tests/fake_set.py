@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from echosynth.training.clips.phantom_set import SHARD, sample_facts
-from echosynth.training.clips.sources import PhantomSourceConfig
+from echosynth.training.clips.phantom_source import PhantomSourceConfig
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.regressor import RegressorConfig
 

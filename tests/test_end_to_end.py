@@ -12,7 +12,7 @@ import torch
 
 from echosynth.cli import main
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig
+from echosynth.training.clips.dataset_source import DatasetSource, DatasetSourceConfig
 
 pytestmark = pytest.mark.heavy
 

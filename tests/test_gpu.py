@@ -15,7 +15,7 @@ from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import make_generator
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.engine.run import TrainingJob, run_training
 from echosynth.training.engine.schedule import LogSchedule

@@ -21,7 +21,7 @@ from echosynth.progress import SILENT, Progress
 from echosynth.storage.atomic import replace_folder
 from echosynth.storage.checksums import write_sums
 from echosynth.storage.lock import hold
-from echosynth.training.clips.sources import SourceConfig, open_source
+from echosynth.training.clips.sources import Source, SourceConfig, open_source
 from echosynth.training.engine.run import TrainingJob, export_model, run_training
 from echosynth.training.engine.schedule import LogSchedule
 from echosynth.training.parts import (
@@ -29,7 +29,6 @@ from echosynth.training.parts import (
     TISSUE_TRACKER,
     GuidePart,
     Part,
-    Source,
     StagePart,
     TrackerPart,
     Workplace,

@@ -11,7 +11,8 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.errors import ConfigError
 from echosynth.training.clips.looks import Looks
-from echosynth.training.clips.sources import DatasetSource, PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
+from echosynth.training.clips.sources import Source
 from echosynth.training.engine.loop import Task
 from echosynth.training.engine.run import Preview
 from echosynth.training.part_config import PartConfig
@@ -23,7 +24,6 @@ from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 
 TISSUE_TRACKER, EF_GUIDE = "tissue_tracker", "ef_guide"
-Source = PhantomSource | DatasetSource
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from echosynth.progress import SILENT, Progress
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.storage.atomic import write_text
-from echosynth.training.clips.sources import PhantomSourceConfig, SourceConfig, open_source
+from echosynth.training.clips.phantom_source import PhantomSourceConfig
+from echosynth.training.clips.sources import SourceConfig, open_source
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.engine.run import TrainingJob, export_model, is_finished, run_training

@@ -12,7 +12,7 @@ from echosynth.regression.coreecho import CoReEcho
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.regression.uniformer import DepthwiseConv3d, UniFormer
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.losses import ContrastConfig, RegressionLoss
 from tests.fake_set import write_fake_set

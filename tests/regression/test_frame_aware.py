@@ -11,7 +11,7 @@ from accelerate import PartialState
 from echosynth.regression.frame_aware import FrameAware
 from echosynth.regression.phases import find_phases
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.finishing import fit_second_stage
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss

@@ -12,7 +12,8 @@ from echosynth.data.layouts import open_dataset
 from echosynth.regression.mcsdr import MCSDR, AttributeTokens
 from echosynth.regression.score_head import ScoreHead
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource
+from echosynth.training.clips.dataset_source import DatasetSource, DatasetSourceConfig
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.tasks.ef_regression import RegressionTask
 from echosynth.training.tasks.losses import RegressionLoss, ScoreConfig
 from tests.data.fake_datasets import write_pediatric

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from echosynth.diffusion.cascade import upsample_space, upsample_time
 from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.stage_config import StageConfig
 from echosynth.training.tasks.denoising import DiffusionTask
 from echosynth.video.clip import to_network

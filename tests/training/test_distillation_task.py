@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.edm.consistency import lower_level
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.consistency import LEAST_LEVEL, DistillationTask
 from echosynth.training.tasks.denoising import DiffusionTask

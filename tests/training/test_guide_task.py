@@ -10,7 +10,7 @@ from echosynth.diffusion.ef_guide import EFReading
 from echosynth.seeding import make_generator
 from echosynth.training.clips.batches import ClipBatch
 from echosynth.training.clips.looks import Looks
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.tasks.ef_guide import GuideConfig, GuideTask
 from tests.fake_set import write_fake_set

@@ -11,9 +11,10 @@ from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.phantom.plan import SimulateConfig
 from echosynth.phantom.simulate import simulate
 from echosynth.seeding import make_generator
+from echosynth.training.clips.dataset_source import DatasetSource, DatasetSourceConfig
 from echosynth.training.clips.phantom_set import PhantomSet, render_shard
 from echosynth.training.clips.phantom_set_config import PhantomSetConfig
-from echosynth.training.clips.sources import DatasetSource, DatasetSourceConfig, PhantomSource, PhantomSourceConfig
+from echosynth.training.clips.phantom_source import PhantomSource, PhantomSourceConfig
 from echosynth.training.clips.transforms import ClipTransformConfig, transform_clips
 from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask
 from echosynth.training.tasks.landmark_loss import LandmarkWeights

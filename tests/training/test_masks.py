@@ -13,7 +13,7 @@ from echosynth.diffusion.ef_guide import EFGuide
 from echosynth.regression.echo_e3net import EchoE3Net
 from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.engine.loop import Batch
 from echosynth.training.tasks.consistency import DistillationTask
 from echosynth.training.tasks.denoising import DiffusionTask

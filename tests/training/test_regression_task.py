@@ -13,7 +13,7 @@ from echosynth.regression.frame_transformer import FrameTransformer
 from echosynth.regression.mcsdr import MCSDR
 from echosynth.regression.r2plus1d import R2Plus1D
 from echosynth.seeding import make_generator
-from echosynth.training.clips.sources import PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
 from echosynth.training.clips.transforms import ClipTransformConfig, cast_shadows, slow_down, transform_clips
 from echosynth.training.finishing import refresh_batch_norm
 from echosynth.training.tasks.ef_regression import Randomisation, RegressionTask

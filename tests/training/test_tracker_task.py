@@ -7,7 +7,7 @@ from echosynth.diffusion.cascade import resize_frame, superres_reference
 from echosynth.diffusion.tissue_tracker import warp_high_frequencies
 from echosynth.seeding import make_generator
 from echosynth.training.clips import phantom_set
-from echosynth.training.clips.sources import PhantomSource, PhantomSourceConfig
+from echosynth.training.clips.phantom_source import PhantomSource, PhantomSourceConfig
 from echosynth.training.tasks.tissue_tracker import TrackerConfig, TrackerTask
 from echosynth.video.clip import to_network
 from tests.stages import make_stage

@@ -49,6 +49,21 @@ class ClipBatch:
         """Clips without traced borders."""
         return ClipBatch(clips, frames, known, shown, torch.full((*shown.shape, ROWS, 2, 2), torch.nan))
 
+    def join(self, other: "ClipBatch") -> "ClipBatch":
+        """Both as one batch, where this one's pictures are; what is known of one alone is NaN of the other."""
+        counts = len(self.clips), len(other.clips)
+        known = {}
+        for name in sorted({*self.known, *other.known}):
+            parts = [b.known.get(name, torch.full((n,), torch.nan)) for b, n in zip((self, other), counts, strict=True)]
+            known[name] = torch.cat([part.float() for part in parts])
+        return ClipBatch(
+            torch.cat([self.clips, other.clips.to(self.clips)]),
+            torch.cat([self.frames, other.frames.to(self.frames)]),
+            known,
+            torch.cat([self.shown, other.shown]),
+            torch.cat([self.landmarks, other.landmarks.to(self.landmarks)]),
+        )
+
 
 class ClipSource(Protocol):
     """Where training clips come from.
@@ -96,6 +111,11 @@ class EFBatch:
             torch.zeros(count, 2, dtype=torch.long),
         )
         return EFBatch(clips, ef, curve, landmarks, traced, torch.full((count, len(ATTRIBUTES)), torch.nan))
+
+    def join(self, other: "EFBatch") -> "EFBatch":
+        """Both as one batch, where this one's pictures are."""
+        columns = {name: torch.cat([mine, getattr(other, name).to(mine)]) for name, mine in vars(self).items()}
+        return EFBatch(**columns)
 
 
 class EFSource(Protocol):

@@ -29,6 +29,7 @@ from echosynth.storage.atomic import replace_folder
 from echosynth.storage.checksums import verify, write_sums
 from echosynth.storage.jsonl import append_record, cut_torn_line, keep_records, read_records
 from echosynth.storage.lock import hold
+from echosynth.training.engine.best import BestWeights
 from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.engine.loop import Step, Task, train
 from echosynth.training.engine.optim import OptimConfig, choose_precision, make_optimizer
@@ -183,6 +184,7 @@ class TrainingRun:
             logger.info("%s: %.2f M parameters, steps %s, %s", job.name, size, steps, accelerator.device)
         if job.schedule.trackers:
             accelerator.init_trackers(job.name)
+        self.best = BestWeights(folder / "best", self.start) if job.schedule.keep_best else None
         self._began, self._window = time.perf_counter(), list[Step]()
 
     def _prepare(self, model: ModelMixin) -> None:
@@ -236,6 +238,8 @@ class TrainingRun:
         with ema_weights(self.state), torch.compiler.set_stance("force_eager"):
             if job.validation is not None:
                 line = {"step": step.step, "validation": self._validate(job.validation)}
+                if self.best is not None:
+                    self.best.offer(self.model, step.step, line["validation"], write=self.is_main)
             if job.preview is not None:
                 job.preview(self.model, step.step)
         return line
@@ -279,6 +283,8 @@ class TrainingRun:
         folder = self.folder / "model"
         if self.is_main or self.is_sharded:
             self.state.ema.copy_to(self.model.parameters())
+            if self.best is not None:
+                self.best.give_back(self.model)
             self.exported.load_state_dict(gather(dict(self.model.state_dict())))
         if self.is_main:
             export_model(self.exported, folder)

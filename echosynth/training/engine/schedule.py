@@ -15,6 +15,8 @@ class LogSchedule(StrictModel):
         validate_every: validation loss and preview; 0 never.
         save_every: checkpoints.
         validation_batches: fixed batches that the validation loss is the mean of.
+        keep_best: finish with the weights that had the least validation loss instead of the last ones, where data are
+            few and a network may learn them by heart.
         trackers: other places for the lines of the log: "tensorboard" writes beside it, "wandb" sends them away.
     """
 
@@ -22,6 +24,7 @@ class LogSchedule(StrictModel):
     validate_every: int = 500
     save_every: int = 500
     validation_batches: int = 8
+    keep_best: bool = False
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
 
 

@@ -17,7 +17,8 @@ from echosynth.diffusion.cascade import resize_frame
 from echosynth.diffusion.tissue_tracker import TissueTracker
 from echosynth.training.clips.batches import draw_normal
 from echosynth.training.clips.looks import UNCHANGED, Looks
-from echosynth.training.clips.sources import DatasetSource, PhantomSource
+from echosynth.training.clips.phantom_source import PhantomSource
+from echosynth.training.clips.sources import Source
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.loop import Batch
 from echosynth.training.part_config import PartConfig
@@ -79,7 +80,7 @@ class TrackerTask:
         self,
         stage: StageConfig,
         previous: StageConfig,
-        source: PhantomSource | DatasetSource,
+        source: Source,
         window: int,
         looks: Looks = UNCHANGED,
     ) -> None:
