@@ -3,30 +3,33 @@
     python scripts/score_readers.py                            the members of the bundled panel, and the panel
     python scripts/score_readers.py FOLDER NAME ... --fit      weights of a panel of these, and their text for a config
 
-Test phantoms: seeds 2,500,000 and up, families that readers are trained on; held-out families, as they are and changed
-by effects that no training has (echosynth/evaluation/held_out.py). Weights are fitted on other patients (seeds
-3,200,000 and up) of the held-out families as they are; the interval is measured on those that are scored.
+Test phantoms (seeds 2,500,000 and up): families that readers are trained on; held-out families, as they are and changed
+by effects that no training has; failing hearts that move most (echosynth/evaluation/held_out.py). Weights are fitted on
+other patients (seeds 3,200,000 and up) of the held-out families as they are; the interval is measured on those that are
+scored.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from echosynth.cardiac.ejection_fraction import REDUCED_EF
-from echosynth.evaluation.held_out import HELD_OUT_FAMILIES, render_held_out
+from echosynth.evaluation.held_out import HELD_OUT_FAMILIES, find_restless, render_held_out, render_restless
 from echosynth.evaluation.panel import fit_weights, load_panel
 from echosynth.metrics.clinical import conformal_margin
 from echosynth.metrics.ef_metrics import compute_ef_scores
+from echosynth.phantom.kinds import ViewFamily
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor
 from echosynth.video.clip import EchoClip
 
 FIRST_TEST, FIRST_FIT = 2_500_000, 3_200_000
-SETS = [("echonet", False), ("wide", False), *((family, odd) for odd in (False, True) for family in HELD_OUT_FAMILIES)]
+TRAINED_FAMILIES: tuple[ViewFamily, ...] = ("echonet", "wide")
+Make = Callable[[], Iterator[EchoClip]]
 
 
 def main() -> None:
@@ -41,33 +44,56 @@ def main() -> None:
     readers = [load_regressor(name) for name in names]
     weights = np.array([panel.regressors.get(name, 0.0) for name in names])
     if args.fit:
-        truth, read = read_sets(readers, [(family, False) for family in HELD_OUT_FAMILIES], FIRST_FIT, args.patients)
-        weights = fit_weights(np.concatenate(read), np.concatenate(truth))
-    truth, read = read_sets(readers, SETS, FIRST_TEST, args.patients)
-    console = Console()
-    for (family, odd), true, columns in zip(SETS, truth, read, strict=True):
+        fitted = [read(readers, make()) for make in held_out_sets(FIRST_FIT, args.patients, odd=False).values()]
+        weights = fit_weights(np.concatenate([v for _, v in fitted]), np.concatenate([t for t, _ in fitted]))
+    errors = []
+    for title, make in test_sets(args.patients).items():
+        true, values = read(readers, make())
         table = Table("reader", "MAE", "r", "bias", "slope", f"bias, EF < {REDUCED_EF:g}")
-        joint = [columns @ weights] if weights.sum() else []
-        for name, values in zip([*names, *(["panel"] if joint else [])], [*columns.T, *joint], strict=True):
-            table.add_row(name, *describe(true, values))
-        console.print(f"{family}{', effects that no training has' if odd else ''}, n {len(true)}", table)
+        joint = [values @ weights] if weights.sum() else []
+        for name, column in zip([*names, *(["panel"] if joint else [])], [*values.T, *joint], strict=True):
+            table.add_row(name, *describe(true, column))
+        Console().print(f"{title}, n {len(true)}", table)
+        if title in held_out_sets(FIRST_TEST, args.patients, odd=False):
+            errors.append(values @ weights - true)
     if args.fit:
-        errors = np.concatenate([c @ weights - t for c, t in zip(read[2:], truth[2:], strict=True)])
         rounded = ", ".join(f"{name}: {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-        print(f"regressors: {{{rounded}}}\nerror90: {conformal_margin(errors, 0.9):.1f}")
+        print(f"regressors: {{{rounded}}}\nerror90: {conformal_margin(np.concatenate(errors), 0.9):.1f}")
 
 
-def read_sets(
-    readers: Sequence[EFRegressor], sets: Sequence[tuple[str, bool]], first_seed: int, patients: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """True EF (N,) and EF by every reader (N, K), per cent, of each set."""
-    truth, read = [], []
-    for family, odd in sets:
-        seeds = range(first_seed, first_seed + patients)
-        clips: list[EchoClip] = [render_held_out(seed, family, odd) for seed in track(seeds, family)]  # type: ignore[arg-type]
-        truth.append(np.array([clip.ef for clip in clips]))
-        read.append(np.array([[answer.ef for answer in reader.predict(clips)] for reader in readers]).T)
-    return truth, read
+def test_sets(patients: int) -> dict[str, Make]:
+    """All sets that readers are scored on, by title."""
+    sets: dict[str, Make] = {}
+    for family in TRAINED_FAMILIES:
+        sets[family] = partial(render_set, family, FIRST_TEST, patients, False)
+    sets |= held_out_sets(FIRST_TEST, patients, odd=False) | held_out_sets(FIRST_TEST, patients, odd=True)
+    sets["EF 10-30, the tenth that moves most"] = partial(render_all_restless, patients)
+    return sets
+
+
+def render_all_restless(patients: int) -> Iterator[EchoClip]:
+    """Failing hearts that move most, one after the other."""
+    return map(render_restless, find_restless(FIRST_TEST, patients))
+
+
+def held_out_sets(first_seed: int, patients: int, odd: bool) -> dict[str, Make]:
+    """The families that no training has, as they are or with effects that no training has."""
+    effects = ", effects that no training has" if odd else ""
+    return {f"{name}{effects}": partial(render_set, name, first_seed, patients, odd) for name in HELD_OUT_FAMILIES}
+
+
+def render_set(family: ViewFamily, first_seed: int, patients: int, odd: bool) -> Iterator[EchoClip]:
+    """Clips of so many patients, one after the other."""
+    return (render_held_out(seed, family, odd) for seed in range(first_seed, first_seed + patients))
+
+
+def read(readers: Sequence[EFRegressor], clips: Iterator[EchoClip]) -> tuple[np.ndarray, np.ndarray]:
+    """True EF (N,) and EF by every reader (N, K), per cent."""
+    truth, found = [], []
+    for clip in clips:
+        truth.append(clip.ef)
+        found.append([reader.predict([clip])[0].ef for reader in readers])
+    return np.array(truth), np.array(found)
 
 
 def describe(true: np.ndarray, values: np.ndarray) -> list[str]:

@@ -10,11 +10,13 @@ their own.
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_EF
 from echosynth.phantom.kinds import ViewFamily
 from echosynth.phantom.population import sample_patient
+from echosynth.phantom.pose import LVFrame, from_lv_frame
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.seeding import derive_seed
@@ -80,6 +82,10 @@ def persist(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mixed
 
 
+RESTLESS_SHARE = 0.1  # of patients who count as those that move most
+FAILING = (10.0, 30.0)  # EF, per cent
+
+
 EFFECTS: tuple[Effect, ...] = (posterise, streak, equalise, mosaic, interlace, band, persist)
 
 
@@ -104,3 +110,30 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
     for k in rng.choice(len(EFFECTS), 2, replace=False):
         light = EFFECTS[k](light, rng).clip(0, 1)
     return EchoClip(np.rint(light * 255).astype(np.uint8), fps, ef=ef, source=source)
+
+
+def find_restless(first_seed: int, count: int) -> list[int]:
+    """Seeds of the patients who move most without contracting: the top tenth from a seed on.
+
+    How far one moves is the way that base and apex travel in two seconds at the lowest EF.
+    """
+    seeds = range(first_seed, first_seed + round(count / RESTLESS_SHARE))
+    ways = []
+    for seed in seeds:
+        patient = sample_patient(seed)
+        pose = Phantom([patient], [sample_view(seed, patient.long_axis)], [seed]).move([FAILING[0]], 24, 12.0).pose
+        along = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3, 1) * patient.long_axis
+        ends = LVFrame(along.expand(1, 24, -1, -1), torch.zeros(1, 24, 3, 1))
+        ways.append(sum(float((place.diff(dim=1) ** 2).sum()) for place in from_lv_frame(ends, pose)))
+    chosen = np.argsort(ways)[-count:]
+    return [seeds[k] for k in sorted(chosen.tolist())]
+
+
+def render_restless(seed: int) -> EchoClip:
+    """A failing heart, EF uniform 10-30, in a view that readers are trained on."""
+    rng = np.random.default_rng(derive_seed(seed, "restless"))
+    patient, family = sample_patient(seed), ("wide", "echonet")[seed % 2]
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
+    ef, phase = float(rng.uniform(*FAILING)), float(rng.uniform())
+    pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
+    return EchoClip(pixels, RENDERED_FPS, ef=ef, source=f"restless-{seed}")

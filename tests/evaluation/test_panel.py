@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echosynth.evaluation.held_out import EFFECTS, HELD_OUT_RATES, render_held_out
+from echosynth.evaluation.held_out import (
+    EFFECTS,
+    HELD_OUT_RATES,
+    find_restless,
+    render_held_out,
+    render_restless,
+)
 from echosynth.evaluation.panel import PanelConfig, fit_weights, load_panel
 from echosynth.regression.base import EFPrediction
 from echosynth.regression.panel import read_as_panel
@@ -84,3 +90,13 @@ def test_every_effect_changes_the_picture_and_leaves_the_heart_in_it(effect: obj
     assert np.abs(changed - light).mean() > 0.002
     inside, wall = far < 0.35, (far > 0.65) & (far < 0.85)
     assert (changed[:, wall].mean(1) > changed[:, inside].mean(1) + 0.1).all()
+
+
+def test_the_most_restless_patients_fail_and_are_the_same_ones_each_time() -> None:
+    seeds = find_restless(3_300_000, 2)
+    assert seeds == find_restless(3_300_000, 2)
+    assert len(set(seeds)) == 2
+    assert all(3_300_000 <= seed < 3_300_020 for seed in seeds)
+    clip = render_restless(seeds[0])
+    assert clip.ef is not None
+    assert 10 <= clip.ef <= 30

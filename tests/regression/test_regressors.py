@@ -28,6 +28,18 @@ def regressor(request: pytest.FixtureRequest) -> EFRegressor:
     return REGRESSORS[request.param](**SMALL[request.param]).eval()
 
 
+def test_a_reader_of_motion_alone_does_not_see_what_stands_still() -> None:
+    torch.manual_seed(0)
+    sizes = {"frames": 8, "size": 32, "patch": 4, "widths": (8, 8), "dim": 16, "depth": 1, "heads": 2}
+    motion, picture = (FrameTransformer(**sizes, motion_only=only).eval() for only in (True, False))
+    picture.load_state_dict(motion.state_dict())
+    clip, still = torch.rand(3, 1, 8, 32, 32) - 0.5, torch.rand(3, 1, 1, 32, 32) - 0.5
+    with torch.no_grad():
+        torch.testing.assert_close(motion(clip + still), motion(clip), atol=1e-3, rtol=0)
+        assert float((picture(clip + still) - picture(clip)).abs().max()) > 0.05
+        assert float((motion(clip) - motion(clip.flip(0))).abs().max()) > 0.05
+
+
 def test_r2plus1d_18_has_the_published_number_of_weights() -> None:
     with torch.device("meta"):
         model = R2Plus1D(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), stem_width=45)
