@@ -30,6 +30,7 @@ _HOMES = {
     "echosynth.regression.base": ("EFPrediction",),
     "echosynth.regression.loading": ("load_regressor",),
     "echosynth.storage.model_ref": ("ModelRef",),
+    "echosynth.training.adaptation.adapt": ("AdaptConfig", "AdaptResult", "adapt"),
     "echosynth.training.cascade": ("CascadeConfig",),
     "echosynth.training.regressor": ("RegressorConfig",),
     "echosynth.training.train": ("TrainResult", "load_training_config", "train"),
@@ -73,6 +74,9 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.regression.base import EFPrediction as EFPrediction
     from echosynth.regression.loading import load_regressor as load_regressor
     from echosynth.storage.model_ref import ModelRef as ModelRef
+    from echosynth.training.adaptation.adapt import AdaptConfig as AdaptConfig
+    from echosynth.training.adaptation.adapt import AdaptResult as AdaptResult
+    from echosynth.training.adaptation.adapt import adapt as adapt
     from echosynth.training.cascade import CascadeConfig as CascadeConfig
     from echosynth.training.regressor import RegressorConfig as RegressorConfig
     from echosynth.training.train import TrainResult as TrainResult

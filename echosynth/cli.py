@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": ("echosynth.commands.explain", "what a regressor goes by in one clip: borders, heat, curve, posterior"),
     "probe": ("echosynth.commands.probe", "what a regressor's embedding knows of a dataset's facts, e.g. infarction"),
     "train": ("echosynth.commands.train", "train a cascade or a regressor from a config"),
+    "adapt": ("echosynth.commands.adapt", "tune readers to a scanner from clips without labels"),
     "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
     "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),
     "models": ("echosynth.commands.models", "list, verify or add weights"),

@@ -23,6 +23,7 @@ VERBS = (
     "train",
     "explain",
     "probe",
+    "adapt",
     "inspect_dataset",
 )
 

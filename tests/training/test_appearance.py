@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from echosynth.seeding import make_generator
 from echosynth.training.clips.appearance import AppearanceConfig, randomise_appearance
 
-NOTHING = AppearanceConfig.model_validate(dict.fromkeys(AppearanceConfig.model_fields, 0.0))
+NOTHING = AppearanceConfig.model_validate(dict.fromkeys(AppearanceConfig.model_fields.keys() - {"grey_map"}, 0.0))
 STILL = AppearanceConfig(grain=0, clutter=0, flicker=0, noise=0)
 
 
@@ -97,3 +97,11 @@ def test_brightness_flickers_over_time_and_nothing_else() -> None:
 def test_shares_beyond_all_are_refused() -> None:
     with pytest.raises(ValueError, match="haze"):
         AppearanceConfig(haze=1.5)
+
+
+def test_a_grey_map_shows_the_light_that_it_gives() -> None:
+    ramp = torch.linspace(0, 1, 65).expand(2, 1, 65, 65)
+    shown = randomise_appearance(ramp, NOTHING.model_copy(update={"grey_map": (0.0, 0.1, 1.0)}), make_generator(0))
+    torch.testing.assert_close(shown[0, 0, 0, 32], torch.tensor(0.1))
+    torch.testing.assert_close(shown[0, 0, 0, 16], torch.tensor(0.05))
+    torch.testing.assert_close(shown[0, 0, 0, 48], torch.tensor(0.55))

@@ -8,6 +8,8 @@ Effects that the phantom draws by itself, physically (phantom/acoustics.py, phan
 range, gain, drop-outs, clutter, haze, electronic noise. Those here go beyond, or belong to no physics.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -23,6 +25,8 @@ class AppearanceConfig(StrictModel):
     """How far scanners may differ; 0 turns an effect off.
 
     Attributes:
+        grey_map: light that is shown for the lights 0, 1/(n-1), ..., 1 before anything else changes: the grey map of
+            a known scanner; None for the phantom's.
         exponent: largest natural logarithm of the grey map's exponent, either way: middle greys of real scanners are
             far darker or lighter than any one phantom's.
         gain: standard deviation of the logarithm of gain from place to place.
@@ -37,6 +41,7 @@ class AppearanceConfig(StrictModel):
         noise: largest standard deviation of noise on all pixels, in light.
     """
 
+    grey_map: tuple[float, ...] | None = Field(default=None, min_length=2)
     exponent: float = Field(default=0.7, ge=0)
     gain: float = Field(default=0.5, ge=0)
     contrast: float = Field(default=0.8, ge=0, le=1)
@@ -98,6 +103,8 @@ def randomise_appearance(light: torch.Tensor, config: AppearanceConfig, generato
     """
     draws = _Draws(light, generator)
     sector = (light.amax(1, keepdim=True) > DARK).to(light)
+    if config.grey_map is not None:
+        light = map_light(light, config.grey_map)
     light = bend_greys(light, draws, config.exponent)
     light = light * torch.exp(config.gain * draws.uniform() * draws.field())
     light = raise_contrast(light, draws, config.contrast)
@@ -113,6 +120,14 @@ def randomise_appearance(light: torch.Tensor, config: AppearanceConfig, generato
     if config.noise:
         light = light + config.noise * draws.uniform() * draws.normal(*light.shape[1:])
     return light.clamp(0, 1)
+
+
+def map_light(light: torch.Tensor, grey_map: Sequence[float]) -> torch.Tensor:
+    """A grey map that is given by its values at equal steps of light; straight between them."""
+    shown = torch.tensor(grey_map, device=light.device)
+    place = light.clamp(0, 1) * (len(shown) - 1)
+    low = place.floor().long().clamp_max(len(shown) - 2)
+    return torch.lerp(shown[low], shown[low + 1], place - low)
 
 
 def bend_greys(light: torch.Tensor, draws: _Draws, exponent: float) -> torch.Tensor:

@@ -98,7 +98,7 @@ def render_shard(config: PhantomSetConfig, index: int, device: str = "cpu") -> N
     target = config.folder() / f"{index:05d}"
     if target.exists():
         return
-    seeds = range(config.first_seed + index * SHARD, config.first_seed + (index + 1) * SHARD)
+    seeds = [config.seed(number) for number in range(index * SHARD, (index + 1) * SHARD)]
     facts = sample_facts(seeds, config)
     clips = np.empty((SHARD, config.num_frames, config.size, config.size), np.uint8)
     frames = np.empty((SHARD, config.frames_per_clip, config.size, config.size), np.uint8)
@@ -133,7 +133,7 @@ def render_phantom_set(config: PhantomSetConfig) -> Iterator[int]:
         ConfigError: the seeds run into those reserved for acceptance.
         OutputError: the disk refused.
     """
-    if config.first_seed + config.patients > RESERVED_PATIENT_SEEDS:
+    if max(config.seed(number) for number in range(max(1, config.patients))) >= RESERVED_PATIENT_SEEDS:
         raise ConfigError(
             f"patient seeds from {RESERVED_PATIENT_SEEDS} up are reserved for acceptance; lower first_seed"
         )

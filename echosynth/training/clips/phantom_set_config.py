@@ -3,10 +3,10 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_PHANTOM_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import StrictModel
@@ -28,6 +28,7 @@ class PhantomSetConfig(StrictModel):
         root: folder that holds rendered sets; the set's own folder in it is named by a hash of this config.
         patients: how many.
         first_seed: patient seeds are first_seed, first_seed + 1, ...
+        seeds: patient seeds one by one, in place of first_seed; as many as there are patients.
         num_frames: frames of a clip.
         fps: Hz.
         size: side of the picture, pixels.
@@ -44,6 +45,7 @@ class PhantomSetConfig(StrictModel):
     root: Path = Path("runs/phantoms")
     patients: int = 1024
     first_seed: int = 0
+    seeds: tuple[int, ...] | None = None
     num_frames: int = 64
     fps: float = 32.0
     size: int = 112
@@ -54,6 +56,16 @@ class PhantomSetConfig(StrictModel):
     bulk_motion: bool = True
     remodelled: float = Field(default=0.0, ge=0, le=1)
     workers: int = 2
+
+    @model_validator(mode="after")
+    def _count_seeds(self) -> Self:
+        if self.seeds is not None and len(self.seeds) != self.patients:
+            raise ValueError(f"seeds: {len(self.seeds)} are given for {self.patients} patients")
+        return self
+
+    def seed(self, number: int) -> int:
+        """Seed of a patient; beyond the last of `seeds` they begin anew."""
+        return self.first_seed + number if self.seeds is None else self.seeds[number % len(self.seeds)]
 
     def patient(self, seed: int, ef: float) -> Patient:
         """A patient whose clip shows this EF, per cent."""
@@ -77,7 +89,12 @@ class PhantomSetConfig(StrictModel):
         what = {
             k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
         }
-        for late in ("efs", "graded", "remodelled"):  # were no choice once, and sets that users have rendered stay good
+        for late in (
+            "efs",
+            "graded",
+            "remodelled",
+            "seeds",
+        ):  # were no choice once, and sets that users have rendered stay good
             if getattr(self, late) == PhantomSetConfig.model_fields[late].default:
                 del what[late]
         what["layout"] = LAYOUT

@@ -1,0 +1,1 @@
+"""Readers tuned to a scanner from clips without labels."""
