@@ -89,12 +89,8 @@ class PhantomSetConfig(StrictModel):
         what = {
             k: v for k, v in self.model_dump(mode="json").items() if k not in ("source", "root", "patients", "workers")
         }
-        for late in (
-            "efs",
-            "graded",
-            "remodelled",
-            "seeds",
-        ):  # were no choice once, and sets that users have rendered stay good
+        # These were no choice once, and sets that users have rendered stay good.
+        for late in ("efs", "graded", "remodelled", "seeds"):
             if getattr(self, late) == PhantomSetConfig.model_fields[late].default:
                 del what[late]
         what["layout"] = LAYOUT
