@@ -72,7 +72,8 @@ def user_root() -> Path:
 def find_model(name_or_dir: str | Path) -> Path:
     """Return the folder of a model given by name or by path. Does not check the bytes: see `verify`.
 
-    A plain name is looked up among the known models first, then as a folder here.
+    A plain name is looked up among the known models first, then as a folder here; NAME/PART is a network of a known
+    cascade, e.g. phantom_fast/base_unet.
 
     Raises:
         CheckpointError: there is no such model; the message lists those there are.
@@ -81,6 +82,9 @@ def find_model(name_or_dir: str | Path) -> Path:
     folders = named_folders()
     if asked in folders:
         return folders[asked]
+    whole, _, part = asked.partition("/")
+    if part and part not in (".", "..") and whole in folders and (folders[whole] / part / "config.json").is_file():
+        return folders[whole] / part
     path = Path(name_or_dir).expanduser()
     if asked and path.is_dir():
         return path
