@@ -70,10 +70,9 @@ def write_hospital(root: Path, views: ViewFamily, patients: int) -> Path:
 
 def tune(out: Path, name: str, folder: Path) -> EFRegressor:
     """The reader tuned on a hospital's labelled clips, by its config."""
-    roots = [f"{key}={folder}" for key in ("data.own.root", "validation.root")]
-    config = load_training_config(
-        f"configs/adapt/{CONFIGS[name]}.yaml", [*roots, f"data.own.cache={out.parent}/decoded"]
-    )
+    changes = [f"{key}={folder}" for key in ("data.own.root", "validation.root")]
+    changes += [f"{key}={out.parent}/decoded" for key in ("data.own.cache", "validation.cache")]
+    config = load_training_config(f"configs/adapt/{CONFIGS[name]}.yaml", changes)
     model = train(config, out).model
     assert model is not None
     return load_regressor(model)

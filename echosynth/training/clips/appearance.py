@@ -2,7 +2,9 @@
 
 Networks that learn from phantoms meet real pictures only if the phantoms' own greys, grain and noise tell them nothing.
 Each effect is a function of the light, (B, T, H, W) in [0, 1], with draws of its own for every clip; most hold for all
-frames of the clip, as a machine's settings do. Pictures of one patient are given together, along T.
+frames of the clip, as a machine's settings do. Every clip has one severity, from 0, the phantom's own picture, to 1,
+that all of its effects are drawn with: with every effect strong by itself, hardly a clip would show a heart. Pictures
+of one patient are given together, along T.
 
 Effects that the phantom draws by itself, physically (phantom/acoustics.py, phantom/scanner.py): beam, pulse, dynamic
 range, gain, drop-outs, clutter, haze, electronic noise. Those here go beyond, or belong to no physics.
@@ -67,11 +69,20 @@ class _Draws:
         self.count, self.frames, *_ = light.shape
         self.side = light.shape[-2:]
         self.device, self.generator = light.device, generator
+        self.severity = self.uniform()
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         """One number a clip, (B, 1, 1, 1)."""
         drawn = torch.rand(self.count, 1, 1, 1, generator=self.generator).to(self.device)
         return low + (high - low) * drawn
+
+    def strength(self) -> torch.Tensor:
+        """How strong an effect is in each clip, in [0, 1], (B, 1, 1, 1)."""
+        return self.severity * self.uniform()
+
+    def either_way(self, low: float = -1.0) -> torch.Tensor:
+        """The same of an effect that has two directions, in [low, 1]."""
+        return self.severity * self.uniform(low, 1.0)
 
     def normal(self, *shape: int) -> torch.Tensor:
         """(B, *shape)."""
@@ -106,19 +117,19 @@ def randomise_appearance(light: torch.Tensor, config: AppearanceConfig, generato
     if config.grey_map is not None:
         light = map_light(light, config.grey_map)
     light = bend_greys(light, draws, config.exponent)
-    light = light * torch.exp(config.gain * draws.uniform() * draws.field())
+    light = light * torch.exp(config.gain * draws.strength() * draws.field())
     light = raise_contrast(light, draws, config.contrast)
-    light = light + config.haze * draws.uniform() ** 2 * draws.veil() * sector * (1 - light)
+    light = light + config.haze * draws.strength() ** 2 * draws.veil() * sector * (1 - light)
     light = sharpen_or_blur(light, draws, config.blur)
     if config.grain or config.clutter:
         light = add_grain(light, sector, draws, config.grain, config.clutter)
-    light = light * (1 + config.flicker * draws.uniform() * draw_flicker(draws))
+    light = light * (1 + config.flicker * draws.strength() * draw_flicker(draws))
     for _ in range(2):
         light = light * cast_shadows(draws.count, light.shape[-1], config.shadow, generator).to(light)
-    black = config.black * draws.uniform()
+    black = config.black * draws.strength()
     light = (light.clamp(0, 1) - black).clamp_min(0) / (1 - black)
     if config.noise:
-        light = light + config.noise * draws.uniform() * draws.normal(*light.shape[1:])
+        light = light + config.noise * draws.strength() * draws.normal(*light.shape[1:])
     return light.clamp(0, 1)
 
 
@@ -132,20 +143,20 @@ def map_light(light: torch.Tensor, grey_map: Sequence[float]) -> torch.Tensor:
 
 def bend_greys(light: torch.Tensor, draws: _Draws, exponent: float) -> torch.Tensor:
     """A power law: one scanner's middle greys are another one's dark ones."""
-    return light.clamp_min(1e-6) ** torch.exp(draws.uniform(-exponent, exponent))
+    return light.clamp_min(1e-6) ** torch.exp(exponent * draws.either_way())
 
 
 def raise_contrast(light: torch.Tensor, draws: _Draws, share: float) -> torch.Tensor:
     """Mix in an S-shaped grey map about a middle of its own; black stays black."""
     middle, steepness = draws.uniform(0.3, 0.7), draws.uniform(4.0, 10.0)
     curved = torch.sigmoid((light - middle) * steepness) * (light > 0.02)
-    return torch.lerp(light, curved, share * draws.uniform())
+    return torch.lerp(light, curved, share * draws.strength())
 
 
 def sharpen_or_blur(light: torch.Tensor, draws: _Draws, share: float) -> torch.Tensor:
     """Towards, or away from, means of 2x2 pixels: resizing, edge filters and the codec."""
     coarse = F.interpolate(F.avg_pool2d(light, 2, ceil_mode=True), light.shape[-2:], mode="bilinear")
-    return (light + share * draws.uniform(-0.6, 1.0) * (coarse - light)).clamp(0, 1)
+    return (light + share * draws.either_way(-0.6) * (coarse - light)).clamp(0, 1)
 
 
 def add_grain(light: torch.Tensor, sector: torch.Tensor, draws: _Draws, grain: float, clutter: float) -> torch.Tensor:
@@ -157,8 +168,8 @@ def add_grain(light: torch.Tensor, sector: torch.Tensor, draws: _Draws, grain: f
     noise = draws.normal(1 + draws.frames, *draws.side)
     noise = still.sqrt() * noise[:, :1] + (1 - still).sqrt() * noise[:, 1:]
     noise = torch.lerp(noise, 3 * F.avg_pool2d(noise, 3, 1, 1), draws.uniform())
-    light = light * (1 + grain * draws.uniform() * noise).clamp_min(0)
-    return light + clutter * draws.uniform() * noise * sector
+    light = light * (1 + grain * draws.strength() * noise).clamp_min(0)
+    return light + clutter * draws.strength() * noise * sector
 
 
 def draw_flicker(draws: _Draws) -> torch.Tensor:
