@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from echosynth.augmentation.generate import GenerateConfig, generate
-from tests.models import make_tiny_bundle
+from tests.models import CASCADE, GATE, JUDGE, make_tiny_bundle
 
 
 @pytest.mark.heavy
@@ -24,7 +24,7 @@ def test_generate_hashes_each_file_of_its_models_once(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(hashlib, "file_digest", counted)
     generate(GenerateConfig(fictional=1, ef=(30.0,), max_attempts=1), tmp_path / "run")
-    weights = list(bundle.rglob("*.safetensors"))
+    weights = [file for name in (CASCADE, GATE, JUDGE) for file in (bundle / name).rglob("*.safetensors")]
     assert len(weights) >= 6
     assert {hashed[file] for file in weights} == {1}
     assert max(hashed.values()) == 1
