@@ -8,6 +8,7 @@ their own.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,14 +103,19 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
     phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
     ef, phase = float(rng.uniform(LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)), float(rng.uniform())
     pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
-    source = f"{family}-{seed}"
+    known: dict[str, Any] = {
+        "ef": ef,
+        "edv": patient.edv,
+        "esv": patient.edv * (1 - ef / 100),
+        "source": f"{family}-{seed}",
+    }
     if not effects:
-        return EchoClip(pixels, RENDERED_FPS, ef=ef, source=source)
+        return EchoClip(pixels, RENDERED_FPS, **known)
     fps = float(rng.choice(HELD_OUT_RATES))
     light = resample_time(pixels, RENDERED_FPS, fps).astype(np.float64) / 255
     for k in rng.choice(len(EFFECTS), 2, replace=False):
         light = EFFECTS[k](light, rng).clip(0, 1)
-    return EchoClip(np.rint(light * 255).astype(np.uint8), fps, ef=ef, source=source)
+    return EchoClip(np.rint(light * 255).astype(np.uint8), fps, **known)
 
 
 def find_restless(first_seed: int, count: int) -> list[int]:
