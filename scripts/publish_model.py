@@ -104,6 +104,14 @@ def copy_weights(config: dict[str, Any], folder: Path, target: Path) -> type:
     return type(model)
 
 
+def forget_origin(folder: Path) -> None:
+    """Take out of every config where its weights lay when they were saved: a path of the machine that trained them."""
+    for file in [*folder.rglob("config.json"), *folder.glob("model_index.json")]:
+        values = json.loads(file.read_text())
+        if values.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
 def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
     """Write checkpoints/NAME and return it."""
     text = args.config.read_text()
@@ -115,6 +123,7 @@ def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
     seeds += earlier.patient_seeds if earlier else ()
     with replace_folder(target) as part:
         model_class = copy_weights(config, args.folder, part)
+        forget_origin(part)
         what = "One A4C frame and a target LVEF in, a clip out."
         if config["kind"] == "regressor":
             what = "EF of an A4C clip. " + text.splitlines()[0].removeprefix("# ")

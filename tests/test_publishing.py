@@ -66,6 +66,7 @@ def test_a_published_model_loads_and_its_card_says_what_the_run_says(
     assert session.hours == pytest.approx((100 * 18 + 100 * 54) / 3600)
     assert (card.patient_seeds, card.training_seed) == ((0, 63), 3)
     assert card.description == "EF of an A4C clip. A tiny regressor."
+    assert str(tmp_path) not in (target / "config.json").read_text(), "nothing says where it was trained"
     masters, copies = load_regressor(arguments.folder).state_dict(), load_regressor(target).state_dict()
     assert all(
         torch.equal(copies[name], value.half().float()) for name, value in masters.items() if value.is_floating_point()

@@ -8,7 +8,6 @@ their own.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,8 @@ from echosynth.video.resample import resample_time
 HELD_OUT_FAMILIES: tuple[ViewFamily, ...] = ("point-of-care", "camus")
 HELD_OUT_RATES = (9.0, 11.0, 14.0, 22.0)  # Hz
 SECONDS, RENDERED_FPS = 2.5, 44.0  # of a clip
+RESTLESS_SHARE = 0.1  # of patients who count as those that move most
+FAILING = (10.0, 30.0)  # EF, per cent
 
 Effect = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -83,10 +84,6 @@ def persist(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mixed
 
 
-RESTLESS_SHARE = 0.1  # of patients who count as those that move most
-FAILING = (10.0, 30.0)  # EF, per cent
-
-
 EFFECTS: tuple[Effect, ...] = (posterise, streak, equalise, mosaic, interlace, band, persist)
 
 
@@ -99,23 +96,24 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
         effects: change its rate, and its pictures by two effects that no training has.
     """
     rng = np.random.default_rng(derive_seed(seed, "held out", family))
-    patient = sample_patient(seed)
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
-    ef, phase = float(rng.uniform(LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)), float(rng.uniform())
-    pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
-    known: dict[str, Any] = {
-        "ef": ef,
-        "edv": patient.edv,
-        "esv": patient.edv * (1 - ef / 100),
-        "source": f"{family}-{seed}",
-    }
+    clip = _render(seed, family, (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF), rng)
     if not effects:
-        return EchoClip(pixels, RENDERED_FPS, **known)
+        return clip
     fps = float(rng.choice(HELD_OUT_RATES))
-    light = resample_time(pixels, RENDERED_FPS, fps).astype(np.float64) / 255
+    light = resample_time(clip.pixels, clip.fps, fps).astype(np.float64) / 255
     for k in rng.choice(len(EFFECTS), 2, replace=False):
         light = EFFECTS[k](light, rng).clip(0, 1)
-    return EchoClip(np.rint(light * 255).astype(np.uint8), fps, **known)
+    return clip.replace(pixels=np.rint(light * 255).astype(np.uint8), fps=fps)
+
+
+def _render(seed: int, family: ViewFamily, efs: tuple[float, float], rng: np.random.Generator) -> EchoClip:
+    """A patient at an EF and a phase that `rng` draws."""
+    patient = sample_patient(seed)
+    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
+    ef, phase = float(rng.uniform(*efs)), float(rng.uniform())
+    pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
+    esv = patient.edv * (1 - ef / 100)
+    return EchoClip(pixels, RENDERED_FPS, ef=ef, edv=patient.edv, esv=esv, source=f"{family}-{seed}")
 
 
 def find_restless(first_seed: int, count: int) -> list[int]:
@@ -137,9 +135,5 @@ def find_restless(first_seed: int, count: int) -> list[int]:
 
 def render_restless(seed: int) -> EchoClip:
     """A failing heart, EF uniform 10-30, in a view that readers are trained on."""
-    rng = np.random.default_rng(derive_seed(seed, "restless"))
-    patient, family = sample_patient(seed), ("wide", "echonet")[seed % 2]
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
-    ef, phase = float(rng.uniform(*FAILING)), float(rng.uniform())
-    pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
-    return EchoClip(pixels, RENDERED_FPS, ef=ef, source=f"restless-{seed}")
+    family: ViewFamily = ("wide", "echonet")[seed % 2]
+    return _render(seed, family, FAILING, np.random.default_rng(derive_seed(seed, "restless")))
