@@ -22,13 +22,17 @@ def test_a_set_keeps_its_folder_while_it_shows_the_same() -> None:
     assert plain.folder().name == "4e146a011e5b"  # sets that users have rendered stay good
     assert plain.model_copy(update={"patients": 9, "workers": 1}).folder() == plain.folder()
     assert plain.model_copy(update={"efs": (10.0, 85.0), "graded": False}).folder() == plain.folder()
+    calm = PhantomSetConfig(num_frames=32, fps=16.0, bulk_motion=False)  # as it was written once
+    assert calm.folder() == plain.model_copy(update={"bulk_motion": 0.0}).folder()
+    assert calm.folder().name == "239424967c37"
     for change in (
         {"views": "echonet"},
         {"views": ("echonet", "camus")},
         {"first_seed": 5},
         {"efs": (7.0, 88.0)},
         {"graded": True},
-        {"bulk_motion": False},
+        {"bulk_motion": 0.0},
+        {"bulk_motion": 0.75},
         {"remodelled": 0.5},
     ):
         assert plain.model_copy(update=change).folder() != plain.folder()
@@ -41,6 +45,18 @@ def test_remodelled_patients_have_the_ventricle_of_their_clips_ef() -> None:
     np.testing.assert_allclose((grown["patient.edv"] / plain["patient.edv"])[inside], expected[inside], rtol=1e-9)
     some = sample_facts(range(200), PhantomSetConfig(remodelled=0.5))["patient.edv"]
     assert 0.35 < float((some[:60] == plain["patient.edv"]).mean()) < 0.65
+
+
+def test_a_share_of_patients_moves_without_contracting() -> None:
+    facts = {share: sample_facts(range(200), PhantomSetConfig(bulk_motion=share)) for share in (0.0, 0.75, 1.0)}
+    still, moving = ({k for k in range(200) if _same(facts[0.75], facts[share], k)} for share in (0.0, 1.0))
+    assert still | moving == set(range(200))
+    assert not still & moving
+    assert 130 <= len(moving) <= 170
+
+
+def _same(facts: dict[str, np.ndarray], others: dict[str, np.ndarray], patient: int) -> bool:
+    return all(np.array_equal(facts[name][patient], others[name][patient]) for name in facts)
 
 
 def test_a_set_has_the_efs_that_were_asked_for() -> None:

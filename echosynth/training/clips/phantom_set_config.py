@@ -37,7 +37,7 @@ class PhantomSetConfig(StrictModel):
         views: family of views, see `sample_view`; or several, of which each patient has one.
         graded: draw one quality for all that can be wrong with a patient's view, from the worst to the best; otherwise
             every fault by itself, and hardly a view is good, or bad, in everything.
-        bulk_motion: hearts that also move without contracting, see phantom/pose.py.
+        bulk_motion: share of patients whose hearts also move without contracting, see phantom/pose.py.
         remodelled: share of patients whose EDV is what years with the EF of their clip make of it.
         workers: processes that render.
     """
@@ -53,7 +53,7 @@ class PhantomSetConfig(StrictModel):
     efs: tuple[EF, EF] = (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF)
     views: ViewFamily | tuple[ViewFamily, ...] = "wide"
     graded: bool = False
-    bulk_motion: bool = True
+    bulk_motion: float = Field(default=1.0, ge=0, le=1)
     remodelled: float = Field(default=0.0, ge=0, le=1)
     workers: int = 2
 
@@ -69,9 +69,8 @@ class PhantomSetConfig(StrictModel):
 
     def patient(self, seed: int, ef: float) -> Patient:
         """A patient whose clip shows this EF, per cent."""
-        patient = sample_patient(seed, bulk_motion=self.bulk_motion)
-        grown = np.random.default_rng(derive_seed(seed, "remodelled")).uniform() < self.remodelled
-        return remodel(patient, ef) if grown else patient
+        patient = sample_patient(seed, bulk_motion=_chosen(seed, "bulk motion", self.bulk_motion))
+        return remodel(patient, ef) if _chosen(seed, "remodelled", self.remodelled) else patient
 
     def family(self, seed: int) -> ViewFamily:
         """Family of a patient's view."""
@@ -93,5 +92,12 @@ class PhantomSetConfig(StrictModel):
         for late in ("efs", "graded", "remodelled", "seeds"):
             if getattr(self, late) == PhantomSetConfig.model_fields[late].default:
                 del what[late]
+        if self.bulk_motion in (0, 1):  # once it was a yes or a no
+            what["bulk_motion"] = bool(self.bulk_motion)
         what["layout"] = LAYOUT
         return self.root / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _chosen(seed: int, what: str, share: float) -> bool:
+    """Whether a patient is of the share that something holds for."""
+    return np.random.default_rng(derive_seed(seed, what)).uniform() < share
