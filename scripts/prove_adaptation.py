@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from echosynth.data.echonet_format import EchoNetWriter
-from echosynth.evaluation.held_out import render_held_out
+from echosynth.evaluation.held_out import render_held_out, trace_held_out
 from echosynth.phantom.kinds import ViewFamily
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor
@@ -59,12 +59,14 @@ def main() -> None:
 
 
 def write_hospital(root: Path, views: ViewFamily, patients: int) -> Path:
-    """A folder in EchoNet format: clips and their EF; one patient in five is for validation."""
+    """A folder in EchoNet format: clips, EF and two tracings each; one patient in five is for validation."""
     with EchoNetWriter(root) as writer:
         for k in track(range(patients), f"{patients} patients"):
             if f"H{k:05d}" not in writer:
-                clip = render_held_out(FIRST_PATIENT + k, views, effects=True)
-                writer.add(f"H{k:05d}", clip, "VAL" if k % 5 == 0 else "TRAIN")
+                seed = FIRST_PATIENT + k
+                clip = render_held_out(seed, views, effects=True)
+                split = "VAL" if k % 5 == 0 else "TRAIN"
+                writer.add(f"H{k:05d}", clip, split, trace_held_out(seed, views, clip))
     return root
 
 

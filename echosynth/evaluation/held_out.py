@@ -14,11 +14,13 @@ import torch
 from scipy import ndimage
 
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, LOWEST_DRAWN_EF
+from echosynth.data.echonet_tables import Tracing
 from echosynth.phantom.kinds import ViewFamily
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.pose import LVFrame, from_lv_frame
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
+from echosynth.phantom.simulated_clips import trace
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 from echosynth.video.resample import resample_time
@@ -27,7 +29,7 @@ HELD_OUT_FAMILIES: tuple[ViewFamily, ...] = ("point-of-care", "camus")
 HELD_OUT_RATES = (9.0, 11.0, 14.0, 22.0)  # Hz
 SECONDS, RENDERED_FPS = 2.5, 44.0  # of a clip
 RESTLESS_SHARE = 0.1  # of patients who count as those that move most
-FAILING = (10.0, 30.0)  # EF, per cent
+DRAWN_EFS, FAILING = (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF), (10.0, 30.0)  # per cent
 
 Effect = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -96,7 +98,7 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
         effects: change its rate, and its pictures by two effects that no training has.
     """
     rng = np.random.default_rng(derive_seed(seed, "held out", family))
-    clip = _render(seed, family, (LOWEST_DRAWN_EF, HIGHEST_DRAWN_EF), rng)
+    clip = _render(_sample(seed, family), family, *_draw_beat(DRAWN_EFS, rng))
     if not effects:
         return clip
     fps = float(rng.choice(HELD_OUT_RATES))
@@ -106,14 +108,30 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
     return clip.replace(pixels=np.rint(light * 255).astype(np.uint8), fps=fps)
 
 
-def _render(seed: int, family: ViewFamily, efs: tuple[float, float], rng: np.random.Generator) -> EchoClip:
-    """A patient at an EF and a phase that `rng` draws."""
+def trace_held_out(seed: int, family: ViewFamily, clip: EchoClip) -> list[Tracing]:
+    """The exact tracings of the fullest and the emptiest frame of a patient's clip, see `render_held_out`."""
+    ef, phase = _draw_beat(DRAWN_EFS, np.random.default_rng(derive_seed(seed, "held out", family)))
+    phantom = _sample(seed, family)
+    truth = phantom.move([ef], clip.num_frames, clip.fps, [phase])
+    volume = truth.motion.volume[0]
+    return [trace(phantom, truth, 0, int(frame)) for frame in (volume.argmax(), volume.argmin())]
+
+
+def _draw_beat(efs: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
+    """EF, per cent, and the phase at which the clip begins."""
+    return float(rng.uniform(*efs)), float(rng.uniform())
+
+
+def _sample(seed: int, family: ViewFamily) -> Phantom:
     patient = sample_patient(seed)
-    phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
-    ef, phase = float(rng.uniform(*efs)), float(rng.uniform())
+    return Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
+
+
+def _render(phantom: Phantom, family: ViewFamily, ef: float, phase: float) -> EchoClip:
     pixels = phantom.render([ef], round(SECONDS * RENDERED_FPS), RENDERED_FPS, [phase])[0][0].numpy()
-    esv = patient.edv * (1 - ef / 100)
-    return EchoClip(pixels, RENDERED_FPS, ef=ef, edv=patient.edv, esv=esv, source=f"{family}-{seed}")
+    seed, edv = int(phantom.patient["seed"]), float(phantom.patient["edv"])
+    esv = edv * (1 - ef / 100)
+    return EchoClip(pixels, RENDERED_FPS, ef=ef, edv=edv, esv=esv, source=f"{family}-{seed}")
 
 
 def find_restless(first_seed: int, count: int) -> list[int]:
@@ -124,9 +142,8 @@ def find_restless(first_seed: int, count: int) -> list[int]:
     seeds = range(first_seed, first_seed + round(count / RESTLESS_SHARE))
     ways = []
     for seed in seeds:
-        patient = sample_patient(seed)
-        pose = Phantom([patient], [sample_view(seed, patient.long_axis)], [seed]).move([FAILING[0]], 24, 12.0).pose
-        along = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3, 1) * patient.long_axis
+        pose = _sample(seed, "wide").move([FAILING[0]], 24, 12.0).pose
+        along = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3, 1) * sample_patient(seed).long_axis
         ends = LVFrame(along.expand(1, 24, -1, -1), torch.zeros(1, 24, 3, 1))
         ways.append(sum(float((place.diff(dim=1) ** 2).sum()) for place in from_lv_frame(ends, pose)))
     chosen = np.argsort(ways)[-count:]
@@ -136,4 +153,5 @@ def find_restless(first_seed: int, count: int) -> list[int]:
 def render_restless(seed: int) -> EchoClip:
     """A failing heart, EF uniform 10-30, in a view that readers are trained on."""
     family: ViewFamily = ("wide", "echonet")[seed % 2]
-    return _render(seed, family, FAILING, np.random.default_rng(derive_seed(seed, "restless")))
+    rng = np.random.default_rng(derive_seed(seed, "restless"))
+    return _render(_sample(seed, family), family, *_draw_beat(FAILING, rng))

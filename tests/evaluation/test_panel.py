@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echosynth.data.outlines import fill_polygon
 from echosynth.evaluation.held_out import (
     EFFECTS,
     HELD_OUT_RATES,
     find_restless,
     render_held_out,
     render_restless,
+    trace_held_out,
 )
 from echosynth.evaluation.panel import PanelConfig, fit_weights, load_panel
+from echosynth.phantom.simulated_clips import traced_ef
 from echosynth.regression.base import EFPrediction
 from echosynth.regression.panel import read_as_panel
 
@@ -76,6 +79,18 @@ def test_a_held_out_clip_is_the_same_whenever_it_is_made() -> None:
     plain = render_held_out(3_300_001, "camus", effects=False)
     assert plain.ef == one.ef
     assert plain.fps == 44
+
+
+@pytest.mark.parametrize("effects", [False, True])
+def test_a_held_out_clip_is_traced_where_its_heart_is(effects: bool) -> None:
+    clip = render_held_out(3_300_001, "camus", effects)
+    ed, es = trace_held_out(3_300_001, "camus", clip)
+    assert clip.ef is not None
+    assert clip.ef - 6 < traced_ef(ed, es) <= clip.ef + 1e-3  # so few frames may miss both ends by a little
+    for traced in (ed, es):
+        cavity = fill_polygon(np.concatenate([traced.chords[:, :2], traced.chords[::-1, 2:]]), clip.pixels.shape[1:])
+        sector = clip.pixels.max(0) > 8
+        assert clip.pixels[traced.frame][cavity].mean() < 0.9 * clip.pixels[traced.frame][sector & ~cavity].mean()
 
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.__name__)

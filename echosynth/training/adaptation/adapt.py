@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 FAMILY: ViewFamily = "wide"
 FIRST_CANDIDATE = 4_000_000  # patient seeds that nothing bundled was trained on
+FIRST_HELD_OUT = 1_000_000  # patient seeds of validation, and from there on of tests
 SCANNER_FILE = "scanner.json"
 
 
@@ -134,14 +135,14 @@ def plan_training(config: AdaptConfig, name: str, alike: list[int], grey_map: tu
     Raises:
         ConfigError: there is no config of this name.
     """
-    others = [derive_seed(seed, "any patient") % FIRST_CANDIDATE for seed in alike]
+    others = [derive_seed(seed, "any patient") % FIRST_HELD_OUT for seed in alike]
     values = read_config(Path("regression") / name)
     data = {"views": FAMILY, "remodelled": 0.5, "frames_per_clip": 0, "workers": config.workers}
     seeds = np.array([alike, others]).T.ravel().tolist()
     changed = {
         "init": name,
         "data": {"source": "phantom", **data, "patients": len(seeds), "seeds": seeds},
-        "validation": {"source": "phantom", **data, "patients": 64, "first_seed": 1_000_000},
+        "validation": {"source": "phantom", **data, "patients": 64, "first_seed": FIRST_HELD_OUT},
         "appearance": {**(values.get("appearance") or {}), "grey_map": grey_map},
         "optim": {**values["optim"], "steps": config.steps, "lr": config.lr, "warmup_steps": 30},
     }
