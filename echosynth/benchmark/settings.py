@@ -64,7 +64,7 @@ class TrainingCostConfig(VerbConfig):
     """Settings of `estimate_training`.
 
     Attributes:
-        config: YAML file of the cascade.
+        config: YAML file of the training.
         gpus: GPUs that share a batch.
         tflops: what one of them achieves, 1e12 operations a second, 2 operations per multiply-add.
     """

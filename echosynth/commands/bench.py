@@ -1,7 +1,7 @@
 """`echosynth bench`: counted work, measured time and memory of cascades, clips, regressors and training.
 
 `bench generate` measures one clip, stage by stage; `bench data` clips rendered and read; `bench regressors` the size,
-work and latency of every regressor; `bench --estimate CONFIG` counts what training a cascade will take.
+work and latency of every regressor; `bench --estimate CONFIG` counts what a training will take.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from echosynth.report.tables import Table, format_number
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("what", nargs="?", choices=tuple(BENCHMARKS), default="generate", help="what to measure")
-    parser.add_argument("--estimate", metavar="CONFIG", help="instead: what training this cascade will take")
+    parser.add_argument("--estimate", metavar="CONFIG", help="instead: what this training will take")
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="of --estimate: share a batch (default 1)")
     parser.add_argument(
         "--tflops", type=float, default=100.0, metavar="X", help="of --estimate: what one GPU achieves (default 100)"
@@ -92,6 +92,8 @@ def _measure_regressors(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _estimate_training(args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
     from echosynth.benchmark.settings import TrainingCostConfig
     from echosynth.benchmark.training_cost import estimate_training
 
@@ -100,10 +102,14 @@ def _estimate_training(args: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for s in [*result["stages"], result["total"] | {"name": "total"}]:
         step = "" if s["step_tflop"] is None else f"{s['step_tflop']:.2f}"
-        work = f"{s['clip_tflop']:.2f}", step, f"{s['memory_gb']:.1f}", f"{s['hours']:.2f}"
+        hours = f"{s['hours']:.2g}", format_number(s["cpu_hours"])
+        work = f"{s['clip_tflop']:.2g}", step, f"{s['memory_gb']:.1f}", *hours
         rows.append((s["name"], s["parameters"], s["passes"], *work))
-    _print_rows(("stage", "parameters", "passes/clip", "TFLOP/clip", "TFLOP/step", "GB/GPU", "hours"), rows)
-    print(f"work and memory are counted; hours: {args.gpus} GPUs (--gpus) of {args.tflops:g} TFLOP/s each (--tflops)")
+    _print_rows(
+        ("stage", "parameters", "passes/clip", "TFLOP/clip", "TFLOP/step", "GB/GPU", "GPU hours", "CPU hours"), rows
+    )
+    print(f"work and memory are counted; {args.gpus} GPUs (--gpus) of {args.tflops:g} TFLOP/s each (--tflops)")
+    print(f"CPU: {torch.get_num_threads()} threads here, by one timed sample; drawing and changing clips comes on top")
     return result
 
 

@@ -2,7 +2,8 @@
 
 Readers that look at different things (the picture, motion alone, drawn borders, a convolution through time) make
 different errors on scanners that none of them has seen; their weighted mean makes smaller ones. The weights are fitted
-on phantoms of view families that no member was trained on (`scripts/score_readers.py --fit`), never on those that they know.
+on phantoms of view families that no member was trained on (`scripts/score_readers.py --fit`), never on those that they
+know.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from echosynth.config import load_config
+from echosynth.training.regressor import RegressorConfig
 from tests.command_line import Run
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "smoke"
@@ -33,7 +35,21 @@ def test_training_is_estimated(echosynth: Run) -> None:
     rows = [line.split() for line in echosynth(*words).out.splitlines()]
     assert [row[0] for row in rows[:6]] == ["stage", "frame", "base", "sr1", "sr2", "total"]
     assert "--gpus: must be above zero, got 0" in echosynth(*words, "--gpus", "0").refusal()
-    assert "unknown key" in echosynth("bench", "--estimate", SMOKE / "judge_tiny.yaml").refusal()
+    assert all(stage["cpu_hours"] > 0 for stage in one["stages"])
+    assert one["total"]["cpu_hours"] == pytest.approx(sum(stage["cpu_hours"] for stage in one["stages"]))
+    assert "kind" in echosynth("bench", "--estimate", SMOKE / "evaluation.yaml").refusal()
+
+
+@pytest.mark.heavy
+def test_the_training_of_a_regressor_is_estimated(echosynth: Run) -> None:
+    words = ("bench", "--estimate", SMOKE / "judge_tiny.yaml", "--json")
+    (row,) = echosynth(*words).json["stages"]
+    settings = load_config(SMOKE / "judge_tiny.yaml", RegressorConfig)
+    network = settings.build()
+    assert row["parameters"] == sum(p.numel() for p in network.parameters())
+    forward = row["clip_tflop"] / row["passes"] * settings.optim.batch_size
+    assert 2.5 * forward < row["step_tflop"] <= 3 * forward  # its input has no gradient
+    assert row["cpu_hours"] > 0
 
 
 @pytest.mark.heavy
