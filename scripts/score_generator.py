@@ -3,8 +3,8 @@
     python scripts/score_generator.py                          all three sources, judged by the bundled panel
     python scripts/score_generator.py --sources real --model runs/adapt_cascade/pipeline
 
-Sources: `real`, frames of the clip that pydicom carries and, with the extra `real` (pydicom-data), of a longer recording
-of the same heart at 480x640; `held-out`, frames of phantoms of view families and with effects that no training has;
+Sources: `real`, frames of the clip that pydicom carries and, with the extra `real` (pydicom-data), of a longer one of
+the same heart at 480x640; `held-out`, frames of phantoms of view families and with effects that no training has;
 `known`, frames of phantoms in the views that the cascade has learnt. One sample each: no gate, no retries, no
 correction by a reader.
 """
