@@ -20,6 +20,7 @@ from echosynth.errors import DatasetError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.progress import SILENT, Progress
 from echosynth.training.clips.batches import ClipBatch, EFBatch
+from echosynth.training.clips.other_beat import find_other_beat
 from echosynth.video.clip import EchoClip
 
 logger = logging.getLogger(__name__)
@@ -47,11 +48,16 @@ class DatasetSourceConfig(StrictModel):
 
 
 class DatasetSource:
-    """Random windows of a dataset's clips; the conditioning frame is the window's first.
+    """Random windows of a dataset's clips.
+
+    A quarter of the conditioning frames are the window's own first frame, the others show the same moment in another
+    beat, where the clip has one.
 
     Raises:
         DatasetError: the split has no clip with an EF, or holds patients that are reserved for acceptance.
     """
+
+    OWN_FRAME = 0.25
 
     def __init__(self, config: DatasetSourceConfig, progress: Progress = SILENT) -> None:
         self.config, self.fps = config, config.fps
@@ -110,11 +116,16 @@ class DatasetSource:
         """See `ClipSource.draw`; what a clip is too short for is not shown."""
         picks, starts = self._pick(count, generator)
         windows = self.store.windows(picks, starts, self.config.num_frames, self.fps)
-        clips = windows.clips
+        firsts = windows.firsts.tolist()
+        frames = windows.clips[:, 0].clone()
+        for k in (torch.rand(count, generator=generator) >= self.OWN_FRAME).nonzero()[:, 0].tolist():
+            pixels = self.store.pixels(picks[k])
+            if (other := find_other_beat(pixels, self.store.clips[picks[k]].fps, firsts[k])) is not None:
+                frames[k] = pixels[other]
         known = {name: values[picks] for name, values in self.known.items()}
-        drawn = ClipBatch.untraced(clips, clips[:, 0], known, windows.shown)
+        drawn = ClipBatch.untraced(windows.clips, frames, known, windows.shown)
         if traced:
-            landmarks, moments = self._trace(picks, windows.firsts.tolist())
+            landmarks, moments = self._trace(picks, firsts)
             for k, phase in (~landmarks[:, :, 0].isnan().flatten(2).any(2)).nonzero().tolist():
                 drawn.landmarks[k, moments[k, phase]] = landmarks[k, phase, 0]
         return drawn
