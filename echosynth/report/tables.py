@@ -190,11 +190,11 @@ def probe_table(result: Mapping[str, Any]) -> Table:
 def change_table(changes: Sequence[Mapping[str, Any]]) -> Table:
     """Return how phantoms look beside a scanner's clips, made from the JSON of `echosynth adapt`."""
     rows = [
-        [str(row["look"]), format_number(row["scanner"], 3), format_number(row["before"]), format_number(row["after"])]
+        [str(row["trait"]), format_number(row["scanner"], 3), format_number(row["before"]), format_number(row["after"])]
         for row in changes
     ]
     title = "Median of the scanner's clips, and how far phantoms are from it, in spreads of its clips"
-    return Table(title, ("look", "scanner", "any phantoms", "those chosen"), rows)
+    return Table(title, ("trait", "scanner", "any phantoms", "those chosen"), rows)
 
 
 def to_markdown(table: Table) -> str:

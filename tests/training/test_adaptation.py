@@ -13,9 +13,9 @@ from echosynth.evaluation.held_out import render_held_out
 from echosynth.regression.loading import load_regressor
 from echosynth.training.adaptation.adapt import FIRST_CANDIDATE, AdaptConfig, adapt, plan_training
 from echosynth.training.adaptation.matching import choose_alike
-from echosynth.training.adaptation.scanner import (
-    LOOKS,
+from echosynth.training.adaptation.scanner_profile import (
     QUANTILES,
+    TRAITS,
     ScannerProfile,
     describe_change,
     map_greys,
@@ -43,9 +43,9 @@ def profile(values: np.ndarray) -> ScannerProfile:
 
 def test_a_scanner_is_measured_at_one_rate_and_size() -> None:
     once = profile_scanner(clips(5))
-    assert once.looks.shape == (5, len(LOOKS))
+    assert once.traits.shape == (5, len(TRAITS))
     twice = profile_scanner([clip.replace(pixels=clip.pixels.repeat(2, 0), fps=32.0) for clip in clips(5)])
-    np.testing.assert_allclose(once.looks[:, LOOKS.index("mean")], twice.looks[:, LOOKS.index("mean")], rtol=0.02)
+    np.testing.assert_allclose(once.traits[:, TRAITS.index("mean")], twice.traits[:, TRAITS.index("mean")], rtol=0.02)
     described = once.to_dict()
     assert described["clips"] == 5
     assert described["fps"] == [16.0] * 5
@@ -54,7 +54,7 @@ def test_a_scanner_is_measured_at_one_rate_and_size() -> None:
 
 def test_clips_that_say_nothing_are_left_out_and_too_few_are_refused() -> None:
     black = EchoClip(np.zeros((8, 112, 112), np.uint8), 16.0)
-    assert len(profile_scanner([black, *clips(4)]).looks) == 4
+    assert len(profile_scanner([black, *clips(4)]).traits) == 4
     with pytest.raises(DatasetError, match="3 clips can be measured"):
         profile_scanner([black, *clips(3)])
 
@@ -87,21 +87,21 @@ def test_greys_are_those_of_the_sector() -> None:
 @settings(max_examples=30, deadline=None)
 def test_those_that_look_alike_are_chosen_and_none_twice(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
-    scanner = profile(rng.normal(3.0, 0.3, (7, len(LOOKS))))
-    candidates = profile(rng.normal(0.0, 2.0, (40, len(LOOKS))) + rng.uniform(0, 4, (40, 1)))
+    scanner = profile(rng.normal(3.0, 0.3, (7, len(TRAITS))))
+    candidates = profile(rng.normal(0.0, 2.0, (40, len(TRAITS))) + rng.uniform(0, 4, (40, 1)))
     chosen = choose_alike(scanner, candidates, count)
     assert len(set(chosen.tolist())) == len(chosen) == count
-    middle = np.median(scanner.looks, 0)
-    away = np.abs(candidates.looks - middle).mean(1)
+    middle = np.median(scanner.traits, 0)
+    away = np.abs(candidates.traits - middle).mean(1)
     if count <= 10:
         assert away[chosen].mean() < away.mean()
 
 
 def test_the_change_is_told_in_spreads_of_the_scanners_clips() -> None:
     rng = np.random.default_rng(0)
-    scanner = profile(rng.normal(0.0, 1.0, (400, len(LOOKS))))
-    rows = describe_change(profile(scanner.looks + 2), profile(scanner.looks), scanner)
-    assert [row["look"] for row in rows] == list(LOOKS)
+    scanner = profile(rng.normal(0.0, 1.0, (400, len(TRAITS))))
+    rows = describe_change(profile(scanner.traits + 2), profile(scanner.traits), scanner)
+    assert [row["trait"] for row in rows] == list(TRAITS)
     assert all(1.7 < row["before"] < 2.3 for row in rows)
     assert all(row["after"] < 0.01 for row in rows)
 

@@ -28,7 +28,7 @@ from echosynth.storage.atomic import write_text
 from echosynth.storage.config_file import read_config
 from echosynth.storage.run_folder import RunFolder
 from echosynth.training.adaptation.matching import choose_alike, profile_phantoms
-from echosynth.training.adaptation.scanner import ScannerProfile, describe_change, map_greys, profile_scanner
+from echosynth.training.adaptation.scanner_profile import ScannerProfile, describe_change, map_greys, profile_scanner
 from echosynth.training.regressor import RegressorConfig, train_regressor
 from echosynth.video.clip import EchoClip
 

@@ -10,27 +10,27 @@ from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom
 from echosynth.phantom.scanner import sample_view
 from echosynth.progress import SILENT, Progress
-from echosynth.training.adaptation.scanner import LOOKS, ScannerProfile, measure_greys
+from echosynth.training.adaptation.scanner_profile import TRAITS, ScannerProfile, measure_greys
 
 FRAMES = 5  # of a candidate, at 8 Hz
-TYPICAL_EF = 50.0  # of a candidate; the looks hardly depend on it
+TYPICAL_EF = 50.0  # of a candidate; the traits hardly depend on it
 UNMATCHED = ("mean", "below_2", "below_48", "below_128", "p99", "std")
-"""Looks of the grey map alone, which is matched afterwards; they count half."""
+"""Traits of the grey map alone, which is matched afterwards; they count half."""
 
 
 def profile_phantoms(seeds: Sequence[int], family: ViewFamily, progress: Progress = SILENT) -> ScannerProfile:
     """Measure phantom patients as their training clips will look, before any grey map."""
-    looks, greys = [], []
+    traits, greys = [], []
     with progress.task(len(seeds), "looking at phantoms") as task:
         for seed in seeds:
             patient = sample_patient(seed)
             phantom = Phantom([patient], [sample_view(seed, patient.long_axis, family)], [seed])
             frames = phantom.render([TYPICAL_EF], FRAMES, RATE, [seed % 7 / 7])[0][0].numpy()
             numbers = measure_appearance(frames)
-            looks.append([numbers[name] for name in LOOKS])
+            traits.append([numbers[name] for name in TRAITS])
             greys.append(measure_greys(frames))
             task.advance()
-    return ScannerProfile(np.array(looks), np.array(greys), np.full(len(seeds), RATE))
+    return ScannerProfile(np.array(traits), np.array(greys), np.full(len(seeds), RATE))
 
 
 def choose_alike(scanner: ScannerProfile, candidates: ScannerProfile, count: int) -> np.ndarray:
@@ -47,9 +47,9 @@ def choose_alike(scanner: ScannerProfile, candidates: ScannerProfile, count: int
     Returns:
         Numbers of candidates, int64 (count,), none twice.
     """
-    spread = np.maximum(scanner.looks.std(0), 0.5 * candidates.looks.std(0)) + 1e-6
-    weight = np.array([0.5 if name in UNMATCHED else 1.0 for name in LOOKS])
-    far = (((scanner.looks[:, None] - candidates.looks[None]) / spread) ** 2 * weight).sum(-1)
+    spread = np.maximum(scanner.traits.std(0), 0.5 * candidates.traits.std(0)) + 1e-6
+    weight = np.array([0.5 if name in UNMATCHED else 1.0 for name in TRAITS])
+    far = (((scanner.traits[:, None] - candidates.traits[None]) / spread) ** 2 * weight).sum(-1)
     order = np.argsort(far, axis=1, kind="stable")
     free, place = np.ones(far.shape[1], bool), np.zeros(len(far), int)
     chosen: list[int] = []

@@ -15,7 +15,7 @@ from echosynth.metrics.appearance import LIT, RATE, measure_appearance
 from echosynth.video.clip import EchoClip
 from echosynth.video.resample import resample_time, resize
 
-LOOKS = (
+TRAITS = (
     *("mean", "std", "p99", "ever_lit", "frame_correlation", "grain_x", "grain_y", "grain"),
     *("below_2", "below_48", "below_128"),
 )
@@ -29,28 +29,28 @@ class ScannerProfile:
     """The clips of one scanner.
 
     Attributes:
-        looks: (N, K), the numbers of `LOOKS` of every clip.
+        traits: (N, K), the numbers of `TRAITS` of every clip.
         greys: (N, 33), quantiles of the light in every clip's sector, 0-1.
         rates: (N,), Hz.
     """
 
-    looks: np.ndarray
+    traits: np.ndarray
     greys: np.ndarray
     rates: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "ScannerProfile":
         """Some of the clips."""
-        return ScannerProfile(self.looks[chosen], self.greys[chosen], self.rates[chosen])
+        return ScannerProfile(self.traits[chosen], self.greys[chosen], self.rates[chosen])
 
     def to_dict(self) -> dict[str, Any]:
         """Percentiles of everything, as JSON."""
         at = (5, 25, 50, 75, 95)
-        looks = {name: np.percentile(self.looks[:, k], at).round(4).tolist() for k, name in enumerate(LOOKS)}
+        traits = {name: np.percentile(self.traits[:, k], at).round(4).tolist() for k, name in enumerate(TRAITS)}
         return {
-            "clips": len(self.looks),
+            "clips": len(self.traits),
             "percentiles": list(at),
             "fps": np.percentile(self.rates, at).round(2).tolist(),
-            "looks": looks,
+            "traits": traits,
             "greys": self.greys.mean(0).round(4).tolist(),
         }
 
@@ -61,19 +61,19 @@ def profile_scanner(clips: Iterable[EchoClip]) -> ScannerProfile:
     Raises:
         DatasetError: fewer than four of them can be measured.
     """
-    looks, greys, rates = [], [], []
+    traits, greys, rates = [], [], []
     for clip in clips:
         try:
             frames = sample(clip)
             numbers = measure_appearance(frames)
         except ValueError:  # too short, or black: says nothing of the scanner
             continue
-        looks.append([numbers[name] for name in LOOKS])
+        traits.append([numbers[name] for name in TRAITS])
         greys.append(measure_greys(frames))
         rates.append(clip.fps)
-    if len(looks) < FEWEST:
-        raise DatasetError(f"{len(looks)} clips can be measured; a scanner is known from {FEWEST} of them on")
-    return ScannerProfile(np.array(looks), np.array(greys), np.array(rates))
+    if len(traits) < FEWEST:
+        raise DatasetError(f"{len(traits)} clips can be measured; a scanner is known from {FEWEST} of them on")
+    return ScannerProfile(np.array(traits), np.array(greys), np.array(rates))
 
 
 def sample(clip: EchoClip) -> np.ndarray:
@@ -108,13 +108,13 @@ def map_greys(own: np.ndarray, wanted: np.ndarray) -> tuple[float, ...]:
 
 
 def describe_change(before: ScannerProfile, after: ScannerProfile, scanner: ScannerProfile) -> list[dict[str, Any]]:
-    """How far the medians of two sets of phantoms are from a scanner's, in spreads of its clips, look by look."""
-    spread = np.maximum(scanner.looks.std(0), 1e-3)
-    middle = np.median(scanner.looks, 0)
+    """How far the medians of two sets of phantoms are from a scanner's, in spreads of its clips, trait by trait."""
+    spread = np.maximum(scanner.traits.std(0), 1e-3)
+    middle = np.median(scanner.traits, 0)
     rows = []
-    for k, name in enumerate(LOOKS):
+    for k, name in enumerate(TRAITS):
         away: Sequence[float] = [
-            float(abs(np.median(found.looks[:, k]) - middle[k]) / spread[k]) for found in (before, after)
+            float(abs(np.median(found.traits[:, k]) - middle[k]) / spread[k]) for found in (before, after)
         ]
-        rows.append({"look": name, "scanner": float(middle[k]), "before": away[0], "after": away[1]})
+        rows.append({"trait": name, "scanner": float(middle[k]), "before": away[0], "after": away[1]})
     return rows
