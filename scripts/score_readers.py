@@ -54,6 +54,8 @@ def main() -> None:
         for name, column in zip([*names, *(["panel"] if joint else [])], [*values.T, *joint], strict=True):
             table.add_row(name, *describe(true, column))
         Console().print(f"{title}, n {len(true)}", table)
+        if joint:
+            Console().print(compare_agreement(true, values[:, weights > 0], joint[0]))
         if title in held_out_sets(FIRST_TEST, args.patients, odd=False):
             errors.append(values @ weights - true)
     if args.fit:
@@ -94,6 +96,14 @@ def read(readers: Sequence[EFRegressor], clips: Iterator[EchoClip]) -> tuple[np.
         truth.append(clip.ef)
         found.append([reader.predict([clip])[0].ef for reader in readers])
     return np.array(truth), np.array(found)
+
+
+def compare_agreement(true: np.ndarray, members: np.ndarray, joint: np.ndarray) -> str:
+    """The panel's error where its members agree better than in half of the clips, and in the other half."""
+    spread, error = np.ptp(members, axis=1), np.abs(joint - true)
+    close = spread <= np.median(spread)
+    halves = f"{error[close].mean():.2f} where its members are within {np.median(spread):.0f} points of each other"
+    return f"panel: MAE {halves}, {error[~close].mean():.2f} elsewhere"
 
 
 def describe(true: np.ndarray, values: np.ndarray) -> list[str]:
