@@ -119,6 +119,8 @@ def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
     target = checkpoints / args.name
     earlier = read_card(target) if args.goes_on else None
     found = [session for folder in args.logs for session in read_sessions(folder, args.hardware)]
+    sessions = [session for _, session in found]
+    sessions[0] = sessions[0].model_copy(update={"note": args.note})
     seeds = [seed for data, _ in found for seed in (data["first_seed"], data["first_seed"] + data["patients"] - 1)]
     seeds += earlier.patient_seeds if earlier else ()
     with replace_folder(target) as part:
@@ -136,7 +138,7 @@ def publish(args: argparse.Namespace, checkpoints: Path = CHECKPOINTS) -> Path:
             "data": DATA.format(", ".join(sorted({family for data, _ in found for family in families(data["views"])}))),
             "patient_seeds": (min(seeds), max(seeds)),
             "training_seed": config["seed"],
-            "training": [*(earlier.training if earlier else ()), *(session for _, session in found)],
+            "training": [*(earlier.training if earlier else ()), *sessions],
             "scores": json.loads(args.scores.read_text()),
             "limits": LIMITS[config["kind"]],
         }
@@ -154,6 +156,7 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="JSON of `echosynth evaluate`")
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--continue", dest="goes_on", action="store_true", help="keep the history of the present card")
+    parser.add_argument("--note", default="", help="what the numbers of these runs do not say, as a sentence")
     print(publish(parser.parse_args()))
 
 

@@ -6,12 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 hardware=${1:?name the hardware, for the model cards}
 bin=${BIN:-.venv/bin}
-cascade=configs/${2:-diffusion} judge=configs/${2:-regression}
+cascade=configs/${2:-diffusion}
+readers="echo_e3net_small judge_frame_transformer motion_frame_transformer r2plus1d_small coreecho_small mcsdr_small
+  frame_aware_small"
 
-for name in echo_e3net_small r2plus1d_small coreecho_small mcsdr_small frame_aware_small; do
+for name in $readers; do
   "$bin/echosynth" train "configs/regression/$name.yaml"
 done
-"$bin/echosynth" train "$judge/judge_frame_transformer.yaml"
 "$bin/echosynth" train "$cascade/phantom_small.yaml"
 "$bin/echosynth" train "$cascade/phantom_fast.yaml"
 "$bin/echosynth" train "$cascade/phantom_fast_high_noise.yaml"
@@ -27,8 +28,10 @@ done
 publish() { "$bin/python" scripts/publish_model.py "$@" --hardware "$hardware"; }
 publish phantom_fast runs/phantom_fast_high_noise/pipeline --config configs/diffusion/phantom_fast_high_noise.yaml \
   --logs runs/phantom_small runs/phantom_fast runs/phantom_fast_high_noise --scores runs/evaluation/evaluation.json
-for name in echo_e3net_small judge_frame_transformer r2plus1d_small coreecho_small mcsdr_small frame_aware_small; do
+for name in $readers; do
   publish "$name" "runs/$name/$name/model" --config "configs/regression/$name.yaml" \
     --logs "runs/$name" --scores "runs/$name/$name/scores.json"
 done
 "$bin/echosynth" models verify
+# Weights of the panel, to be written into configs/evaluation/panel.yaml.
+"$bin/python" scripts/score_readers.py --fit

@@ -50,6 +50,7 @@ def arguments(tmp_path: Path) -> argparse.Namespace:
         scores=tmp_path / "scores.json",
         hardware="2 CPU cores",
         goes_on=False,
+        note="It began small.",
     )
 
 
@@ -58,6 +59,7 @@ def test_a_published_model_loads_and_its_card_says_what_the_run_says(
 ) -> None:
     target = PUBLISH(arguments, tmp_path / "checkpoints")
     card = read_card(target)
+    assert card.training[0].note == "It began small."
     (session,) = card.training
     assert [(run.name, run.steps, run.validation) for run in session.runs] == [
         ("run/tiny", 200, {100: 0.1235, 200: 0.1})
