@@ -2,6 +2,7 @@
 
     python scripts/score_readers.py                            the members of the bundled panel, and the panel
     python scripts/score_readers.py FOLDER NAME ... --fit      weights of a panel of these, and their text for a config
+    python scripts/score_readers.py FOLDER NAME ... --effects  which effect of training's random scanners misleads them
 
 Test phantoms (seeds 2,500,000 and up): families that readers are trained on; held-out families, as they are and changed
 by effects that no training has; failing hearts that move most (echosynth/evaluation/held_out.py). Weights are fitted on
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -25,9 +27,13 @@ from echosynth.metrics.ef_metrics import compute_ef_scores
 from echosynth.phantom.kinds import ViewFamily
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import load_regressor
+from echosynth.seeding import derive_seed, make_generator
+from echosynth.training.clips.appearance import AppearanceConfig, randomise_appearance
 from echosynth.video.clip import EchoClip
+from echosynth.video.resample import resize
 
 FIRST_TEST, FIRST_FIT = 2_500_000, 3_200_000
+EFFECT_SIDE = 56  # pixels
 TRAINED_FAMILIES: tuple[ViewFamily, ...] = ("echonet", "wide")
 Make = Callable[[], Iterator[EchoClip]]
 
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("readers", nargs="*", help="names or folders (default: the bundled panel's members)")
     parser.add_argument("--patients", type=int, default=64, help="of each set (default 64)")
     parser.add_argument("--fit", action="store_true", help="fit weights; otherwise the bundled panel's count")
+    parser.add_argument("--effects", action="store_true", help="`wide` clips changed by one random effect at a time")
     args = parser.parse_args()
     panel = load_panel()
     names = args.readers or list(panel.regressors)
@@ -47,10 +54,10 @@ def main() -> None:
         fitted = [read(readers, make()) for make in held_out_sets(FIRST_FIT, args.patients, odd=False).values()]
         weights = fit_weights(np.concatenate([v for _, v in fitted]), np.concatenate([t for t, _ in fitted]))
     errors = []
-    for title, make in test_sets(args.patients).items():
+    for title, make in (effect_sets if args.effects else test_sets)(args.patients).items():
         true, values = read(readers, make())
         table = Table("reader", "MAE", "r", "bias", "slope", f"bias, EF < {REDUCED_EF:g}")
-        joint = [values @ weights] if weights.sum() else []
+        joint = [values @ weights] if abs(weights.sum() - 1) < 0.01 else []  # all members of a panel
         for name, column in zip([*names, *(["panel"] if joint else [])], [*values.T, *joint], strict=True):
             table.add_row(name, *describe(true, column))
         Console().print(f"{title}, n {len(true)}", table)
@@ -71,6 +78,23 @@ def test_sets(patients: int) -> dict[str, Make]:
     sets |= held_out_sets(FIRST_TEST, patients, odd=False) | held_out_sets(FIRST_TEST, patients, odd=True)
     sets["EF 10-30, the tenth that moves most"] = partial(render_all_restless, patients)
     return sets
+
+
+def effect_sets(patients: int) -> dict[str, Make]:
+    """The same clips in `wide` views, as they are and changed by each effect of random scanners alone."""
+    names = [name for name in AppearanceConfig.model_fields if name != "grey_map"]
+    none = AppearanceConfig.model_validate(dict.fromkeys(names, 0))
+    alone = {name: none.model_copy(update={name: getattr(AppearanceConfig(), name)}) for name in names}
+    clips = list(render_set("wide", FIRST_TEST, patients, False))
+    return {title: partial(show_effect, config, clips) for title, config in {"as they are": none, **alone}.items()}
+
+
+def show_effect(config: AppearanceConfig, clips: Sequence[EchoClip]) -> Iterator[EchoClip]:
+    """Clips as a random scanner shows them, at the size that training changes them at."""
+    for number, clip in enumerate(clips):
+        light = torch.from_numpy(resize(clip.pixels, EFFECT_SIDE)).float()[None] / 255
+        shown = randomise_appearance(light, config, make_generator(derive_seed(number, "effect")))
+        yield clip.replace(pixels=(255 * shown[0]).round().byte().numpy())
 
 
 def render_all_restless(patients: int) -> Iterator[EchoClip]:
