@@ -7,7 +7,7 @@ nothing is trained, tuned or selected on it, save the weights of the panel (`scr
 their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -87,6 +87,7 @@ def persist(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 EFFECTS: tuple[Effect, ...] = (posterise, streak, equalise, mosaic, interlace, band, persist)
+HOSPITAL_EFFECTS, HOSPITAL_FPS = (equalise, streak, persist), 22.0
 
 
 def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
@@ -102,14 +103,25 @@ def render_held_out(seed: int, family: ViewFamily, effects: bool) -> EchoClip:
     if not effects:
         return clip
     fps = float(rng.choice(HELD_OUT_RATES))
+    return _show(clip, fps, [EFFECTS[k] for k in rng.choice(len(EFFECTS), 2, replace=False)], rng)
+
+
+def render_hospital(seed: int, family: ViewFamily) -> EchoClip:
+    """The same patient on the one scanner of a hospital: effects and a rate that are those of all its clips."""
+    rng = np.random.default_rng(derive_seed(seed, "hospital", family))
+    return _show(render_held_out(seed, family, effects=False), HOSPITAL_FPS, HOSPITAL_EFFECTS, rng)
+
+
+def _show(clip: EchoClip, fps: float, effects: Sequence[Effect], rng: np.random.Generator) -> EchoClip:
+    """A clip at another rate, changed by effects one after the other."""
     light = resample_time(clip.pixels, clip.fps, fps).astype(np.float64) / 255
-    for k in rng.choice(len(EFFECTS), 2, replace=False):
-        light = EFFECTS[k](light, rng).clip(0, 1)
+    for effect in effects:
+        light = effect(light, rng).clip(0, 1)
     return clip.replace(pixels=np.rint(light * 255).astype(np.uint8), fps=fps)
 
 
 def trace_held_out(seed: int, family: ViewFamily, clip: EchoClip) -> list[Tracing]:
-    """The exact tracings of the fullest and the emptiest frame of a patient's clip, see `render_held_out`."""
+    """The exact tracings of the fullest and the emptiest frame of a patient's clip, on whatever scanner."""
     ef, phase = _draw_beat(DRAWN_EFS, np.random.default_rng(derive_seed(seed, "held out", family)))
     phantom = _sample(seed, family)
     truth = phantom.move([ef], clip.num_frames, clip.fps, [phase])

@@ -9,8 +9,10 @@ from echosynth.data.outlines import fill_polygon
 from echosynth.evaluation.held_out import (
     EFFECTS,
     HELD_OUT_RATES,
+    HOSPITAL_FPS,
     find_restless,
     render_held_out,
+    render_hospital,
     render_restless,
     trace_held_out,
 )
@@ -76,6 +78,9 @@ def test_a_held_out_clip_is_the_same_whenever_it_is_made() -> None:
     assert one.fps in HELD_OUT_RATES
     assert one.duration_s == pytest.approx(2.5, abs=0.2)
     assert one.pixels.shape != other.pixels.shape or not np.array_equal(one.pixels, other.pixels)
+    hospital = render_hospital(3_300_001, "camus")
+    assert (hospital.fps, hospital.ef) == (HOSPITAL_FPS, one.ef)
+    assert np.array_equal(hospital.pixels, render_hospital(3_300_001, "camus").pixels)
     plain = render_held_out(3_300_001, "camus", effects=False)
     assert plain.ef == one.ef
     assert plain.fps == 44
