@@ -54,17 +54,21 @@ def load_panel() -> PanelConfig:
     return load_config(find_config(PANEL_CONFIG), PanelConfig)
 
 
-def fit_weights(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Weights, none negative and one together, whose mean has the least squared error.
+def fit_weights(predicted: np.ndarray, truth: np.ndarray, own_error: float = 0.0) -> np.ndarray:
+    """Weights, none negative and one together, whose mean has the least squared error to be expected.
 
     Args:
         predicted: EF that every member reads in every clip, per cent, (N, K).
         truth: (N,).
+        own_error: standard deviation of a further error that every member makes where the panel will be used, each its
+            own, points of EF; the larger it is, the more alike are the weights.
 
     Returns:
         (K,).
     """
     middle = truth.mean()
-    rows = np.vstack([predicted - middle, np.full((1, predicted.shape[1]), SUM_WEIGHT)])
-    weights, _ = optimize.nnls(rows, np.append(truth - middle, SUM_WEIGHT))
+    members = predicted.shape[1]
+    further = own_error * np.sqrt(len(truth)) * np.eye(members)
+    rows = np.vstack([predicted - middle, further, np.full((1, members), SUM_WEIGHT)])
+    weights, _ = optimize.nnls(rows, np.concatenate([truth - middle, np.zeros(members), [SUM_WEIGHT]]))
     return np.asarray(weights / weights.sum())

@@ -58,6 +58,16 @@ def test_a_perfect_member_takes_all_the_weight() -> None:
     np.testing.assert_allclose(fit_weights(predicted, truth), [1, 0], atol=1e-3)
 
 
+def test_members_that_each_err_where_the_panel_is_used_share_the_weight() -> None:
+    truth = np.linspace(10, 80, 40)
+    signs = np.resize([1.0, -1.0], 40)
+    predicted = np.stack([truth + 2 * signs, truth + 6 * np.roll(np.resize([1.0, 1.0, -1.0, -1.0], 40), 1)], 1)
+    # Independent errors of spreads 2 and 6 with 8 more each: weights go with the inverse of the variances.
+    expected = np.array([1 / (4 + 64), 1 / (36 + 64)])
+    np.testing.assert_allclose(fit_weights(predicted, truth, 8.0), expected / expected.sum(), atol=0.005)
+    np.testing.assert_allclose(fit_weights(predicted, truth, 1e3), [0.5, 0.5], atol=0.01)
+
+
 def test_the_bundled_panel_has_the_four_unlike_readers() -> None:
     panel = load_panel()
     assert len(panel.regressors) == 4
