@@ -34,6 +34,7 @@ from echosynth.video.resample import resize
 
 FIRST_PATIENT = 2_600_000
 EFS = {"real": (20.0, 30.0, 40.0, 50.0, 60.0, 70.0), "held-out": (25.0, 45.0, 65.0), "known": (25.0, 45.0, 65.0)}
+WIDTH = 110  # of the tables, letters
 Frames = Iterator[tuple[str, np.ndarray]]
 
 
@@ -61,7 +62,9 @@ def main() -> None:
         read = np.array(values)
         for name, column in zip([*readers, "panel"], [*read.T, read @ weights], strict=True):
             table.add_row(name, *describe(np.array(asked), column, names))
-        Console().print(f"{title}, n {len(asked)}; SSIM of the first frame with the frame: {np.mean(alike):.3f}", table)
+        Console(width=WIDTH).print(
+            f"{title}, n {len(asked)}; SSIM of the first frame with the frame: {np.mean(alike):.3f}", table
+        )
 
 
 def list_sources(kinds: Sequence[str], patients: int) -> dict[str, tuple[str, Callable[[], Frames]]]:

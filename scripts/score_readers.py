@@ -33,6 +33,7 @@ from echosynth.video.clip import EchoClip
 from echosynth.video.resample import resize
 
 FIRST_TEST, FIRST_FIT = 2_500_000, 3_200_000
+WIDTH = 110  # of the tables, letters
 EFFECT_SIDE = 56  # pixels
 NEW_SCANNER_ERROR = 8.0
 """Points of EF that a reader is off on a real scanner beside what it is off on phantoms: readers of version 0.1.0 had
@@ -64,9 +65,9 @@ def main() -> None:
         joint = [values @ weights] if abs(weights.sum() - 1) < 0.01 else []  # all members of a panel
         for name, column in zip([*names, *(["panel"] if joint else [])], [*values.T, *joint], strict=True):
             table.add_row(name, *describe(true, column))
-        Console().print(f"{title}, n {len(true)}", table)
+        Console(width=WIDTH).print(f"{title}, n {len(true)}", table)
         if joint:
-            Console().print(compare_agreement(true, values[:, weights > 0], joint[0]))
+            Console(width=WIDTH).print(compare_agreement(true, values[:, weights > 0], joint[0]))
         if title in held_out_sets(FIRST_TEST, args.patients, odd=False):
             errors.append(values @ weights - true)
     if args.fit:
