@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", type=Path, metavar="FOLDER", help="clips of one scanner: a dataset, or a folder of files")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run; the same command continues it")
-    add("--regressor", action="extend", nargs="+", help="bundled readers to tune (default: those of the panel and the judge)")
+    add("--regressor", action="extend", nargs="+", help="bundled readers to tune (default: the panel and the judge)")
     add("--clips", type=int, default=200, metavar="N", help="measure at most so many (default: %(default)s)")
     add("--candidates", type=int, default=1024, metavar="N", help="phantoms to choose from (default: %(default)s)")
     add("--patients", type=int, default=512, metavar="N", help="phantoms to learn from (default: %(default)s)")
