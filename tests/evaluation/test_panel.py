@@ -70,7 +70,7 @@ def test_members_that_each_err_where_the_panel_is_used_share_the_weight() -> Non
 
 def test_the_bundled_panel_has_unlike_readers_that_all_count() -> None:
     panel = load_panel()
-    assert len(panel.regressors) == 3
+    assert len(panel.regressors) == 4
     assert min(panel.regressors.values()) > 0.1
     assert sum(panel.regressors.values()) == pytest.approx(1, abs=0.01)
     assert panel.error90 > 0
