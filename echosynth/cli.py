@@ -1,7 +1,8 @@
 """The command line: one table of commands, each in a module of its own that is imported only when it is chosen.
 
-Exit codes: 0 done; 1 our bug (the traceback is kept); 2 the user's mistake (one line); 130 interrupted by Ctrl-C; 143
-ended by SIGTERM, as schedulers do. With `--json` stdout holds the command's object and nothing else.
+Exit codes: 0 done; 1 our bug (the traceback is kept); 2 the user's mistake (one line); 75 stopped between two clips by
+SIGTERM or SIGUSR1, as schedulers do before they take a machine away; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+With `--json` stdout holds the command's object and nothing else.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 
 from echosynth import __version__
 from echosynth.errors import EchosynthError
+from echosynth.stopping import StoppedBetweenClips, ask_to_stop
 
 COMMANDS = {
     "demo": (
@@ -47,7 +49,14 @@ OF_THE_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, er
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: answered like Ctrl-C, so that files are whole and worker processes end."""
+    """SIGTERM in work that has no good place to stop: answered like Ctrl-C, so that files are whole."""
+
+
+ENDINGS: dict[type[BaseException], tuple[str, int]] = {
+    StoppedBetweenClips: ("stopped after the clip in hand", 75),  # EX_TEMPFAIL: to be queued again
+    Terminated: ("terminated", 143),
+    KeyboardInterrupt: ("interrupted", 130),
+}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -62,12 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _sigterm_raises():
+        with _signals_end_work():
             return _dispatch(words)
     except EchosynthError as error:
         return _complain(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
-        word, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+        word, code = ENDINGS[type(error)]
         print(f"echosynth: {word}; what was finished is kept, the same command continues", file=sys.stderr)
         return code
     except SystemExit as leave:  # argparse: --help, --version, wrong arguments
@@ -86,22 +95,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` in the block; a second one ends the process as the system does."""
+def _signals_end_work() -> Iterator[None]:
+    """Let SIGTERM and SIGUSR1 end the work in the block; a second one ends the process as the system does."""
 
     def answer(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        if not ask_to_stop():
+            raise Terminated
 
-    # Python gives signals to the main thread alone; the parent process may have set this one to be ignored.
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, answer)
+    numbers = [number for name in ("SIGTERM", "SIGUSR1") if (number := getattr(signal, name, None)) is not None]
+    # Python gives signals to the main thread alone; the parent process may have set one to be ignored.
+    in_main = threading.current_thread() is threading.main_thread()
+    mine = [number for number in numbers if in_main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, answer)
     try:
         yield
     finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
-from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.diffusion.loading import DEFAULT_CASCADE, load_cascade
 from echosynth.diffusion.pipeline import EchoCascadePipeline
 from echosynth.evaluation.held_out import render_held_out, render_hospital, trace_held_out

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "echosynth"
-OPEN = {"config", "errors", "seeding", "progress", "runtime", "installation", "storage", "cardiac"}
+OPEN = {"config", "errors", "seeding", "progress", "runtime", "stopping", "installation", "storage", "cardiac"}
 FOLDERS = {"video", "edm", "metrics", "phantom", "data", "diffusion", "regression", "training", "augmentation"}
 FOLDERS |= {"evaluation", "report", "benchmark"}
 LAW: dict[str, set[str]] = {  # left may import right; itself and OPEN are understood

@@ -1,4 +1,4 @@
-"""Attempts at each planned sample, until the gate accepts one or the attempts are used up.
+"""Attempts at one planned sample, until the gate accepts one or the attempts are used up.
 
     seed(attempt) = derive_seed(root seed, sample_id, attempt)      of one clip; its stages have seeds of their own
 
@@ -7,21 +7,18 @@ continued. The best refused attempt (nearest to the target by the gate) stays th
 judge measures and decides nothing.
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries, package_versions
+from echosynth.augmentation.manifest import ManifestEntry, best_entries, package_versions
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import PlannedSample
 from echosynth.augmentation.sampling import Sampling, Start, StepHook, make_clip
-from echosynth.progress import SILENT, Progress
+from echosynth.runtime import one_thread
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,7 @@ class Attempt:
 
 
 class ClipStore(Protocol):
-    """Where a run keeps its clips.
+    """Where a run keeps the clips of a part.
 
     Attributes:
         keeps_refused: whether the best refused attempt of a sample is kept.
@@ -60,59 +57,14 @@ class ClipStore(Protocol):
         """Keep an attempt's clip if it belongs here. Called again for an attempt whose run was killed."""
         ...
 
+    def close(self) -> None:
+        """End the part."""
+        ...
+
 
 def is_finished(entries: Sequence[ManifestEntry], max_attempts: int) -> bool:
     """Whether a sample with these attempts needs no more."""
     return any(entry.accepted for entry in entries) or len(entries) >= max_attempts
-
-
-def unfinished(plan: Sequence[PlannedSample], manifest: Manifest, max_attempts: int) -> list[PlannedSample]:
-    """Return the samples of a plan that need more attempts, in order."""
-    made = manifest.by_sample()
-    return [sample for sample in plan if not is_finished(made.get(sample.sample_id, []), max_attempts)]
-
-
-def run_attempts(
-    plan: Sequence[PlannedSample],
-    start_of: Callable[[PlannedSample], Start],
-    models: RunModels,
-    sampling: Sampling,
-    manifest: Manifest,
-    store: ClipStore,
-    progress: Progress = SILENT,
-) -> None:
-    """Finish every sample of a plan.
-
-    Each clip is in the store before its line is in the manifest, so a run that is killed between the two makes the
-    same attempt again.
-
-    Args:
-        plan: the samples; those that are finished are passed over, others continue at their next attempt.
-        start_of: gives what a sample starts from.
-        models: what generates, accepts and measures.
-        sampling: seeds, attempts, tolerance.
-        manifest: the attempts so far; every new one is added.
-        store: keeps the clips.
-        progress: shows solver steps.
-
-    Raises:
-        ConfigError: the cascade does not know a condition that `sampling` gives.
-        OutputError: the disk refused.
-    """
-    missing, made = unfinished(plan, manifest, sampling.max_attempts), manifest.by_sample()
-    if not missing:
-        return
-    sampling.require_support(models.pipeline, models.cascade.name)
-    steps = sampling.num_steps(models.pipeline)
-    with progress.task(steps * len(missing), f"generating {len(missing)} clips") as task:
-        for sample in missing:
-            start, before = start_of(sample), made.get(sample.sample_id, [])
-            for attempt in make_attempts(sample, start, models, sampling, store, before, task.advance):
-                store.add(attempt)
-                manifest.append(attempt.entry)
-                log.info(_line(attempt.entry))
-                if not attempt.last:
-                    task.extend(steps)
 
 
 def make_attempts(
@@ -140,9 +92,10 @@ def make_attempts(
         started, number = time.perf_counter(), len(entries)
         seed = derive_seed(sampling.seed, sample.sample_id, number)
         clip = make_clip(models.pipeline, start, sample.target_ef, seed, sampling, on_step, sample.sample_id)
-        measured = models.gate_regressor.predict([clip])[0]
         judge = models.judge_regressor
-        judge_ef = None if judge is None else judge.predict([clip])[0].ef
+        with one_thread():  # what is measured, and so what is accepted, must not depend on the number of processes
+            measured = models.gate_regressor.predict([clip])[0]
+            judge_ef = None if judge is None else judge.predict([clip])[0].ef
         verdict = sampling.tolerance.decide(sample.target_ef, measured.ef)
         rival = best_entries(entries).get(sample.sample_id)
         best = verdict.accepted or rival is None or verdict.distance < rival.distance
@@ -171,11 +124,3 @@ def make_attempts(
         )
         entries.append(entry)
         yield Attempt(sample, entry, clip, best, is_finished(entries, sampling.max_attempts))
-
-
-def _line(entry: ManifestEntry) -> str:
-    verdict = "accepted" if entry.accepted else "refused"
-    return (
-        f"{entry.sample_id}, attempt {entry.attempt + 1}: asked {entry.target_ef:g}, gate {entry.gate_ef:.1f}, "
-        f"{verdict} ({entry.seconds:.1f} s)"
-    )

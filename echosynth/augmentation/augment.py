@@ -2,6 +2,7 @@
 
     OUT/manifest.jsonl     every attempt
     OUT/dataset/           accepted clips in EchoNet format, TRAIN only, with a card
+    OUT/.parts/            what each part of the plan has made so far, see storage/parts.py
 
 Frames come from the source's TRAIN clips alone, and only TRAIN is counted: what is held out stays unseen.
 """
@@ -14,20 +15,20 @@ from typing import Any, Literal
 from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.attempts import run_attempts, unfinished
-from echosynth.augmentation.manifest import Manifest, best_entries
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start
-from echosynth.augmentation.writer import CARD_FILE, SyntheticWriter
+from echosynth.augmentation.work import Work
+from echosynth.augmentation.writer import SyntheticDataset
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import RunName, VerbConfig
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError
 from echosynth.progress import SILENT, Progress
 from echosynth.storage.run_folder import RunFolder
+from echosynth.storage.shard import WHOLE, Shard
 
-DATASET, MANIFEST = "dataset", "manifest.jsonl"
+DATASET = "dataset"
 
 
 class AugmentConfig(VerbConfig):
@@ -77,7 +78,7 @@ class AugmentConfig(VerbConfig):
 
 @dataclass(frozen=True)
 class AugmentResult:
-    """What a run of `augment` made.
+    """What a run of `augment` made, all processes and shards together.
 
     Attributes:
         run: the run's folder.
@@ -87,8 +88,9 @@ class AugmentResult:
         refused: clips of which no attempt was accepted.
         attempts: all of them.
         seconds: for all attempts.
+        parts_left: parts of the plan that other shards have not finished; 0 once the dataset's tables are written.
         real_ef: EF of the source's TRAIN clips, per cent.
-        synthetic_ef: EF of the clips in the dataset, per cent.
+        synthetic_ef: EF of the clips in the dataset, per cent; none as long as parts are left.
     """
 
     run: Path
@@ -98,6 +100,7 @@ class AugmentResult:
     refused: int
     attempts: int
     seconds: float
+    parts_left: int
     real_ef: tuple[float, ...]
     synthetic_ef: tuple[float, ...]
 
@@ -111,6 +114,7 @@ class AugmentResult:
             "refused": self.refused,
             "attempts": self.attempts,
             "seconds": self.seconds,
+            "parts_left": self.parts_left,
         }
 
 
@@ -134,13 +138,16 @@ def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[Pl
     return [PlannedSample(s.sample_id, s.source, train[s.source_index], s.frame, s.target_ef) for s in plan]
 
 
-def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT) -> AugmentResult:
+def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT, shard: Shard = WHOLE) -> AugmentResult:
     """Make the clips that are missing in a run's folder and write the dataset; the same call again continues a run.
+
+    Processes that call this with the same folder share the work and return when all of it is done.
 
     Args:
         config: what is asked for.
         out: the run's folder.
         progress: shows solver steps.
+        shard: a share of the plan, which alone is made and waited for.
 
     Raises:
         EchosynthError: models, source or folder cannot be used.
@@ -155,24 +162,30 @@ def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT)
         pixels = source.clip(sample.source_index).pixels
         return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
 
-    with RunFolder.open(out, "augment", config, inputs, may_change=["device"]):
-        manifest, root = Manifest(out / MANIFEST), out / DATASET
-        complete = (root / "FileList.csv").is_file() and (root / CARD_FILE).is_file()
-        if unfinished(plan, manifest, sampling.max_attempts) or not complete:
-            with SyntheticWriter(root, config.source.name, models, sampling) as writer:
-                run_attempts(plan, start_of, models, sampling, manifest, writer, progress)
-        made = [row.ef for row in EchoNetDataset(root).rows]
-    best = best_entries(manifest.entries)
+    dataset = SyntheticDataset(out / DATASET, config.source.name, models, sampling)
+    work = Work(
+        run=out,
+        plan=plan,
+        start_of=start_of,
+        models=models,
+        sampling=sampling,
+        store_of=lambda part: dataset.writer(work.parts.journal(part, "rows")),
+        complete=lambda: dataset.write_tables(work.parts.journal(part, "rows") for part in range(work.parts.count)),
+    )
+    with RunFolder.open(out, "augment", config, inputs, may_change=["device"], shared=True):
+        left = work.finish(shard, progress)
+    counts = work.counts()
     return AugmentResult(
         run=out,
-        dataset=root,
+        dataset=dataset.root,
         planned=len(plan),
-        accepted=len(made),
-        refused=sum(not best[sample.sample_id].accepted for sample in plan),
-        attempts=len(manifest.entries),
-        seconds=round(sum(entry.seconds for entry in manifest.entries), 1),
+        accepted=counts.accepted,
+        refused=counts.samples - counts.accepted,
+        attempts=counts.attempts,
+        seconds=round(counts.seconds, 1),
+        parts_left=left,
         real_ef=tuple(source.rows[index].ef for index in source.split("TRAIN")),
-        synthetic_ef=tuple(made),
+        synthetic_ef=() if left else tuple(row.ef for row in EchoNetDataset(dataset.root).rows),
     )
 
 

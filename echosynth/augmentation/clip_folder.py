@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from echosynth.augmentation.attempts import Attempt
-from echosynth.augmentation.manifest import Manifest
 from echosynth.errors import OutputError
 from echosynth.video.clip import EchoClip
 from echosynth.video.readers import load_video
@@ -43,6 +42,9 @@ class ClipFolder:
         if attempt.last:
             self._write_previews(sample_id)
 
+    def close(self) -> None:
+        """Nothing is left to do."""
+
     def load(self, sample_id: str) -> EchoClip:
         """Read a sample's clip back; the file holds every pixel."""
         return load_video(self.run / self.file_of(sample_id))
@@ -53,18 +55,19 @@ class ClipFolder:
             if not all(preview.exists() for preview in self._previews(sample_id)):
                 self._write_previews(sample_id)
 
-    def refuse_missing(self, manifest: Manifest) -> None:
+    def refuse_missing(self, sample_ids: Iterable[str]) -> None:
         """Refuse to continue a run whose clips are gone.
 
+        Args:
+            sample_ids: what was made.
+
         Raises:
-            OutputError: a clip that the manifest names is not there.
+            OutputError: a clip is not there.
         """
-        for sample_id in manifest.by_sample():
+        for sample_id in sample_ids:
             file = self.run / self.file_of(sample_id)
             if not file.is_file():
-                raise OutputError(
-                    f"{file} was made (see {manifest.path}) but is gone; restore it, or choose another folder"
-                )
+                raise OutputError(f"{file} was made but is gone; restore it, or choose another folder")
 
     def _previews(self, sample_id: str) -> list[Path]:
         return [(self.run / self.file_of(sample_id)).with_suffix(f".{kind}") for kind in PREVIEWS]

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from echosynth import __version__
-from echosynth.storage.jsonl import append_record, cut_torn_line, damaged, read_typed
+from echosynth.storage.jsonl import append_record, damaged, read_typed
 
 SCHEMA = 1
 
@@ -83,7 +83,7 @@ def package_versions() -> dict[str, str]:
 
 
 class Manifest:
-    """A manifest on disk, read by the run that appends to it.
+    """A manifest on disk, or the part of one that a process appends to.
 
     Args:
         path: the file; it need not exist.
@@ -101,7 +101,6 @@ class Manifest:
         for number, entry in enumerate(self.entries, start=1):
             if entry.schema != SCHEMA:
                 raise damaged(self.path, number, f"not of schema {SCHEMA}")
-        cut_torn_line(self.path)
 
     def append(self, entry: ManifestEntry) -> None:
         """Record an attempt; when this returns it is safe on disk."""

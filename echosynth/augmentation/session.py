@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from echosynth.augmentation.attempts import run_attempts
 from echosynth.augmentation.clip_folder import ClipFolder
 from echosynth.augmentation.conditioning import ConditioningFrame, hash_frames
 from echosynth.augmentation.manifest import Manifest, ManifestEntry, best_entries
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import PlannedSample, plan_targets
 from echosynth.augmentation.sampling import Sampling
+from echosynth.augmentation.work import MANIFEST, Work
 from echosynth.config import VerbConfig
 from echosynth.progress import SILENT, Progress
 from echosynth.storage.run_folder import RunFolder
 from echosynth.video.clip import EchoClip
 
-MANIFEST = "manifest.jsonl"
 # The inputs `sources` and `frames_hash` say which frames a run starts from, wherever their files are.
 NOT_DECISIVE = ("source", "fictional", "limit", "keep", "device")
 
@@ -133,12 +132,20 @@ def run_generation(job: GenerationJob, out: Path, progress: Progress = SILENT) -
         EchosynthError: models or folder cannot be used.
     """
     plan, inputs = job.plan(), job.inputs()
-    with RunFolder.open(out, job.command, job.config, inputs, may_change=NOT_DECISIVE):
-        manifest, folder = Manifest(out / MANIFEST), ClipFolder(out)
-        folder.refuse_missing(manifest)
-        starts = [frame.start for frame in job.frames]
-        run_attempts(plan, lambda s: starts[s.source_index], job.models, job.sampling, manifest, folder, progress)
-        folder.add_missing_previews(sample.sample_id for sample in plan)
+    starts, folder = [frame.start for frame in job.frames], ClipFolder(out)
+    work = Work(
+        run=out,
+        plan=plan,
+        start_of=lambda sample: starts[sample.source_index],
+        models=job.models,
+        sampling=job.sampling,
+        store_of=lambda part: folder,
+        complete=lambda: folder.add_missing_previews(sample.sample_id for sample in plan),
+    )
+    with RunFolder.open(out, job.command, job.config, inputs, may_change=NOT_DECISIVE, shared=True):
+        folder.refuse_missing(work.begun())
+        work.finish(progress=progress)
+    manifest = Manifest(work.manifest)
     made, best = manifest.by_sample(), best_entries(manifest.entries)
     finished = [
         FinishedSample(

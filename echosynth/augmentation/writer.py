@@ -5,13 +5,13 @@ added otherwise. ESV and EDV are `nan`: no volume was measured, and a computed o
 TRAIN: a model must never be validated or tested on clips that another model made.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
 from echosynth.augmentation.attempts import Attempt
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.sampling import Sampling
-from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.data.echonet_writer import EchoNetWriter, write_tables
 from echosynth.storage.atomic import write_text
 from echosynth.video.writers import SYNTHETIC_NOTE
 
@@ -35,14 +35,54 @@ Synthetic clips inherit the biases of the generator and of the gate. They are fo
 """
 
 
-class SyntheticWriter:
-    """Writes accepted attempts, see `ClipStore`; use it in a `with` block, whose end writes the tables.
+class SyntheticDataset:
+    """The dataset of a run, filled part by part.
 
     Args:
-        root: the dataset's folder, inside the run's; an earlier start's is continued.
+        root: its folder, inside the run's.
         source: name of the dataset that the conditioning frames come from, for the card.
         models: what generates and accepts, for the card.
         sampling: seed and tolerance, for the card.
+    """
+
+    def __init__(self, root: Path, source: str, models: RunModels, sampling: Sampling) -> None:
+        self.root, self._source, self._models, self._sampling = root, source, models, sampling
+
+    def writer(self, journal: Path) -> "SyntheticWriter":
+        """Return what writes the clips of one part, a row in `journal` each."""
+        return SyntheticWriter(self.root, journal)
+
+    def write_tables(self, journals: Iterable[Path]) -> None:
+        """Write the tables and the card, if they are not there, from the journals of all parts.
+
+        Raises:
+            OutputError: the system refused.
+        """
+        card = self.root / CARD_FILE
+        if card.is_file() and (self.root / "FileList.csv").is_file():
+            return
+        count, models, sampling = write_tables(self.root, journals), self._models, self._sampling
+        text = CARD.format(
+            note=SYNTHETIC_NOTE,
+            count=count,
+            tolerance=sampling.tolerance.points,
+            source=self._source,
+            model=models.cascade.name,
+            model_hash=models.cascade.sha256,
+            gate=models.gate.name,
+            gate_hash=models.gate.sha256,
+            seed=sampling.seed,
+        )
+        write_text(self.root / "SYNTHETIC", SYNTHETIC_NOTE + "\n")
+        write_text(card, text)
+
+
+class SyntheticWriter:
+    """Writes the accepted attempts of one part, see `ClipStore`.
+
+    Args:
+        root: the dataset's folder.
+        journal: file of the part's rows; those of an earlier start are continued.
 
     Raises:
         OutputError: the folder cannot be used.
@@ -50,16 +90,12 @@ class SyntheticWriter:
 
     keeps_refused = False
 
-    def __init__(self, root: Path, source: str, models: RunModels, sampling: Sampling) -> None:
-        self.root, self._source, self._models, self._sampling = root, source, models, sampling
-        self._writer = EchoNetWriter(root, lossless=False, synthetic=True)
-
-    def __len__(self) -> int:
-        return len(self._writer)
+    def __init__(self, root: Path, journal: Path) -> None:
+        self._writer = EchoNetWriter(root, lossless=False, synthetic=True, journal=journal)
 
     def file_of(self, sample_id: str) -> str:
         """Name of a sample's clip, relative to the run's folder."""
-        return f"{self.root.name}/Videos/{sample_id}.avi"
+        return f"{self._writer.root.name}/Videos/{sample_id}.avi"
 
     def add(self, attempt: Attempt) -> None:
         """Write the clip of an accepted attempt; one that is there already (a run killed before its line) is left."""
@@ -71,27 +107,4 @@ class SyntheticWriter:
             )
 
     def close(self) -> None:
-        """Write the tables and the card."""
-        self._writer.close()
-        models, sampling = self._models, self._sampling
-        card = CARD.format(
-            note=SYNTHETIC_NOTE,
-            count=len(self._writer),
-            tolerance=sampling.tolerance.points,
-            source=self._source,
-            model=models.cascade.name,
-            model_hash=models.cascade.sha256,
-            gate=models.gate.name,
-            gate_hash=models.gate.sha256,
-            seed=sampling.seed,
-        )
-        write_text(self.root / CARD_FILE, card)
-        write_text(self.root / "SYNTHETIC", SYNTHETIC_NOTE + "\n")
-
-    def __enter__(self) -> "SyntheticWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        """Nothing is left to do: the tables are made of all parts together."""

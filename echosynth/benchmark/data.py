@@ -17,7 +17,8 @@ import torch
 
 from echosynth.benchmark.settings import DataBenchmarkConfig
 from echosynth.data.clips import build_store
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.metrics.similarity import compare_clips
 from echosynth.phantom.population import sample_patient
 from echosynth.phantom.render import Phantom

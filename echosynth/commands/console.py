@@ -16,12 +16,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from echosynth.report.tables import Table
+from echosynth.runtime import process_place
 
 WIDEST = 500  # columns of a table: at a terminal's edge a line wraps, where rich would cut numbers off
 
 
 def configure_logging() -> Console:
-    """Send what the library logs to stderr, one plain line each; return the console that bars share with them."""
+    """Send what the library logs to stderr, one plain line each; return the console that bars share with them.
+
+    Of processes that were launched together, the first alone tells what goes well.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     handler: logging.Handler
     if console.is_terminal:
@@ -33,7 +37,7 @@ def configure_logging() -> Console:
     handler.setFormatter(logging.Formatter("%(message)s"))
     library = logging.getLogger("echosynth")
     library.handlers[:] = [handler]
-    library.setLevel(logging.INFO)
+    library.setLevel(logging.INFO if process_place().is_first else logging.WARNING)
     library.propagate = False
     return console
 

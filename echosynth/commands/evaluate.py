@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Evaluate and return the object of `--json`."""
     from echosynth.commands.console import TerminalProgress, configure_logging, print_table
     from echosynth.config import load_config
@@ -22,12 +22,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from echosynth.evaluation.runner import SCORES, evaluate
     from echosynth.report.evaluation_page import write_evaluation_page
     from echosynth.report.tables import evaluation_tables
+    from echosynth.runtime import process_place
 
     config = load_config(args.config, EvaluateConfig, args.set)
     if args.device != "auto":
         config = config.model_copy(update={"device": args.device})
     out = args.out or Path("runs") / config.name
     result = evaluate(config, out, TerminalProgress(configure_logging()))
+    if not process_place().is_first:
+        return 0
     page = write_evaluation_page(out, config.name, result)
     content = result.to_dict()
     if not args.json:

@@ -49,16 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Generate and return the object of `--json`."""
     from echosynth.augmentation.generate import GenerateConfig, generate
     from echosynth.commands.console import TerminalProgress, configure_logging, print_table
     from echosynth.report.gallery import sample_table, write_gallery
+    from echosynth.runtime import process_place
 
     options = {name: getattr(args, name) for name in GenerateConfig.model_fields}
     config = config_from_options(GenerateConfig, **options)
     with errors_name_options():
         result = generate(config, args.out, TerminalProgress(configure_logging()))
+    if not process_place().is_first:
+        return 0
     source = args.source.name if args.source else f"{args.fictional} fictional patients"
     intro = f"{len(result.clips)} clips from {source}. Frame 0 of each shows the moment of the conditioning frame."
     page = write_gallery(result, intro=intro)

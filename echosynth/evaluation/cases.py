@@ -6,7 +6,6 @@ phantom   EF of the frame uniform 10-85, target uniform 15-85, independent; any 
 dataset   clips of one split in EchoNet format; target uniform 15-85; truth = the clip itself, at its own EF
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -140,28 +139,34 @@ def render_pair(
     return frame[0, 0].numpy(), EchoClip(clip[0].numpy(), fps, ef=target_ef, source=f"phantom-{seed}")
 
 
-def iter_cases(test: PhantomTest | DatasetTest, num_frames: int, fps: float, seed: int) -> Iterator[Case]:
-    """Yield the cases in order; the same config gives the same cases.
+class Cases:
+    """The cases of a test, each rendered or read when it is asked for; the same config gives the same cases.
 
     Args:
         test: which patients.
-        num_frames: frames of the cascade's clips.
-        fps: of the cascade's clips, Hz.
         seed: root seed of the targets of a dataset.
 
     Raises:
         DatasetError: the dataset cannot be used or has no clip in the split.
     """
-    if isinstance(test, PhantomTest):
-        for patient_seed in range(test.first_seed, test.first_seed + test.count):
-            yield phantom_case(patient_seed, num_frames, fps, views=test.views)
-        return
-    dataset = EchoNetDataset(test.root)
-    chosen = dataset.split(test.split)[: test.count]
-    if not chosen:
-        raise DatasetError(f"{test.root} has no clip in the split {test.split}")
-    for index in chosen:
-        clip, name = dataset.clip(index), dataset.rows[index].file_name
-        draw = np.random.default_rng(derive_seed(seed, "evaluation", name))
+
+    def __init__(self, test: PhantomTest | DatasetTest, seed: int) -> None:
+        self.test, self._seed = test, seed
+        if isinstance(test, DatasetTest):
+            self._dataset = EchoNetDataset(test.root)
+            self._chosen = self._dataset.split(test.split)[: test.count]
+            if not self._chosen:
+                raise DatasetError(f"{test.root} has no clip in the split {test.split}")
+
+    def __len__(self) -> int:
+        return self.test.count if isinstance(self.test, PhantomTest) else len(self._chosen)
+
+    def case(self, number: int, num_frames: int, fps: float) -> Case:
+        """Return case `number`, from 0, for a cascade whose clips have `num_frames` frames at `fps` Hz."""
+        if isinstance(self.test, PhantomTest):
+            return phantom_case(self.test.first_seed + number, num_frames, fps, views=self.test.views)
+        index = self._chosen[number]
+        clip, row = self._dataset.clip(index), self._dataset.rows[index]
+        draw = np.random.default_rng(derive_seed(self._seed, "evaluation", row.file_name))
         target = float(draw.uniform(LOWEST_SCORED_EF, HIGHEST_DRAWN_EF))
-        yield Case(name, clip.pixels[0], dataset.rows[index].ef, target, clip, False)
+        return Case(row.file_name, clip.pixels[0], row.ef, target, clip, False)

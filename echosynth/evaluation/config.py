@@ -54,8 +54,6 @@ class EvaluateConfig(VerbConfig):
             raise ValueError("paired: only phantoms have a true counterfactual; leave it out")
         return self
 
-    @property
-    def num_records(self) -> int:
-        """Lines of `samples.jsonl` when the evaluation is finished, if the test holds as many patients as it says."""
-        extra = min(self.factual, self.test.count) + min(self.paired, self.test.count)
-        return self.test.count * (1 + self.best_of_k) + extra
+    def num_records(self, number: int) -> int:
+        """Lines that patient `number` of the test, from 0, has when it is finished: attempts, truth, pair."""
+        return self.best_of_k + 1 + (number < self.factual) + (number < self.paired)

@@ -1,6 +1,5 @@
-"""The pairs of an evaluation: clips of phantom patients, generated with their timing, and the true counterfactuals."""
+"""A pair of an evaluation: clips of phantom patients, generated with their timing, and the true counterfactuals."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,42 +13,35 @@ from echosynth.evaluation.cases import PhantomTest, paired_case
 from echosynth.evaluation.records import Pair
 from echosynth.metrics.paired import compare_pair
 from echosynth.regression.base import EFRegressor
+from echosynth.runtime import one_thread
 from echosynth.seeding import derive_seed
 from echosynth.video.clip import EchoClip
 
 
-def measure_pairs(
-    test: PhantomTest,
-    count: int,
-    cascade: EchoCascadePipeline,
-    segmenter: EFRegressor,
-    sampling: Sampling,
-    have: set[str],
-) -> Iterator[Pair]:
-    """Generate and score the first patients of a test that are not done yet.
+def measure_pair(
+    test: PhantomTest, number: int, cascade: EchoCascadePipeline, segmenter: EFRegressor, sampling: Sampling
+) -> Pair:
+    """Generate and score the pair of one patient of a test.
 
     Args:
         test: the patients.
-        count: how many of them.
+        number: which, from 0.
         cascade: generates.
         segmenter: finds the cavity, if it is a regressor that finds borders.
-        sampling: how to generate; the timing is each patient's own, as far as the cascade supports these conditions.
-        have: names of the patients that are done.
+        sampling: how to generate; the timing is the patient's own, as far as the cascade supports these conditions.
     """
     last = cascade.stages[-1]
-    for seed in range(test.first_seed, test.first_seed + min(count, test.count)):
-        if f"phantom-{seed}" in have:
-            continue
-        pair = paired_case(seed, last.frames, last.fps, views=test.views)
-        case = pair.case
-        timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
-        supported = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
-        seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
-        target, timed = check_target_ef(case.target_ef), replace(sampling, conditions=supported)
-        clip = make_clip(cascade, Start(case.frame), target, seed_of_clip, timed)
+    pair = paired_case(test.first_seed + number, last.frames, last.fps, views=test.views)
+    case = pair.case
+    timing = {"heart_rate": pair.heart_rate, "phase": 0.0}
+    supported = {name: value for name, value in timing.items() if name in cascade.supported_conditions}
+    seed_of_clip = derive_seed(sampling.seed, f"{case.patient}_pair", 0)
+    target, timed = check_target_ef(case.target_ef), replace(sampling, conditions=supported)
+    clip = make_clip(cascade, Start(case.frame), target, seed_of_clip, timed)
+    with one_thread():
         found = [find_cavity(segmenter, c) for c in (clip, case.truth)]
-        scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
-        yield Pair(patient=case.patient, target_ef=case.target_ef, scores=scores)
+    scores = compare_pair(clip.pixels, case.truth.pixels, case.frame, pair.cavity, pair.displacement, *found)
+    return Pair(patient=case.patient, target_ef=case.target_ef, scores=scores)
 
 
 def find_cavity(regressor: EFRegressor, clip: EchoClip) -> np.ndarray | None:

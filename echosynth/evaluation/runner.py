@@ -1,8 +1,9 @@
 """Evaluating a cascade: target EF against the judge's EF, on patients that nothing was trained on.
 
-    OUT/samples.jsonl     one line per clip, generated or true, with the judge's features; a killed run continues here
+    OUT/samples.jsonl     one line per clip, generated or true, with the judge's features
     OUT/clips/            generated and true clips of the first patients, to look at
     OUT/evaluation.json   all scores
+    OUT/.parts/           what is finished of samples.jsonl, see storage/parts.py; a killed run continues here
 
 Single-sample: attempt 0 of every patient, whatever the gate says. More attempts (best_of_k) are scored apart.
 """
@@ -20,20 +21,24 @@ from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import check_target_ef
 from echosynth.augmentation.sampling import Sampling, Start, make_clip
 from echosynth.diffusion.pipeline import EchoCascadePipeline
-from echosynth.evaluation.cases import Case, PhantomTest, iter_cases
+from echosynth.evaluation.cases import Case, Cases, PhantomTest
 from echosynth.evaluation.config import EvaluateConfig
 from echosynth.evaluation.features import JudgeFeatures, plain_name
-from echosynth.evaluation.pairs import measure_pairs
-from echosynth.evaluation.records import Pair, Record, Sample, Truth, read_evaluation, to_line
+from echosynth.evaluation.pairs import measure_pair
+from echosynth.evaluation.records import Record, Sample, Truth, read_evaluation, to_line
 from echosynth.evaluation.result import EvaluationResult, summarise_evaluation
 from echosynth.metrics.similarity import compare_clips
-from echosynth.progress import SILENT, Progress
+from echosynth.progress import SILENT, Progress, share_progress
 from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import DEFAULT_JUDGE
+from echosynth.runtime import one_thread, process_place
 from echosynth.seeding import derive_seed
+from echosynth.stopping import StopRequest
 from echosynth.storage.atomic import write_text
 from echosynth.storage.jsonl import append_record
+from echosynth.storage.parts import Parts
 from echosynth.storage.run_folder import RunFolder
+from echosynth.storage.shared_run import SharedRun
 from echosynth.video.clip import EchoClip
 from echosynth.video.writers import write_avi, write_png
 
@@ -56,19 +61,38 @@ def evaluate(config: EvaluateConfig, out: str | Path, progress: Progress = SILEN
         OutputError: the folder holds another run, or the disk refused.
     """
     models = RunModels(config.cascade, config.gate, config.judge or DEFAULT_JUDGE, config.device)
-    with RunFolder.open(out, "evaluate", config, models.identities("cascade"), may_change=["device"]) as run:
-        evaluator = Evaluator.load(config, run.path, models)
-        records = read_evaluation(run.path / SAMPLES)
-        with progress.task(config.num_records, "evaluating") as task:
-            task.advance(len(records))
-            for record in evaluator.iter_missing(records):
-                append_record(run.path / SAMPLES, to_line(record))
-                records.append(record)
-                task.advance()
-                if isinstance(record, Sample):
-                    log.info(_describe(record))
-        result = summarise_evaluation(config, records, models.identities("cascade"), models.device)
-        write_text(run.path / SCORES, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
+    cases, out = Cases(config.test, config.seed), Path(out)
+    parts = Parts(out, len(cases))
+    with (
+        RunFolder.open(out, "evaluate", config, models.identities("cascade"), may_change=["device"], shared=True),
+        share_progress(
+            progress if process_place().is_first else SILENT,
+            "evaluating: {} clips are missing",
+            sum(map(config.num_records, range(len(cases)))),
+            lambda: 1,
+            lambda: sum(len(read_evaluation(parts.journal(part))) for part in range(parts.count)),
+        ) as shown,
+    ):
+        evaluator: Evaluator | None = None
+
+        def make(part: int, stop: StopRequest) -> dict[str, int]:
+            nonlocal evaluator
+            evaluator = evaluator or Evaluator.load(config, cases, out, models)
+            records = read_evaluation(parts.journal(part))
+            for number in parts.items(part):
+                for record in evaluator.iter_missing(number, records):
+                    append_record(parts.journal(part), to_line(record))
+                    records.append(record)
+                    shown.advance()
+                    shown.finish()
+                    if isinstance(record, Sample):
+                        log.info(_describe(record))
+                    stop.here_if_asked()
+            return {"records": len(records)}
+
+        SharedRun(parts, out / SAMPLES, lambda: None).finish(make, shown)
+    result = summarise_evaluation(config, read_evaluation(out / SAMPLES), models.identities("cascade"), models.device)
+    write_text(out / SCORES, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
     return result
 
 
@@ -77,12 +101,18 @@ def _describe(sample: Sample) -> str:
     return f"{sample.patient}: {word} {sample.target_ef:.1f}, judge {sample.judge_ef:.1f} ({sample.seconds:.1f} s)"
 
 
+def _key(record: Record) -> tuple[object, ...]:
+    """What tells a record from the others of its evaluation."""
+    return (record.patient, *((record.factual, record.attempt) if isinstance(record, Sample) else (record.type,)))
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluator:
     """Makes and measures the clips of one evaluation.
 
     Attributes:
-        config: which patients, how.
+        config: how.
+        cases: the patients.
         out: folder of the run, where the clips to look at are kept.
         cascade: generates.
         gate: says which samples it would accept.
@@ -91,6 +121,7 @@ class Evaluator:
     """
 
     config: EvaluateConfig
+    cases: Cases
     out: Path
     cascade: EchoCascadePipeline
     gate: EFRegressor
@@ -98,13 +129,13 @@ class Evaluator:
     features: JudgeFeatures
 
     @classmethod
-    def load(cls, config: EvaluateConfig, out: Path, models: RunModels) -> "Evaluator":
+    def load(cls, config: EvaluateConfig, cases: Cases, out: Path, models: RunModels) -> "Evaluator":
         """Load the three models of a run that has a judge."""
         judge = models.judge_regressor
         assert models.judge is not None
         assert judge is not None
         features = JudgeFeatures(judge, plain_name(models.judge.name))
-        return cls(config, out, models.pipeline, models.gate_regressor, judge, features)
+        return cls(config, cases, out, models.pipeline, models.gate_regressor, judge, features)
 
     @property
     def sampling(self) -> Sampling:
@@ -112,23 +143,20 @@ class Evaluator:
         steps, scale = self.config.num_inference_steps, self.config.guidance_scale
         return Sampling(num_inference_steps=steps, guidance_scale=scale, seed=self.config.seed)
 
-    def iter_missing(self, records: Sequence[Record]) -> Iterator[Record]:
-        """Yield the records that are not there yet, patient by patient, the pairs last."""
-        config, last = self.config, self.cascade.stages[-1]
-        samples = {(r.patient, r.factual, r.attempt) for r in records if isinstance(r, Sample)}
-        truths = {r.patient for r in records if isinstance(r, Truth)}
-        pairs = {r.patient for r in records if isinstance(r, Pair)}
-        for number, case in enumerate(iter_cases(config.test, last.frames, last.fps, config.seed)):
-            show = number < config.show
-            wanted = [(False, attempt) for attempt in range(config.best_of_k)]
-            wanted += [(True, 0)] if number < config.factual else []
-            for factual, attempt in wanted:
-                if (case.patient, factual, attempt) not in samples:
-                    yield self.sample(case, factual, attempt, show and attempt == 0)
-            if case.patient not in truths:
-                yield self.truth(case, show)
-        if isinstance(config.test, PhantomTest):
-            yield from measure_pairs(config.test, config.paired, self.cascade, self.gate, self.sampling, pairs)
+    def iter_missing(self, number: int, records: Sequence[Record]) -> Iterator[Record]:
+        """Yield the records of patient `number` that are not there yet."""
+        config, last, test = self.config, self.cascade.stages[-1], self.config.test
+        case, show = self.cases.case(number, last.frames, last.fps), number < config.show
+        have = {_key(record) for record in records}
+        wanted = [(False, attempt) for attempt in range(config.best_of_k)]
+        wanted += [(True, 0)] if number < config.factual else []
+        for factual, attempt in wanted:
+            if (case.patient, factual, attempt) not in have:
+                yield self.sample(case, factual, attempt, show and attempt == 0)
+        if (case.patient, "truth") not in have:
+            yield self.truth(case, show)
+        if isinstance(test, PhantomTest) and number < config.paired and (case.patient, "pair") not in have:
+            yield measure_pair(test, number, self.cascade, self.gate, self.sampling)
 
     def sample(self, case: Case, factual: bool, attempt: int, keep: bool) -> Sample:
         """Generate and measure one clip; `keep` writes it too."""
@@ -138,7 +166,8 @@ class Evaluator:
         seed = derive_seed(self.config.seed, name, attempt)
         clip = make_clip(self.cascade, Start(case.frame), target, seed, self.sampling, source=name)
         seconds = time.perf_counter() - started
-        gate_ef = self.gate.predict([clip])[0].ef
+        with one_thread():
+            gate_ef = self.gate.predict([clip])[0].ef
         comparable = case.is_counterfactual and not factual and clip.pixels.shape == case.truth.pixels.shape
         if keep:
             write_avi(self.out / CLIPS / f"{name}.avi", clip, synthetic=True)
@@ -167,4 +196,5 @@ class Evaluator:
     def _measure(self, clip: EchoClip) -> dict[str, Any]:
         """The judge's EF and its features of the clip's first window, the space of the Fréchet distance."""
         window = self.judge.windows(clip)[:1].to(self.judge.device)
-        return {"judge_ef": self.judge.predict([clip])[0].ef, "features": tuple(self.features(window)[0].tolist())}
+        with one_thread():  # the last bits must not depend on the number of processes
+            return {"judge_ef": self.judge.predict([clip])[0].ef, "features": tuple(self.features(window)[0].tolist())}

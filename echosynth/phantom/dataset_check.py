@@ -5,8 +5,8 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
-from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import EchoNetRow
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import CheckpointError, CorruptVideoError, OutputError
 from echosynth.phantom.plan import PhantomRow, SimulateConfig
 from echosynth.storage.checksums import SUMS_FILE, hash_file, read_sums

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from echosynth.data.echonet_format import EchoNetWriter
 from echosynth.data.echonet_tables import write_table
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError
 from echosynth.phantom.dataset_card import describe_dataset
 from echosynth.phantom.dataset_check import clip_files, reopen_damaged

@@ -6,7 +6,8 @@ may be that the process still writes; `append_record` and `cut_torn_line` cut it
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from echosynth.errors import OutputError
-from echosynth.storage.atomic import refusal, sync_folder, write_bytes
+from echosynth.storage.atomic import atomic_write, refusal, sync_folder, write_bytes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -124,6 +125,19 @@ def keep_records(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     if path.exists():
         kept = [record for record in read_records(path) if keep(record)]
         write_bytes(path, b"".join(json.dumps(record).encode() + b"\n" for record in kept))
+
+
+def join_records(path: Path, sources: Iterable[Path]) -> None:
+    """Write the lines of several files into one, whole or not at all; a source that is not there has none.
+
+    Raises:
+        OutputError: the system refused.
+    """
+    with atomic_write(path) as temporary, temporary.open("wb") as joined:
+        for source in sources:
+            if source.exists():
+                with source.open("rb") as file:
+                    shutil.copyfileobj(file, joined)
 
 
 def _end_of_lines(file: BinaryIO) -> int:

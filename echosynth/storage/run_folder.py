@@ -95,6 +95,8 @@ class RunFolder:
                     held.close()
                 yield RunFolder(out)
             except BaseException:
+                if shared:
+                    held.close()  # it is held still if the records could not be written
                 with suppress(OSError, OutputError), hold(out, SHARED_WAIT, ABANDONED) if shared else nullcontext():
                     _free(out, existed, shared)
                 raise
@@ -129,7 +131,7 @@ def _has_made_anything(out: Path) -> bool:
     """Whether a folder holds a file that is neither a record nor a lock."""
     files = (Path(root) / name for root, _, names in os.walk(out) for name in names)
     records = {out / name for name in RECORDS}
-    return any(file.name != LOCK_FILE and not is_leftover(file.name) and file not in records for file in files)
+    return any(not (file.name.endswith(LOCK_FILE) or is_leftover(file.name) or file in records) for file in files)
 
 
 def _free(out: Path, existed: bool, shared: bool) -> None:

@@ -17,7 +17,8 @@ from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import PlannedSample, plan_targets
 from echosynth.augmentation.sampling import Sampling, Start
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError, DatasetError
 from echosynth.video.clip import EchoClip
 from tests.models import CASCADE, GATE, JUDGE
@@ -138,6 +139,7 @@ def test_the_dataset_holds_the_accepted_clips_and_the_manifest_all(
         "refused": 2,
         "attempts": 4,
         "seconds": result.seconds,
+        "parts_left": 0,
     }
 
 
@@ -161,7 +163,9 @@ def test_a_killed_augmentation_loses_and_doubles_nothing(
         with pytest.raises(KeyboardInterrupt):
             augment(config, tmp_path / "killed")
     manifest = tmp_path / "killed" / "manifest.jsonl"
-    manifest.write_bytes(manifest.read_bytes()[:-20])  # killed within the second line, its clip already written
+    assert not manifest.exists(), "it comes when all is finished"
+    last = sorted((tmp_path / "killed" / ".parts").glob("?????.jsonl"))[-1]
+    last.write_bytes(last.read_bytes()[:-20])  # killed within the second line, its clip already written
     augment(config, tmp_path / "killed")
     whole, killed = (EchoNetDataset(tmp_path / name / "dataset") for name in ("whole", "killed"))
     assert [r.file_name for r in killed.rows] == [r.file_name for r in whole.rows]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.evaluation.cases import phantom_case, render_pair
 from tests.command_line import Run
 
@@ -46,13 +47,19 @@ def test_evaluate_scores_and_continues(echosynth: Run, tmp_path: Path) -> None:
     assert result["best_of_k"]["counterfactual"]["k"] == 2
     assert {"r2", "mae", "rmse", "bias_by_decile", "ci"} <= set(result["counterfactual"])
     assert list(result["frechet"]) == ["fd[judge:judge_frame_transformer;n=2]"]
-    samples = tmp_path / "run" / "samples.jsonl"
-    lines = samples.read_bytes().splitlines(keepends=True)
-    samples.write_bytes(b"".join(lines[:5]) + lines[5][:30])  # killed within a line
+    samples, parts = tmp_path / "run" / "samples.jsonl", tmp_path / "run" / ".parts"
+    lines = samples.read_bytes()
+    samples.unlink()
+    for finished in parts.glob("*.json"):
+        finished.unlink()
+    journal = parts / "00001.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-30])  # killed within a line
+    (parts / "00003.jsonl").unlink()
     again = echosynth(*words).json
     ignore = {"seconds_per_clip"}
     assert {k: v for k, v in again.items() if k not in ignore} == {k: v for k, v in result.items() if k not in ignore}
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text()) == again
+    assert len(samples.read_bytes().splitlines()) == len(lines.splitlines())
     assert all((tmp_path / "run" / name).is_file() for name in ("scatter.png", "bland_altman.png", "index.html"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from echosynth.cli import main
-from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.video.clip import EchoClip
 from tests.data.fake_datasets import write_camus, write_hmc_qu, write_pediatric
 

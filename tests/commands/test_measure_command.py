@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from echosynth.data.clip_files import load_clip_file
-from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.evaluation import measure as measuring
 from echosynth.evaluation.cases import render_pair
 from echosynth.regression.loading import DEFAULT_GATE, DEFAULT_JUDGE

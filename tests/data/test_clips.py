@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echosynth.data.clips import ClipStore, build_store, choose_first, cut_window, store_folder
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import DatasetError, SourceError
 from echosynth.video.clip import EchoClip
 from echosynth.video.resample import resample_time

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.echonet_tables import Tracing
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import DatasetError
 from echosynth.video.clip import EchoClip
 

@@ -10,8 +10,9 @@ import pytest
 from echosynth.data.camus import CamusDataset
 from echosynth.data.clip_files import ClipFiles
 from echosynth.data.dataset import read_clips
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.echonet_pediatric import PediatricDataset, Polygon
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.data.hmc_qu import HmcQuDataset
 from echosynth.data.layouts import open_dataset
 from echosynth.errors import CorruptVideoError, DatasetError, SourceError

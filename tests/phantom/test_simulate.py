@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echosynth.data.echonet_format import EchoNetDataset, EchoNetWriter
+from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.data.echonet_tables import read_file_list, read_tracings
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError, DatasetError, OutputError
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.phantom.plan import SimulateConfig, split_of

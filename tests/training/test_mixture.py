@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from echosynth.data.echonet_format import EchoNetWriter
+from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError
 from echosynth.seeding import make_generator
 from echosynth.training.clips.mixture import MixtureSource, MixtureSourceConfig
