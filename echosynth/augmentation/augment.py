@@ -8,7 +8,9 @@ Frames come from the source's TRAIN clips alone, and only TRAIN is counted: what
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,14 +20,15 @@ from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
 from echosynth.augmentation.sampling import Sampling, Start
-from echosynth.augmentation.work import Work
+from echosynth.augmentation.work import Counts, Work
 from echosynth.augmentation.writer import SyntheticDataset
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import RunName, VerbConfig
 from echosynth.data.echonet_format import EchoNetDataset
-from echosynth.errors import DatasetError
+from echosynth.errors import DatasetError, OutputError
 from echosynth.progress import SILENT, Progress
 from echosynth.storage.run_folder import RunFolder
+from echosynth.storage.run_records import RunRecords
 from echosynth.storage.shard import WHOLE, Shard
 
 DATASET = "dataset"
@@ -118,6 +121,30 @@ class AugmentResult:
         }
 
 
+@dataclass(frozen=True)
+class AugmentStatus:
+    """How far a run of `augment` is.
+
+    Attributes:
+        counts: of what is made.
+        planned: clips that are wanted.
+        parts: of the plan.
+        unfinished: numbers of the parts that are not finished.
+        held: those of them that a process works on now.
+    """
+
+    counts: Counts
+    planned: int
+    parts: int
+    unfinished: Sequence[int]
+    held: Sequence[int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        shown = {"planned": self.planned, **asdict(self.counts), "parts": self.parts}
+        return {**shown, "unfinished": list(self.unfinished), "held": list(self.held)}
+
+
 def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[PlannedSample]:
     """Return the samples that fill the histogram of the dataset's TRAIN clips; source_index is the dataset's.
 
@@ -138,6 +165,76 @@ def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[Pl
     return [PlannedSample(s.sample_id, s.source, train[s.source_index], s.frame, s.target_ef) for s in plan]
 
 
+class Augmentation:
+    """One run of `augment`: its plan, its models, and what of it is made.
+
+    Args:
+        config: what is asked for.
+        out: the run's folder.
+
+    Attributes:
+        work: what is to be made, part by part.
+
+    Raises:
+        EchosynthError: models or source cannot be used.
+    """
+
+    def __init__(self, config: AugmentConfig, out: str | Path) -> None:
+        self.config, self.out = config, Path(out)
+        self.source = EchoNetDataset(config.source)
+        models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
+        self.dataset = SyntheticDataset(self.out / DATASET, config.source.name, models, sampling)
+        self.work = Work(
+            run=self.out,
+            plan=plan_augmentation(config, self.source),
+            start_of=self._start_of,
+            models=models,
+            sampling=sampling,
+            store_of=lambda part: self.dataset.writer(self._rows(part)),
+            complete=lambda: self.dataset.write_tables(map(self._rows, range(self.work.parts.count))),
+        )
+
+    @staticmethod
+    def of_folder(out: str | Path) -> "Augmentation":
+        """Return the run that a folder holds.
+
+        Raises:
+            OutputError: it holds none.
+        """
+        records = RunRecords.read(Path(out))
+        if records is None or records.command != "augment":
+            raise OutputError(f"{out} holds no run of 'echosynth augment'")
+        return Augmentation(AugmentConfig.model_validate(records.config), out)
+
+    def open(self) -> AbstractContextManager[RunFolder]:
+        """The run's folder, shared with other processes; see `RunFolder.open`."""
+        inputs = {**self.work.models.identities(), "source_hash": _hash_table(self.config.source)}
+        return RunFolder.open(self.out, "augment", self.config, inputs, may_change=["device"], shared=True)
+
+    def result(self) -> AugmentResult:
+        """What is made so far."""
+        counts, left = self.work.counts(), len(self.work.parts.unfinished())
+        return AugmentResult(
+            run=self.out,
+            dataset=self.dataset.root,
+            planned=len(self.work.plan),
+            accepted=counts.accepted,
+            refused=counts.samples - counts.accepted,
+            attempts=counts.attempts,
+            seconds=round(counts.seconds, 1),
+            parts_left=left,
+            real_ef=tuple(self.source.rows[index].ef for index in self.source.split("TRAIN")),
+            synthetic_ef=() if left else tuple(row.ef for row in EchoNetDataset(self.dataset.root).rows),
+        )
+
+    def _start_of(self, sample: PlannedSample) -> Start:
+        pixels = self.source.clip(sample.source_index).pixels
+        return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
+
+    def _rows(self, part: int) -> Path:
+        return self.work.parts.journal(part, "rows")
+
+
 def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT, shard: Shard = WHOLE) -> AugmentResult:
     """Make the clips that are missing in a run's folder and write the dataset; the same call again continues a run.
 
@@ -152,41 +249,37 @@ def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT,
     Raises:
         EchosynthError: models, source or folder cannot be used.
     """
-    out = Path(out)
-    source = EchoNetDataset(config.source)
-    plan = plan_augmentation(config, source)
-    models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
-    inputs = {**models.identities(), "source_hash": _hash_table(config.source)}
+    run = Augmentation(config, out)
+    with run.open():
+        run.work.finish(shard, progress)
+    return run.result()
 
-    def start_of(sample: PlannedSample) -> Start:
-        pixels = source.clip(sample.source_index).pixels
-        return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
 
-    dataset = SyntheticDataset(out / DATASET, config.source.name, models, sampling)
-    work = Work(
-        run=out,
-        plan=plan,
-        start_of=start_of,
-        models=models,
-        sampling=sampling,
-        store_of=lambda part: dataset.writer(work.parts.journal(part, "rows")),
-        complete=lambda: dataset.write_tables(work.parts.journal(part, "rows") for part in range(work.parts.count)),
+def augmentation_status(out: str | Path) -> AugmentStatus:
+    """Say what of a run is made; it may be at work.
+
+    Raises:
+        EchosynthError: the folder holds no such run, or its source or models are gone.
+    """
+    run = Augmentation.of_folder(out)
+    parts = run.work.parts
+    left = parts.unfinished()
+    return AugmentStatus(
+        run.work.counts(), len(run.work.plan), parts.count, left, [p for p in left if parts.is_held(p)]
     )
-    with RunFolder.open(out, "augment", config, inputs, may_change=["device"], shared=True):
-        left = work.finish(shard, progress)
-    counts = work.counts()
-    return AugmentResult(
-        run=out,
-        dataset=dataset.root,
-        planned=len(plan),
-        accepted=counts.accepted,
-        refused=counts.samples - counts.accepted,
-        attempts=counts.attempts,
-        seconds=round(counts.seconds, 1),
-        parts_left=left,
-        real_ef=tuple(source.rows[index].ef for index in source.split("TRAIN")),
-        synthetic_ef=() if left else tuple(row.ef for row in EchoNetDataset(dataset.root).rows),
-    )
+
+
+def merge_augmentation(out: str | Path) -> AugmentResult:
+    """Complete a run whose shards are all finished: write the dataset's tables and the manifest.
+
+    Raises:
+        OutputError: parts are unfinished; the message names them.
+        EchosynthError: the folder holds no such run, or its source or models are gone.
+    """
+    run = Augmentation.of_folder(out)
+    with run.open():
+        run.work.merge()
+    return run.result()
 
 
 def _hash_table(root: Path) -> str:

@@ -124,8 +124,14 @@ class Work:
             lambda: self.sampling.num_steps(self.models.pipeline),
             lambda: self.counts(wanted).samples,
         ) as shown:
-            run = SharedRun(parts, self.manifest, self.complete)
-            return run.finish(lambda part, stop: asdict(self._make(part, shown, stop)), shown, shard)
+            return self._shared().finish(lambda part, stop: asdict(self._make(part, shown, stop)), shown, shard)
+
+    def merge(self) -> None:
+        """Complete a run whose parts are all finished; see `SharedRun.merge`."""
+        self._shared().merge()
+
+    def _shared(self) -> SharedRun:
+        return SharedRun(self.parts, self.manifest, self.complete)
 
     def _make(self, part: int, shown: SharedTask, stop: StopRequest) -> Counts:
         """Finish the samples of a part that this process holds.

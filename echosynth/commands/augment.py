@@ -1,15 +1,29 @@
-"""`echosynth augment CONFIG`: plan, generate, gate and write a synthetic dataset; the same command again continues."""
+"""`echosynth augment CONFIG`: plan, generate, gate and write a synthetic dataset; the same command again continues.
+
+`augment status OUT` says how far a run is, `augment merge OUT` completes one whose shards are finished.
+"""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from echosynth.commands.options import add_config, add_device, add_json
+from echosynth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from echosynth.augmentation.augment import AugmentResult, AugmentStatus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_config(parser, "augmentation/fill_histogram")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="OUT",
+        help="with the word status or merge in place of CONFIG: the run to tell of, or to complete",
+    )
     parser.add_argument(
         "--shard",
         metavar="K/N",
@@ -22,28 +36,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Augment and return the object of `--json`."""
-    from echosynth.augmentation.augment import AugmentConfig, augment
+    from echosynth.augmentation.augment import AugmentConfig, augment, augmentation_status, merge_augmentation
     from echosynth.commands.console import TerminalProgress, configure_logging
     from echosynth.config import load_config
-    from echosynth.report.figures import ef_histogram, write_figure
     from echosynth.runtime import process_place
     from echosynth.storage.shard import Shard
 
+    if args.folder and args.config.name == "status":
+        return tell_status(augmentation_status(args.folder), args.json)
+    if args.folder and args.config.name == "merge":
+        return tell(merge_augmentation(args.folder), args.json)
+    if args.folder:
+        raise ConfigError(f"{args.folder}: a folder follows 'augment status' or 'augment merge'; else give it by --out")
     config = load_config(args.config, AugmentConfig, args.set)
     if args.device != "auto":
         config = config.model_copy(update={"device": args.device})
     out = args.out or Path("runs") / config.name
     shard = Shard.parse(args.shard) if args.shard else Shard.of_slurm_array()
     result = augment(config, out, TerminalProgress(configure_logging()), shard)
-    if not process_place().is_first:
-        return 0
+    return tell(result, args.json) if process_place().is_first else 0
+
+
+def tell(result: "AugmentResult", as_json: bool) -> dict[str, Any]:
+    """Draw the histogram of a complete run, print what was made, and return it."""
+    from echosynth.report.figures import ef_histogram, write_figure
+
     if result.parts_left:
-        if not args.json:
-            print(f"shard {shard} is finished; {result.parts_left} parts of {out} are left to other shards")
+        if not as_json:
+            print(f"this shard is finished; {result.parts_left} parts of {result.run} are left to others")
         return result.to_dict()
-    histogram = out / "histogram.png"
+    histogram = result.run / "histogram.png"
     write_figure(histogram, ef_histogram(result.real_ef, result.real_ef + result.synthetic_ef))
-    if not args.json:
+    if not as_json:
         print(f"{result.accepted} of {result.planned} planned clips accepted in {result.attempts} attempts")
         print(f"dataset: {result.dataset}   histogram: {histogram}")
     return result.to_dict()
+
+
+def tell_status(status: "AugmentStatus", as_json: bool) -> dict[str, Any]:
+    """Print how far a run is, and return it."""
+    if not as_json:
+        counts, left = status.counts, len(status.unfinished)
+        print(f"{counts.samples} of {status.planned} planned clips are finished, {counts.accepted} accepted")
+        print(f"{counts.attempts} attempts in {counts.seconds / 3600:.2f} hours of all processes")
+        print(f"{left} of {status.parts} parts are unfinished, {len(status.held)} of them in work")
+    return status.to_dict()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echosynth.augmentation.augment import AugmentConfig, augment
+from echosynth.augmentation.augment import AugmentConfig, augment, augmentation_status, merge_augmentation
 from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError, OutputError
 from echosynth.storage.parts import Parts
@@ -113,10 +113,21 @@ def test_shards_come_in_any_order_and_only_the_last_one_completes_the_run(
     assert (first.planned, first.accepted + first.refused, first.parts_left) == (CLIPS, 1, 4)
     assert not (out / "manifest.jsonl").exists()
     assert augment(config, out, shard=Shard(1, 3)).parts_left == 2
+    with pytest.raises(OutputError, match=r"2 of 5 parts .* are unfinished \(1, 4\); start"):
+        merge_augmentation(out)
+    with Parts(out, CLIPS)._take(4):
+        status = augmentation_status(out).to_dict()
+    assert {name: status[name] for name in ("planned", "samples", "parts", "unfinished", "held")} == {
+        "planned": CLIPS, "samples": 3, "parts": CLIPS, "unfinished": [1, 4], "held": [4]
+    }  # fmt: skip
     with pytest.raises(OutputError, match="another configuration: per_bin was 3, now 4"):
         augment(config.model_copy(update={"per_bin": 4}), out, shard=Shard(2, 3))
     last = augment(config, out, shard=Shard(2, 3))
     assert last.parts_left == 0
+    assert contents(out) == alone
+    (out / "manifest.jsonl").unlink()
+    (out / "dataset" / "FileList.csv").unlink()
+    assert merge_augmentation(out).to_dict() == last.to_dict()
     assert contents(out) == alone
     assert augment(config, out).to_dict() == last.to_dict(), "nothing is left to do"
 
