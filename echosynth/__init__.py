@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "echosynth.augmentation.augment": ("AugmentConfig", "AugmentResult", "augment"),
+    "echosynth.augmentation.augment": ("AugmentResult", "augment"),
+    "echosynth.augmentation.augment_config": ("AugmentConfig",),
     "echosynth.augmentation.generate": ("GenerateConfig", "generate"),
     "echosynth.augmentation.session": ("GenerateResult",),
     "echosynth.data.inspection": ("InspectConfig", "Inspection", "inspect_dataset"),
@@ -40,9 +41,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME_OF]
 
 if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the code
-    from echosynth.augmentation.augment import AugmentConfig as AugmentConfig
     from echosynth.augmentation.augment import AugmentResult as AugmentResult
     from echosynth.augmentation.augment import augment as augment
+    from echosynth.augmentation.augment_config import AugmentConfig as AugmentConfig
     from echosynth.augmentation.generate import GenerateConfig as GenerateConfig
     from echosynth.augmentation.generate import generate as generate
     from echosynth.augmentation.session import GenerateResult as GenerateResult

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import echosynth
-from echosynth.augmentation.augment import AugmentConfig
+from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.cli import COMMANDS, command_parser
 from echosynth.evaluation.config import EvaluateConfig
 from echosynth.progress import SILENT

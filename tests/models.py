@@ -49,7 +49,7 @@ def make_tiny_cascade(folder: Path, seed: int = 0) -> Path:
         networks[spec.name] = network
     schedulers = {spec.name: EDMScheduler(sigma_min=0.01, sigma_max=2.0, sigma_data=0.2) for spec in specs}
     EchoCascadePipeline.from_stages(specs, networks, schedulers).save_pretrained(folder)
-    return _publish(folder, "cascade", "echosynth.diffusion.pipeline.EchoCascadePipeline")
+    return publish(folder, "cascade", "echosynth.diffusion.pipeline.EchoCascadePipeline")
 
 
 def make_tiny_regressor(folder: Path, name: str, model_class: type[EFRegressor], seed: int = 0) -> Path:
@@ -61,7 +61,7 @@ def make_tiny_regressor(folder: Path, name: str, model_class: type[EFRegressor],
     else:
         model = FrameTransformer(fps=16.0, frames=8, size=112, patch=4, widths=[8, 16, 24], dim=16, depth=1, heads=2)
     model.save_pretrained(folder / name)
-    return _publish(folder / name, "regressor", f"{model_class.__module__}.{model_class.__name__}")
+    return publish(folder / name, "regressor", f"{model_class.__module__}.{model_class.__name__}")
 
 
 def make_tiny_bundle(folder: Path) -> Path:
@@ -74,7 +74,8 @@ def make_tiny_bundle(folder: Path) -> Path:
     return folder
 
 
-def _publish(folder: Path, kind: str, class_name: str) -> Path:
+def publish(folder: Path, kind: str, class_name: str) -> Path:
+    """Write the card and the hashes of a model's folder."""
     card = {"name": folder.name, "kind": kind, "class": class_name, "license": "Apache-2.0"}
     (folder / "card.json").write_text(json.dumps(card))
     write_sums(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from echosynth.augmentation.augment import AugmentConfig
+from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.config import load_config
 from echosynth.errors import ConfigError
 from echosynth.evaluation.config import EvaluateConfig

@@ -12,18 +12,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from echosynth.augmentation.acceptance import Tolerance
+from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
-from echosynth.augmentation.sampling import Sampling, Start
+from echosynth.augmentation.sampling import Start
 from echosynth.augmentation.work import Counts, Work
 from echosynth.augmentation.writer import SyntheticDataset
-from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
-from echosynth.config import RunName, VerbConfig
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError, OutputError
 from echosynth.progress import SILENT, Progress
@@ -32,51 +28,6 @@ from echosynth.storage.run_records import RunRecords
 from echosynth.storage.shard import WHOLE, Shard
 
 DATASET = "dataset"
-
-
-class AugmentConfig(VerbConfig):
-    """What `augment` does.
-
-    Attributes:
-        kind: "augmentation".
-        name: of the run; the default output folder is runs/<name>.
-        source: the dataset, a folder in EchoNet format.
-        seed: root seed.
-        per_bin: clips wanted in every bin of EF, the real ones included.
-        bin_width: per cent.
-        low: lower end of the first bin, per cent.
-        high: upper end of the last bin, per cent.
-        model: cascade, a name or folder; None for the bundled one.
-        gate: regressor that accepts; None for the bundled one.
-        tolerance: of the gate, points of EF.
-        max_attempts: per sample.
-        num_inference_steps: of the base; None for the model's own.
-        guidance_scale: of the base; None for the model's own.
-        device: "auto", "cpu" or "cuda"; a run may go on with another one.
-    """
-
-    kind: Literal["augmentation"] = "augmentation"
-    name: RunName
-    source: Path
-    seed: int = 0
-    per_bin: int = Field(gt=0)
-    bin_width: float = Field(default=5.0, gt=0, le=94)
-    low: float = Field(default=LOWEST_DRAWN_EF, ge=LOWEST_TARGET_EF, le=HIGHEST_TARGET_EF)
-    high: float = Field(default=HIGHEST_DRAWN_EF, ge=LOWEST_TARGET_EF, le=HIGHEST_TARGET_EF)
-    model: str | None = None
-    gate: str | None = None
-    tolerance: float = Field(default=5.0, ge=0)
-    max_attempts: int = Field(default=3, ge=1)
-    num_inference_steps: int | None = Field(default=None, ge=1)
-    guidance_scale: float | None = Field(default=None, ge=0, lt=100)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    @property
-    def sampling(self) -> Sampling:
-        """How clips are sampled."""
-        return Sampling(
-            self.seed, self.max_attempts, Tolerance(self.tolerance), self.num_inference_steps, self.guidance_scale
-        )
 
 
 @dataclass(frozen=True)
@@ -183,7 +134,7 @@ class Augmentation:
         self.config, self.out = config, Path(out)
         self.source = EchoNetDataset(config.source)
         models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
-        self.dataset = SyntheticDataset(self.out / DATASET, config.source.name, models, sampling)
+        self.dataset = SyntheticDataset(self.out / DATASET, config.source.name, models, sampling, config.label)
         self.work = Work(
             run=self.out,
             plan=plan_augmentation(config, self.source),
@@ -191,7 +142,7 @@ class Augmentation:
             models=models,
             sampling=sampling,
             store_of=lambda part: self.dataset.writer(self._rows(part)),
-            complete=lambda: self.dataset.write_tables(map(self._rows, range(self.work.parts.count))),
+            complete=self._write_tables,
         )
 
     @staticmethod
@@ -233,6 +184,10 @@ class Augmentation:
 
     def _rows(self, part: int) -> Path:
         return self.work.parts.journal(part, "rows")
+
+    def _write_tables(self) -> None:
+        parts = range(self.work.parts.count)
+        self.dataset.write_tables(map(self._rows, parts), map(self.work.parts.journal, parts))
 
 
 def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT, shard: Shard = WHOLE) -> AugmentResult:

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any] | int:
     """Augment and return the object of `--json`."""
-    from echosynth.augmentation.augment import AugmentConfig, augment, augmentation_status, merge_augmentation
+    from echosynth.augmentation.augment import augment, augmentation_status, merge_augmentation
+    from echosynth.augmentation.augment_config import AugmentConfig
     from echosynth.commands.console import TerminalProgress, configure_logging
     from echosynth.config import load_config
     from echosynth.runtime import process_place

@@ -167,8 +167,8 @@ class EchoNetWriter:
         cut_torn_line(path)
 
 
-def write_tables(root: str | Path, journals: Iterable[Path]) -> int:
-    """Write the tables of a folder that several writers filled, and return the number of clips.
+def write_tables(root: str | Path, journals: Iterable[Path]) -> EchoNetWriter:
+    """Write the tables of a folder that several writers filled, and return a writer that knows what they hold.
 
     Args:
         root: the folder.
@@ -181,7 +181,7 @@ def write_tables(root: str | Path, journals: Iterable[Path]) -> int:
     for journal in journals:
         writer._replay(journal)
     writer._write_tables()
-    return len(writer)
+    return writer
 
 
 @dataclass(frozen=True)

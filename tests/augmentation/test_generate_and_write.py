@@ -11,7 +11,8 @@ import torch
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.attempts import Attempt, make_attempts
-from echosynth.augmentation.augment import AugmentConfig, augment
+from echosynth.augmentation.augment import augment
+from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.augmentation.clip_folder import ClipFolder
 from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.augmentation.models import RunModels

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echosynth.augmentation.augment import AugmentConfig, augment, augmentation_status, merge_augmentation
+from echosynth.augmentation.augment import augment, augmentation_status, merge_augmentation
+from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError, OutputError
 from echosynth.storage.parts import Parts
