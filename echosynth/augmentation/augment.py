@@ -11,12 +11,14 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
+from echosynth.augmentation.ray_engine import finish_with_ray
 from echosynth.augmentation.sampling import Start
 from echosynth.augmentation.work import Counts, Work
 from echosynth.augmentation.writer import SyntheticDataset
@@ -190,7 +192,13 @@ class Augmentation:
         self.dataset.write_tables(map(self._rows, parts), map(self.work.parts.journal, parts))
 
 
-def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT, shard: Shard = WHOLE) -> AugmentResult:
+def augment(
+    config: AugmentConfig,
+    out: str | Path,
+    progress: Progress = SILENT,
+    shard: Shard = WHOLE,
+    engine: Literal["local", "ray"] = "local",
+) -> AugmentResult:
     """Make the clips that are missing in a run's folder and write the dataset; the same call again continues a run.
 
     Processes that call this with the same folder share the work and return when all of it is done.
@@ -199,15 +207,24 @@ def augment(config: AugmentConfig, out: str | Path, progress: Progress = SILENT,
         config: what is asked for.
         out: the run's folder.
         progress: shows solver steps.
-        shard: a share of the plan, which alone is made and waited for.
+        shard: a share of the plan, which alone is made and waited for; of the local engine.
+        engine: this process and those beside it, or the processes of a Ray cluster.
 
     Raises:
         EchosynthError: models, source or folder cannot be used.
     """
     run = Augmentation(config, out)
     with run.open():
-        run.work.finish(shard, progress)
+        if engine == "ray":
+            finish_with_ray(run.work, partial(_work_of, config, out), progress)
+            run.work.merge()
+        else:
+            run.work.finish(shard, progress)
     return run.result()
+
+
+def _work_of(config: AugmentConfig, out: str | Path) -> Work:
+    return Augmentation(config, out).work
 
 
 def augmentation_status(out: str | Path) -> AugmentStatus:

@@ -16,7 +16,7 @@ from echosynth.augmentation.plan import PlannedSample
 from echosynth.augmentation.sampling import Sampling, Start
 from echosynth.progress import SILENT, Progress, SharedTask, share_progress
 from echosynth.runtime import process_place
-from echosynth.stopping import StopRequest
+from echosynth.stopping import StopRequest, stops_between_clips
 from echosynth.storage.parts import Parts
 from echosynth.storage.shard import WHOLE, Shard
 from echosynth.storage.shared_run import SharedRun
@@ -125,6 +125,11 @@ class Work:
             lambda: self.counts(wanted).samples,
         ) as shown:
             return self._shared().finish(lambda part, stop: asdict(self._make(part, shown, stop)), shown, shard)
+
+    def finish_part(self, part: int) -> None:
+        """Finish one part, waiting for a process that holds it."""
+        with share_progress(SILENT, "", 0, lambda: 0, lambda: 0) as shown, stops_between_clips() as stop:
+            self.parts.work([part], lambda number: asdict(self._make(number, shown, stop)))
 
     def merge(self) -> None:
         """Complete a run whose parts are all finished; see `SharedRun.merge`."""

@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make the K-th of N shares of the plan alone, beside others on machines that share the disk "
         "(default: in a Slurm job array, the task's)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this process and those that were launched with it (default), or a Ray cluster's: the one that "
+        "RAY_ADDRESS names, else this machine",
+    )
     add_device(parser)
     add_json(parser)
 
@@ -53,8 +60,10 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     if args.device != "auto":
         config = config.model_copy(update={"device": args.device})
     out = args.out or Path("runs") / config.name
+    if args.shard and args.engine == "ray":
+        raise ConfigError("--shard shares the plan among machines, which Ray does itself: leave it out")
     shard = Shard.parse(args.shard) if args.shard else Shard.of_slurm_array()
-    result = augment(config, out, TerminalProgress(configure_logging()), shard)
+    result = augment(config, out, TerminalProgress(configure_logging()), shard, args.engine)
     return tell(result, args.json) if process_place().is_first else 0
 
 

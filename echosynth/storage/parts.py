@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from echosynth.errors import OutputError
 from echosynth.storage.atomic import refusal, write_text
 
-FOLDER = ".parts"
+FOLDER, ENGINE = ".parts", "engine"
 MANY, LARGEST = 256, 1000  # a part is as small as leaves so many of them, and never larger
 POLL = 0.5  # seconds between two looks at parts that others hold
 
@@ -121,6 +121,31 @@ class Parts:
                 while_waiting()
                 time.sleep(POLL)
 
+    @contextmanager
+    def hold_alone(self, engine: str) -> Iterator[None]:
+        """Keep other engines out of the run in the block: their processes would not know of one another.
+
+        Raises:
+            OutputError: a process that is no engine's, or another engine, works in the run.
+        """
+        with self._take_file(ENGINE) as mine:
+            if not mine or any(map(self.is_held, self.unfinished())):
+                raise OutputError(
+                    f"another process is working in {self.run}; wait for it before {engine} goes on there"
+                )
+            yield
+
+    def refuse_beside_engine(self) -> None:
+        """Refuse to work beside an engine that holds the run alone.
+
+        Raises:
+            OutputError: there is one.
+        """
+        if (self.folder / f"{ENGINE}.lock").exists():
+            with self._take_file(ENGINE) as mine:
+                if not mine:
+                    raise OutputError(f"an engine (--engine) is working in {self.run}; wait for it")
+
     def _pass(self, wanted: Iterable[int], make: Callable[[int], Mapping[str, Any]]) -> Iterator[int]:
         """Do each part that can be taken; yield those that others hold."""
         for part in wanted:
@@ -132,10 +157,13 @@ class Parts:
                 elif not self.is_finished(part):  # by whoever held it until now
                     write_text(self._file(part, "json"), json.dumps(make(part)) + "\n")
 
-    @contextmanager
-    def _take(self, part: int) -> Iterator[bool]:
+    def _take(self, part: int) -> AbstractContextManager[bool]:
         """Hold a part in the block, and say whether it could be had."""
-        lock = FileLock(self._file(part, "lock"), timeout=0)
+        return self._take_file(f"{part:05d}")
+
+    @contextmanager
+    def _take_file(self, name: str) -> Iterator[bool]:
+        lock = FileLock(self.folder / f"{name}.lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()

@@ -56,6 +56,7 @@ class SharedRun:
         """
         if self.joined.exists() and not self.parts.folder.is_dir() and self.parts.count:
             raise OutputError(f"{self.parts.run} was made by an earlier version of echosynth; choose another folder")
+        self.parts.refuse_beside_engine()
         place = process_place()
         settle(place)
         wanted = shard.of(self.parts.count)

@@ -9,51 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from echosynth.augmentation.augment import augment, augmentation_status, merge_augmentation
 from echosynth.augmentation.augment_config import AugmentConfig
-from echosynth.data.echonet_writer import EchoNetWriter
 from echosynth.errors import ConfigError, OutputError
 from echosynth.storage.parts import Parts
 from echosynth.storage.shard import Shard
-from echosynth.video.clip import EchoClip
-from tests.models import CASCADE, GATE
-
-PATIENCE = 300.0  # seconds for processes on a busy machine
-CLIPS = 5
-
-
-@pytest.fixture(scope="module")
-def config(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> AugmentConfig:
-    """Five clips in two attempts each at most, of which the tiny gate refuses some."""
-    source = tmp_path_factory.mktemp("source") / "real"
-    with EchoNetWriter(source, synthetic=False) as writer:
-        pixels = np.random.default_rng(0).integers(0, 255, (6, 112, 112), dtype=np.uint8)
-        writer.add("real0", EchoClip(pixels, 32.0, 35.0, 100.0, 65.0), "TRAIN")
-    models = {"model": str(bundle / CASCADE), "gate": str(bundle / GATE)}
-    bins = {"per_bin": 3, "bin_width": 25.0, "low": 20.0, "high": 70.0}
-    return AugmentConfig.model_validate(
-        {"name": "shared", "source": source, "max_attempts": 2, "tolerance": 12.0, **bins, **models}
-    )
-
-
-@pytest.fixture(scope="module")
-def alone(config: AugmentConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("alone") / "run"
-    result = augment(config, out)
-    assert result.planned == CLIPS
-    assert 0 < result.accepted < CLIPS, "the tolerance of this test is to refuse some and accept some"
-    return contents(out)
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    """Every file that a run made, and its manifest without the times."""
-    files = {path.relative_to(run).as_posix(): path for path in run.rglob("*") if path.is_file()}
-    made = {name: path.read_bytes() for name, path in files.items() if name.startswith("dataset/")}
-    lines = [json.loads(line) for line in (run / "manifest.jsonl").read_text().splitlines()]
-    return {**made, "manifest": json.dumps([{**line, "seconds": 0} for line in lines]).encode()}
+from tests.shared_runs import CLIPS, PATIENCE, contents
 
 
 def start(config: AugmentConfig, out: Path, index: int = 0, count: int = 1, *words: object) -> subprocess.Popen[str]:

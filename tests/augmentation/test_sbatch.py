@@ -11,9 +11,8 @@ import pytest
 
 from echosynth.augmentation.augment import augmentation_status
 from echosynth.augmentation.augment_config import AugmentConfig
-from tests.augmentation.test_many_processes import CLIPS, PATIENCE, alone, config, contents
+from tests.shared_runs import CLIPS, PATIENCE, contents
 
-__all__ = ["alone", "config"]
 pytestmark = pytest.mark.heavy
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "augment.sbatch"
