@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.augmentation.models import RunModels
-from echosynth.augmentation.plan import EFBins, PlannedSample, plan_balance
+from echosynth.augmentation.plan import BalancePlan, EFBins, FrameSource, PlannedSample
 from echosynth.augmentation.ray_engine import finish_with_ray
 from echosynth.augmentation.sampling import Start
 from echosynth.augmentation.work import Counts, Work
@@ -98,8 +98,8 @@ class AugmentStatus:
         return {**shown, "unfinished": list(self.unfinished), "held": list(self.held)}
 
 
-def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[PlannedSample]:
-    """Return the samples that fill the histogram of the dataset's TRAIN clips; source_index is the dataset's.
+def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> BalancePlan:
+    """Return the samples that fill the histogram of the dataset's TRAIN clips.
 
     Raises:
         DatasetError: no clip of the dataset is in TRAIN.
@@ -108,14 +108,9 @@ def plan_augmentation(config: AugmentConfig, dataset: EchoNetDataset) -> list[Pl
     if not train:
         raise DatasetError(f"{dataset.root} has no clip in the split TRAIN; frames are taken from no other")
     rows = [dataset.rows[index] for index in train]
-    plan = plan_balance(
-        [row.ef for row in rows],
-        [row.file_name for row in rows],
-        [max(1, row.num_frames) for row in rows],
-        EFBins(config.per_bin, config.bin_width, config.low, config.high),
-        config.seed,
-    )
-    return [PlannedSample(s.sample_id, s.source, train[s.source_index], s.frame, s.target_ef) for s in plan]
+    sources = [FrameSource(row.file_name, k, max(1, row.num_frames)) for k, row in zip(train, rows, strict=True)]
+    bins = EFBins(config.per_bin, config.bin_width, config.low, config.high)
+    return BalancePlan([row.ef for row in rows], sources, bins, config.seed)
 
 
 class Augmentation:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -121,40 +122,70 @@ def plan_targets(sources: Sequence[str], efs: Sequence[float], samples: int = 1,
     ]
 
 
-def plan_balance(
-    efs: Sequence[float], sources: Sequence[str], num_frames: Sequence[int], bins: EFBins, seed: int = 0
-) -> list[PlannedSample]:
-    """Plan the clips that fill a dataset's EF histogram up to a count per bin.
+@dataclass(frozen=True)
+class FrameSource:
+    """A clip that may give conditioning frames.
+
+    Attributes:
+        name: of the clip.
+        index: its number in its dataset.
+        num_frames: how many frames it has.
+    """
+
+    name: str
+    index: int
+    num_frames: int
+
+
+class BalancePlan(Sequence[PlannedSample]):
+    """The clips that fill a dataset's EF histogram up to a count per bin; each is drawn when it is asked for.
 
     In each bin the sources take turns in an order of their own, targets are uniform within the bin, frames are any.
 
     Args:
         efs: EF of the clips that are there, per cent.
-        sources: names of the clips that may give frames.
-        num_frames: frames of each source.
+        sources: the clips that may give frames.
         bins: how many clips are wanted where.
         seed: root seed.
 
     Raises:
         ConfigError: there is no source.
     """
-    if not sources or len(sources) != len(num_frames):
-        raise ConfigError(f"a plan needs sources with their frame counts, got {len(sources)} and {len(num_frames)}")
-    have = np.asarray(efs, dtype=np.float64)
-    plan = []
-    for first, last in bins.edges:
-        held = int(((have >= first) & (have < last)).sum())
-        order = np.random.default_rng(derive_seed(seed, "order", f"{first:g}")).permutation(len(sources))
-        for k in range(bins.per_bin - held):
-            draw = np.random.default_rng(derive_seed(seed, "balance", f"{first:g}", k))
-            index = int(order[k % len(sources)])
-            plan.append(
-                PlannedSample(
-                    f"synthetic_ef{first:02g}_{k:05d}",
-                    sources[index],
-                    index,
-                    int(draw.integers(num_frames[index])),
-                    round(float(draw.uniform(first, last)), 2),
-                )
-            )
-    return plan
+
+    def __init__(self, efs: Sequence[float], sources: Sequence[FrameSource], bins: EFBins, seed: int = 0) -> None:
+        if not sources:
+            raise ConfigError("a plan needs clips that give frames, and there is none")
+        have = np.asarray(efs, dtype=np.float64)
+        self._sources, self._edges, self._seed = sources, bins.edges, seed
+        held = [int(((have >= first) & (have < last)).sum()) for first, last in self._edges]
+        self._ends = np.cumsum([max(0, bins.per_bin - count) for count in held])
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, number: int) -> PlannedSample: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "Sequence[PlannedSample]": ...
+
+    def __getitem__(self, number: int | slice) -> PlannedSample | Sequence[PlannedSample]:
+        if isinstance(number, slice):
+            return [self[k] for k in range(len(self))[number]]
+        number = range(len(self))[number]
+        band = int(np.searchsorted(self._ends, number, side="right"))
+        k = number - (int(self._ends[band - 1]) if band else 0)
+        first, last = self._edges[band]
+        draw = np.random.default_rng(derive_seed(self._seed, "balance", f"{first:g}", k))
+        source = self._sources[int(self._order(band)[k % len(self._sources)])]
+        frame = int(draw.integers(source.num_frames))
+        ef = round(float(draw.uniform(first, last)), 2)
+        return PlannedSample(f"synthetic_ef{first:02g}_{k:05d}", source.name, source.index, frame, ef)
+
+    def _order(self, band: int) -> np.ndarray:
+        """In which order the sources take turns in a bin."""
+        if band not in self._orders:
+            draw = np.random.default_rng(derive_seed(self._seed, "order", f"{self._edges[band][0]:g}"))
+            self._orders[band] = draw.permutation(len(self._sources))
+        return self._orders[band]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.plan import EFBins, PlannedSample, check_target_ef, plain_names, plan_balance, plan_targets
+from echosynth.augmentation.plan import (
+    BalancePlan,
+    EFBins,
+    FrameSource,
+    PlannedSample,
+    check_target_ef,
+    plain_names,
+    plan_targets,
+)
 from echosynth.errors import ConfigError
 
 
@@ -29,15 +37,20 @@ def test_names_become_plain_and_stay_different() -> None:
 
 def test_balance_fills_every_bin_exactly() -> None:
     efs = [22, 23, 41, 67, 68, 69, 90]
-    plan = plan_balance(efs, ["a", "b", "c"], [10, 1, 5], EFBins(2, 20, 20, 80), seed=3)
+    sources = [FrameSource("a", 4, 10), FrameSource("b", 7, 1), FrameSource("c", 9, 5)]
+    plan = BalancePlan(efs, sources, EFBins(2, 20, 20, 80), seed=3)
     counts, _ = np.histogram([*efs, *(s.target_ef for s in plan)], bins=[20, 40, 60, 80])
     assert counts.tolist() == [2, 2, 3]
-    assert all(0 <= s.frame < (10, 1, 5)[s.source_index] for s in plan)
+    assert len(plan) == 1
+    assert all(0 <= s.frame < {4: 10, 7: 1, 9: 5}[s.source_index] for s in plan)
+    assert [plan[k] for k in (-1, 0)] == [list(plan)[-1], plan[:1][0]]
+    with pytest.raises(IndexError):
+        plan[1]
 
 
 def test_a_higher_count_keeps_the_samples_of_a_lower_one() -> None:
     def plan(per_bin: int, seed: int) -> list[PlannedSample]:
-        return plan_balance([], ["a", "b"], [9, 9], EFBins(per_bin, 25), seed)
+        return list(BalancePlan([], [FrameSource("a", 0, 9), FrameSource("b", 1, 9)], EFBins(per_bin, 25), seed))
 
     small, large = plan(2, seed=1), plan(5, seed=1)
     assert set(small) < set(large)
