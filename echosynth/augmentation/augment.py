@@ -1,7 +1,7 @@
 """Fill a dataset's EF histogram with synthetic clips: plan, generate, gate, write.
 
     OUT/manifest.jsonl     every attempt
-    OUT/dataset/           accepted clips in EchoNet format, TRAIN only, with a card
+    OUT/dataset/           accepted clips, TRAIN only, with a card; in EchoNet format or as tars
     OUT/.parts/            what each part of the plan has made so far, see storage/parts.py
 
 Frames come from the source's TRAIN clips alone, and only TRAIN is counted: what is held out stays unseen.
@@ -20,8 +20,9 @@ from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import BalancePlan, EFBins, FrameSource, PlannedSample
 from echosynth.augmentation.ray_engine import finish_with_ray
 from echosynth.augmentation.sampling import Start
+from echosynth.augmentation.tar_writer import SyntheticTars
 from echosynth.augmentation.work import Counts, Work
-from echosynth.augmentation.writer import SyntheticDataset
+from echosynth.augmentation.writer import SyntheticEchoNet
 from echosynth.data.echonet_format import EchoNetDataset
 from echosynth.errors import DatasetError, OutputError
 from echosynth.progress import SILENT, Progress
@@ -38,7 +39,7 @@ class AugmentResult:
 
     Attributes:
         run: the run's folder.
-        dataset: the folder with the accepted clips, in EchoNet format.
+        dataset: the folder with the accepted clips.
         planned: clips that were wanted.
         accepted: clips in the dataset.
         refused: clips of which no attempt was accepted.
@@ -131,15 +132,17 @@ class Augmentation:
         self.config, self.out = config, Path(out)
         self.source = EchoNetDataset(config.source)
         models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
-        self.dataset = SyntheticDataset(self.out / DATASET, config.source.name, models, sampling, config.label)
+        layout = SyntheticEchoNet if config.format == "echonet" else SyntheticTars
+        self.dataset = layout(self.out / DATASET, config.source.name, models, sampling, config.label)
         self.work = Work(
             run=self.out,
             plan=plan_augmentation(config, self.source),
             start_of=self._start_of,
             models=models,
             sampling=sampling,
-            store_of=lambda part: self.dataset.writer(self._rows(part)),
-            complete=self._write_tables,
+            store_of=lambda part: self.dataset.writer(self.work.parts, part),
+            complete=lambda: self.dataset.complete(self.work.parts),
+            part_size=None if config.format == "echonet" else config.clips_per_tar,
         )
 
     @staticmethod
@@ -172,19 +175,12 @@ class Augmentation:
             seconds=round(counts.seconds, 1),
             parts_left=left,
             real_ef=tuple(self.source.rows[index].ef for index in self.source.split("TRAIN")),
-            synthetic_ef=() if left else tuple(row.ef for row in EchoNetDataset(self.dataset.root).rows),
+            synthetic_ef=() if left else tuple(self.dataset.efs()),
         )
 
     def _start_of(self, sample: PlannedSample) -> Start:
         pixels = self.source.clip(sample.source_index).pixels
         return Start(pixels[min(sample.frame, len(pixels) - 1)])  # a table may promise more frames than the video holds
-
-    def _rows(self, part: int) -> Path:
-        return self.work.parts.journal(part, "rows")
-
-    def _write_tables(self) -> None:
-        parts = range(self.work.parts.count)
-        self.dataset.write_tables(map(self._rows, parts), map(self.work.parts.journal, parts))
 
 
 def augment(

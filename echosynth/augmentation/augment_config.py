@@ -7,7 +7,7 @@ from pydantic import Field
 
 from echosynth.augmentation.acceptance import Tolerance
 from echosynth.augmentation.sampling import Sampling
-from echosynth.augmentation.writer import Label
+from echosynth.augmentation.synthetic_dataset import Label
 from echosynth.cardiac.ejection_fraction import HIGHEST_DRAWN_EF, HIGHEST_TARGET_EF, LOWEST_DRAWN_EF, LOWEST_TARGET_EF
 from echosynth.config import RunName, VerbConfig
 
@@ -28,6 +28,8 @@ class AugmentConfig(VerbConfig):
         gate: regressor that accepts; None for the bundled one.
         tolerance: of the gate, points of EF.
         label: what becomes the dataset's EF, the "target" or what the "gate" measured.
+        format: of the dataset: "echonet" for a folder of videos, "webdataset" for tars.
+        clips_per_tar: planned clips whose accepted ones make a tar; of the format webdataset.
         max_attempts: per sample.
         num_inference_steps: of the base; None for the model's own.
         guidance_scale: of the base; None for the model's own.
@@ -46,6 +48,8 @@ class AugmentConfig(VerbConfig):
     gate: str | None = None
     tolerance: float = Field(default=5.0, ge=0)
     label: Label = "target"
+    format: Literal["echonet", "webdataset"] = "echonet"
+    clips_per_tar: int = Field(default=1000, ge=1)
     max_attempts: int = Field(default=3, ge=1)
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = Field(default=None, ge=0, lt=100)

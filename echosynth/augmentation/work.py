@@ -69,6 +69,7 @@ class Work:
         sampling: seeds, attempts, tolerance.
         store_of: gives what keeps the clips of a part.
         complete: writes what is missing beside the clips once they are all made; called by one process at a time.
+        part_size: samples of a part; None for as few as are handy.
     """
 
     run: Path
@@ -78,11 +79,12 @@ class Work:
     sampling: Sampling
     store_of: Callable[[int], ClipStore]
     complete: Callable[[], None]
+    part_size: int | None = None
 
     @property
     def parts(self) -> Parts:
         """The parts of the plan."""
-        return Parts(self.run, len(self.plan))
+        return Parts(self.run, len(self.plan), self.part_size)
 
     @property
     def manifest(self) -> Path:

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: in a Slurm job array, the task's)",
     )
     parser.add_argument(
+        "--format",
+        choices=("echonet", "webdataset"),
+        help="a folder of videos in EchoNet format, or tars of a thousand clips (default: as the config says)",
+    )
+    parser.add_argument(
         "--engine",
         choices=("local", "ray"),
         default="local",
@@ -57,8 +62,9 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     if args.folder:
         raise ConfigError(f"{args.folder}: a folder follows 'augment status' or 'augment merge'; else give it by --out")
     config = load_config(args.config, AugmentConfig, args.set)
-    if args.device != "auto":
-        config = config.model_copy(update={"device": args.device})
+    changes = {"device": args.device} if args.device != "auto" else {}
+    changes |= {"format": args.format} if args.format else {}
+    config = config.model_copy(update=changes)
     out = args.out or Path("runs") / config.name
     if args.shard and args.engine == "ray":
         raise ConfigError("--shard shares the plan among machines, which Ray does itself: leave it out")

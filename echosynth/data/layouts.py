@@ -8,6 +8,7 @@ from echosynth.data import camus, echonet_pediatric, hmc_qu
 from echosynth.data.clip_files import ClipFiles
 from echosynth.data.dataset import ClipDataset, read_clips
 from echosynth.data.echonet_format import EchoNetDataset
+from echosynth.data.tar_dataset import INDEX, TarDataset
 from echosynth.errors import ConfigError, DatasetError, SourceError
 from echosynth.video.clip import EchoClip
 
@@ -27,6 +28,7 @@ def open_dataset(
     | `A4C/FileList.csv` or `PSAX/FileList.csv` | EchoNet-Pediatric |
     | `database_nifti/` or `patient*/Info_*.cfg` | CAMUS |
     | `A4C.xlsx` or `A2C.xlsx` and the videos' folder | HMC-QU |
+    | `index.parquet` and tars | tars of clips, which `augment` writes with `format: webdataset` |
     | anything else | plain files |
 
     Args:
@@ -57,6 +59,9 @@ def _recognise(path: Path, view: str | None, fps: float | None, complete: bool) 
         return camus.CamusDataset(path, _refuse_view(view, list(camus.VIEWS), path))
     if views := hmc_qu.find_views(path):
         return hmc_qu.HmcQuDataset(path, _refuse_view(view, views, path))
+    if (path / INDEX).is_file():
+        _refuse_view(view, ["A4C"], path)
+        return TarDataset(path)
     return ClipFiles(path, fps)
 
 

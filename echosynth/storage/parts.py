@@ -33,15 +33,16 @@ class Parts:
     Args:
         run: the run's folder; `.parts` is made below it when a part is first taken.
         items: how many there are.
+        size: items of a part; None for parts that are as small as leaves `MANY` of them.
 
     Attributes:
         size: items of a part; the last one may have fewer.
         count: of parts; they are numbered from 0.
     """
 
-    def __init__(self, run: Path, items: int) -> None:
+    def __init__(self, run: Path, items: int, size: int | None = None) -> None:
         self.run, self.folder, self._items = run, run / FOLDER, items
-        self.size = min(LARGEST, max(1, math.ceil(items / MANY)))
+        self.size = size or min(LARGEST, max(1, math.ceil(items / MANY)))
         self.count = math.ceil(items / self.size)
 
     def items(self, part: int) -> range:

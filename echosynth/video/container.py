@@ -12,9 +12,9 @@ without a warning: half a beat, a heart at the wrong speed.
 MP4 and MOV need none of this: FFmpeg refuses them without their table of frames or with less than it lists.
 """
 
-import io
 import os
 import re
+from typing import BinaryIO
 
 from echosynth.errors import CorruptVideoError
 
@@ -22,7 +22,7 @@ _HEAD = 1 << 16  # bytes within which an AVI tells of its streams
 _SEGMENT = b"\x18\x53\x80\x67"
 
 
-def check_container(file: io.BufferedReader, name: str) -> None:
+def check_container(file: BinaryIO, name: str) -> None:
     """Raise CorruptVideoError for a video that was cut off, or an AVI without a frame rate; the file is rewound."""
     total = file.seek(0, os.SEEK_END)
     file.seek(0)

@@ -10,6 +10,7 @@ Shapes: clips uint8 (T, H, W), pictures uint8 (H, W), 0-255.
 import io
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import imageio.v3 as iio
@@ -45,14 +46,36 @@ def load_video(path: str | Path) -> EchoClip:
     """
     path = _existing_file(path)
     try:
-        with path.open("rb") as file:
-            pixels, fps = _decode(file, path.name)
-        return EchoClip(pixels, fps, source=path.name)
+        file = path.open("rb")
+    except OSError as error:
+        raise CorruptVideoError(f"cannot decode the video {path}: {_one_line(error)}") from error
+    with file:
+        return _read_clip(file, path.name, str(path))
+
+
+def load_video_bytes(data: bytes, name: str) -> EchoClip:
+    """Read a video that is in memory, e.g. a member of an archive; see `load_video`.
+
+    Args:
+        data: the file's bytes.
+        name: for messages, and the clip's source.
+
+    Raises:
+        CorruptVideoError: see `load_video`.
+        SourceError: it shows colour Doppler.
+    """
+    return _read_clip(io.BytesIO(data), name, name)
+
+
+def _read_clip(file: BinaryIO, name: str, place: str) -> EchoClip:
+    try:
+        pixels, fps = _decode(file, name)
+        return EchoClip(pixels, fps, source=name)
     except SourceError:
         raise
     # PyAV raises InvalidDataError, IndexError, EOFError, MemoryError, UnicodeDecodeError ... on damaged files.
     except Exception as error:
-        raise CorruptVideoError(f"cannot decode the video {path}: {_one_line(error)}") from error
+        raise CorruptVideoError(f"cannot decode the video {place}: {_one_line(error)}") from error
 
 
 def load_image(path: str | Path) -> np.ndarray:
@@ -125,7 +148,7 @@ def load_npy(path: str | Path) -> np.ndarray:
     return pixels[None] if pixels.ndim == 2 else pixels
 
 
-def _decode(file: io.BufferedReader, name: str) -> tuple[np.ndarray, float]:
+def _decode(file: BinaryIO, name: str) -> tuple[np.ndarray, float]:
     """Decode the first video stream to grey (T, H, W) and its frame rate."""
     check_container(file, name)
     # The file is handed over open and no protocol is allowed: whatever the container names, nothing else is opened.
