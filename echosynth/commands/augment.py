@@ -12,6 +12,7 @@ from echosynth.errors import ConfigError
 
 if TYPE_CHECKING:
     from echosynth.augmentation.augment import AugmentResult, AugmentStatus
+    from echosynth.augmentation.augment_config import AugmentConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this process and those that were launched with it (default), or a Ray cluster's: the one that "
         "RAY_ADDRESS names, else this machine",
     )
+    parser.add_argument(
+        "--estimate", action="store_true", help="instead: attempts, hours, bytes and files it will take"
+    )
     add_device(parser)
     add_json(parser)
 
@@ -65,6 +69,8 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     changes = {"device": args.device} if args.device != "auto" else {}
     changes |= {"format": args.format} if args.format else {}
     config = config.model_copy(update=changes)
+    if args.estimate:
+        return tell_estimate(config, args.json)
     out = args.out or Path("runs") / config.name
     if args.shard and args.engine == "ray":
         raise ConfigError("--shard shares the plan among machines, which Ray does itself: leave it out")
@@ -87,6 +93,21 @@ def tell(result: "AugmentResult", as_json: bool) -> dict[str, Any]:
         print(f"{result.accepted} of {result.planned} planned clips accepted in {result.attempts} attempts")
         print(f"dataset: {result.dataset}   histogram: {histogram}")
     return result.to_dict()
+
+
+def tell_estimate(config: "AugmentConfig", as_json: bool) -> dict[str, Any]:
+    """Print what a run will take, and return it."""
+    from echosynth.benchmark.augment_cost import estimate_augmentation
+
+    cost = estimate_augmentation(config)
+    if not as_json:
+        rate = "not known, taken to be none" if cost.acceptance is None else f"{100 * cost.acceptance:.0f} %"
+        hours = ", ".join(f"{hours:.3g} h on {n}" for n, hours in cost.hours.items())
+        print(f"{cost.clips} clips planned in {cost.parts} parts; accepted attempts: {rate}")
+        print(f"expected: {cost.attempts:.0f} attempts, {cost.passes:.3g} network passes, {cost.accepted:.0f} clips")
+        print(f"{cost.seconds:.2f} s an attempt on this {cost.device}: {hours} of them")
+        print(f"{cost.gigabytes:.3g} GB in {cost.files} files")
+    return cost.to_dict()
 
 
 def tell_status(status: "AugmentStatus", as_json: bool) -> dict[str, Any]:
