@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -48,24 +49,30 @@ Picture = EchoClip | np.ndarray | ConditioningFrame
 Source = Path | Picture | Sequence[Picture]
 
 
+FrameChoice = int | Literal["ed", "es"]
+"""Number of a frame, or the one that is traced at end-diastole or end-systole."""
+
+
 def load_conditioning_frames(
-    source: Source, frame: int = 0, limit: int | None = None, keep_s: float = 0.0
+    source: Source, frame: FrameChoice = 0, limit: int | None = None, keep_s: float = 0.0, split: str | None = None
 ) -> list[ConditioningFrame]:
     """Take frame number `frame` of every clip, of at most `limit` clips, and what is to be kept after it.
 
     Args:
         source: a path; or clips, pictures uint8 (H, W) or finished conditioning frames, one or several.
-        frame: index of the conditioning frame; a finished conditioning frame keeps its own.
+        frame: which frame of each clip; a finished conditioning frame keeps its own.
         limit: clips at most; None for all.
         keep_s: seconds of the clip that are kept after the frame; 0 to keep none.
+        split: of a dataset, whose clips alone are taken; None for all.
 
     Raises:
         SourceError: nothing there can be used, or a clip ends before `keep_s` seconds are over.
-        ConfigError: a clip has no such frame.
+        ConfigError: a clip has no such frame, or no traced one.
+        DatasetError: no clip is in the split.
     """
     if isinstance(source, Path):
         # A frame needs no frame rate: with one given, a cine that names none is read too.
-        clips: Iterable[tuple[str, Picture]] = iter_clips(source, None if keep_s else DEFAULT_FPS)
+        clips: Iterable[tuple[str, Picture]] = iter_clips(source, None if keep_s else DEFAULT_FPS, split)
     else:
         clips = _in_memory([source] if isinstance(source, Picture) else source)
     found: list[ConditioningFrame] = []
@@ -97,11 +104,14 @@ def _in_memory(pictures: Sequence[Picture]) -> Iterator[tuple[str, Picture]]:
         yield name or f"frame_{number}", picture
 
 
-def _cut(name: str, clip: EchoClip | np.ndarray, frame: int, keep_s: float) -> ConditioningFrame:
+def _cut(name: str, clip: EchoClip | np.ndarray, chosen: FrameChoice, keep_s: float) -> ConditioningFrame:
     if isinstance(clip, np.ndarray):
         if clip.dtype != np.uint8 or clip.ndim != 2:
             raise SourceError(f"{name} must be uint8 (H, W) or an EchoClip, got {clip.dtype} {clip.shape}")
         clip = EchoClip(clip[None], DEFAULT_FPS)
+    frame = chosen if isinstance(chosen, int) else {"ed": clip.ed_frame, "es": clip.es_frame}[chosen]
+    if frame is None:
+        raise ConfigError(f"{name} has no traced frame of {str(chosen).upper()}; give the number of a frame", "frame")
     if not 0 <= frame < clip.num_frames:
         count = clip.num_frames
         raise ConfigError(f"{name} has {count} frames, so no frame {frame}; give frame 0 to {count - 1}", "frame")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, ValidationInfo, field_serializer, field_validator, model_validator
 
 from echosynth.augmentation.acceptance import Tolerance
-from echosynth.augmentation.conditioning import Picture, Source, load_conditioning_frames
+from echosynth.augmentation.conditioning import FrameChoice, Picture, Source, load_conditioning_frames
 from echosynth.augmentation.fictional import sample_fictional_frames
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import check_target_ef
@@ -15,6 +15,7 @@ from echosynth.augmentation.ranges import RANGES, check_range
 from echosynth.augmentation.sampling import Sampling
 from echosynth.augmentation.session import GenerateResult, GenerationJob, run_generation
 from echosynth.config import VerbConfig
+from echosynth.data.dataset import Split
 from echosynth.diffusion.conditions import CONDITIONS, QUALITY_WORDS, read_conditions
 from echosynth.errors import ConfigError
 from echosynth.progress import SILENT, Progress
@@ -35,7 +36,8 @@ class GenerateConfig(VerbConfig):
         fictional: number of fictional patients to start from.
         ef: target EFs, per cent, 1-95, one or several.
         samples: clips per frame and EF.
-        frame: index of the conditioning frame in each clip.
+        frame: index of the conditioning frame in each clip, or "ed" or "es", where the clip's tracings say it.
+        split: of a dataset, whose clips alone are taken; None for all.
         limit: clips of a folder at most; None for all.
         max_attempts: attempts per clip until the gate accepts.
         tolerance: the gate accepts within this many points of EF.
@@ -66,7 +68,8 @@ class GenerateConfig(VerbConfig):
     fictional: int | None = None
     ef: tuple[float, ...]
     samples: int = 1
-    frame: int = 0
+    frame: FrameChoice = 0
+    split: Split | None = None
     limit: int | None = None
     max_attempts: int = 3
     tolerance: float = 5.0
@@ -109,6 +112,16 @@ class GenerateConfig(VerbConfig):
         if not value:
             raise ConfigError("give at least one EF", "ef")
         return tuple(dict.fromkeys(check_target_ef(ef) for ef in value))
+
+    @field_validator("frame", mode="before")
+    @classmethod
+    def _number_or_moment(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in ("ed", "es"):
+            try:
+                return int(value)
+            except ValueError:
+                raise ConfigError(f"frame must be ed, es or the number of a frame, got {value!r}", "frame") from None
+        return value
 
     @field_validator("phase", "quality", mode="before")
     @classmethod
@@ -181,7 +194,7 @@ def generate(config: GenerateConfig, out: str | Path, progress: Progress = SILEN
     models = RunModels(config.model, config.gate, config.judge or DEFAULT_JUDGE, config.device)
     sampling = config.sampling
     if config.source is not None:
-        frames = load_conditioning_frames(config.source, config.frame, config.limit, config.keep or 0.0)
+        frames = load_conditioning_frames(config.source, config.frame, config.limit, config.keep or 0.0, config.split)
     else:
         count = config.fictional or 0
         frames, sampling = sample_fictional_frames(count, config.ef[0], sampling, models.pipeline, progress)

@@ -99,14 +99,16 @@ def plain_names(names: Sequence[str]) -> list[str]:
     return plain
 
 
-def plan_targets(sources: Sequence[str], efs: Sequence[float], samples: int = 1, frame: int = 0) -> list[PlannedSample]:
+def plan_targets(
+    sources: Sequence[str], efs: Sequence[float], samples: int = 1, frames: Sequence[int] | None = None
+) -> list[PlannedSample]:
     """Plan every EF, `samples` times, for every source.
 
     Args:
         sources: different names, file-safe (see `plain_names`).
         efs: target EFs, per cent; a value given twice counts once.
         samples: clips per source and EF, >= 1.
-        frame: index of the conditioning frame.
+        frames: index of each source's conditioning frame; None for the first one of all.
 
     Raises:
         ConfigError: an EF is out of range, there is none, or `samples` is below 1.
@@ -115,7 +117,7 @@ def plan_targets(sources: Sequence[str], efs: Sequence[float], samples: int = 1,
     if not targets or samples < 1:
         raise ConfigError("nothing to make: give at least one EF and at least one sample")
     return [
-        PlannedSample(f"{name}_ef{ef:g}_s{k}", name, index, frame, ef)
+        PlannedSample(f"{name}_ef{ef:g}_s{k}", name, index, 0 if frames is None else frames[index], ef)
         for index, name in enumerate(sources)
         for ef in targets
         for k in range(samples)

@@ -52,7 +52,7 @@ class GenerationJob:
 
     def plan(self) -> list[PlannedSample]:
         """The samples, in the order in which they are made."""
-        return plan_targets([f.name for f in self.frames], self.efs, self.samples, self.frames[0].frame)
+        return plan_targets([f.name for f in self.frames], self.efs, self.samples, [f.frame for f in self.frames])
 
     def inputs(self) -> dict[str, Any]:
         """What else than the config decides the clips: frames and weights. A run with other inputs is another run."""

@@ -7,7 +7,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from echosynth.commands.options import add_device, add_json, add_models, config_from_options, errors_name_options
+from echosynth.commands.options import (
+    add_device,
+    add_json,
+    add_models,
+    add_split,
+    config_from_options,
+    errors_name_options,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ef", type=float, action="extend", nargs="+", required=True, help="target EFs, per cent, 1-95")
     add("--out", type=Path, required=True, help="folder of the run; the same command again continues it")
     add("--samples", type=int, default=1, help="clips per source and EF (default 1)")
-    add("--frame", type=int, default=0, help="which frame of a cine to start from (default 0)")
+    add(
+        "--frame",
+        default=0,
+        metavar="N|ed|es",
+        help="which frame of a cine to start from, or the one that is traced at end-diastole or -systole (default 0)",
+    )
+    add_split(parser)
     add("--limit", type=int, help="at most this many clips of a folder")
     add("--max-attempts", type=int, default=3, help="attempts per clip until the gate accepts (default 3)")
     add("--tolerance", type=float, default=5.0, help="the gate accepts within this many points (default 5)")

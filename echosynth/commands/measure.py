@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from echosynth.commands.options import add_device, add_json, config_from_options
+from echosynth.commands.options import add_device, add_json, add_split, config_from_options
 from echosynth.errors import ConfigError, OutputError
 
 
@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regressor",
         action="extend",
         nargs="+",
-        help="names or folders; several are a panel too (default: the bundled judge)",
+        help="names or folders; several are a panel too (default: the bundled panel)",
     )
     parser.add_argument("--fps", type=float, help="frame rate to use instead of the file's, Hz")
+    add_split(parser)
     parser.add_argument(
         "--beats", action="store_true", help="beat by beat: windows around the end-systoles that the judge finds"
     )

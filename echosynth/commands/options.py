@@ -25,6 +25,13 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """--split: of the commands that read datasets."""
+    parser.add_argument(
+        "--split", type=str.upper, choices=("TRAIN", "VAL", "TEST"), help="of a dataset, these clips alone"
+    )
+
+
 def add_models(parser: argparse.ArgumentParser) -> None:
     """--model, --gate and --judge: of the commands that generate clips and check them."""
     parser.add_argument("--model", help="cascade, a name or folder (default: the bundled one)")

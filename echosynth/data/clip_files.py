@@ -4,6 +4,7 @@ The kind of a file is recognised by its first bytes, not by its name. Everything
 EchoNet-Dynamic does (112 x 112, outside black), so burnt-in text is removed.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -50,7 +51,8 @@ class ClipFiles:
     Of clips that lie there several times (our own runs keep an MP4 and a GIF beside every lossless AVI) one is taken.
 
     Args:
-        root: one file, or a folder; what lies deeper is not looked at.
+        root: one file, or a folder; what lies deeper is looked at in folders of DICOM files alone, which archives write
+            as one folder a study and a series.
         fps: frame rate in Hz to use instead of the files'.
 
     Raises:
@@ -63,7 +65,7 @@ class ClipFiles:
         self.root, self.fps = Path(root), fps
         if not self.root.exists():
             raise SourceError(f"no such file or folder: {self.root}")
-        self.clips = _group(_visible_files(self.root)) if self.root.is_dir() else [[self.root]]
+        self.clips = _find_clips(self.root) if self.root.is_dir() else [[self.root]]
         if not self.clips:
             inner = sorted(f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
             reason = (
@@ -91,6 +93,19 @@ class ClipFiles:
     def problems(self) -> list[str]:
         """See `ClipDataset.problems`; of plain files there are no tables."""
         return []
+
+
+def _find_clips(root: Path) -> list[list[Path]]:
+    """The files of every clip in a folder, and in the folders below if they hold DICOM files."""
+    files = _visible_files(root)
+    clips = _group(files)
+    below = [Path(folder) for folder, _, _ in sorted(os.walk(root)) if Path(folder) != root]
+    hidden = [folder for folder in below if any(part.startswith(".") for part in folder.relative_to(root).parts)]
+    deeper = [file for folder in below if folder not in hidden for file in _visible_files(folder)]
+    if not deeper or (files and not any(_kind(file) == "dicom" for file in files)):
+        return clips
+    dicom = [[file] for file in deeper if _kind(file) == "dicom"]
+    return clips + dicom
 
 
 def _visible_files(folder: Path) -> list[Path]:

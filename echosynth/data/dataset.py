@@ -8,10 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from echosynth.errors import SourceError
+from echosynth.errors import DatasetError, SourceError
 from echosynth.video.clip import EchoClip
+
+Split = Literal["TRAIN", "VAL", "TEST"]
 
 
 @dataclass(frozen=True)
@@ -84,20 +86,39 @@ class ClipDataset(Protocol):
         ...
 
 
+def choose_split(dataset: ClipDataset, split: str | None) -> list[int]:
+    """Return the numbers of the clips of one split, in order; of all clips for None.
+
+    Raises:
+        DatasetError: no clip is in the split.
+    """
+    if split is None:
+        return list(range(len(dataset.entries)))
+    chosen = [index for index, entry in enumerate(dataset.entries) if entry.split == split.upper()]
+    if not chosen:
+        there = sorted({entry.split for entry in dataset.entries} - {""})
+        said = f"it has {', '.join(there)}" if there else "it has no splits"
+        raise DatasetError(f"{dataset.root} has no clip in the split {split.upper()}; {said}")
+    return chosen
+
+
 def read_clips(
-    dataset: ClipDataset, pass_over: Callable[[str], None] | None = None
+    dataset: ClipDataset, pass_over: Callable[[str], None] | None = None, split: str | None = None
 ) -> Iterator[tuple[ClipEntry, EchoClip]]:
     """Yield every clip with its entry, one at a time.
 
     Args:
         dataset: any.
+        split: which alone; None for all.
         pass_over: takes a line for each clip that cannot be used, which is then passed over; without it such a clip
             ends the reading.
 
     Raises:
         SourceError: a clip cannot be used and `pass_over` was not given.
+        DatasetError: no clip is in the split.
     """
-    for index, entry in enumerate(dataset.entries):
+    for index in choose_split(dataset, split):
+        entry = dataset.entries[index]
         try:
             clip = dataset.clip(index)
         except SourceError as error:

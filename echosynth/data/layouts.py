@@ -29,6 +29,7 @@ def open_dataset(
     | `database_nifti/` or `patient*/Info_*.cfg` | CAMUS |
     | `A4C.xlsx` or `A2C.xlsx` and the videos' folder | HMC-QU |
     | `index.parquet` and tars | tars of clips, which `augment` writes with `format: webdataset` |
+    | `run.json` | what a run of `augment` or `generate` made |
     | anything else | plain files |
 
     Args:
@@ -50,6 +51,8 @@ def open_dataset(
 def _recognise(path: Path, view: str | None, fps: float | None, complete: bool) -> ClipDataset:
     if not path.exists():
         raise SourceError(f"no such file or folder: {path}")
+    if (path / "run.json").is_file():
+        path = _made_by_run(path)
     if (path / "FileList.csv").is_file():
         _refuse_view(view, ["A4C"], path)
         return EchoNetDataset(path, complete)
@@ -65,7 +68,19 @@ def _recognise(path: Path, view: str | None, fps: float | None, complete: bool) 
     return ClipFiles(path, fps)
 
 
-def iter_clips(path: str | Path, fps: float | None = None) -> Iterator[tuple[str, EchoClip]]:
+def _made_by_run(run: Path) -> Path:
+    """The folder with the clips that a run made.
+
+    Raises:
+        SourceError: it has made none, or is no run that makes clips.
+    """
+    for folder in (run / "dataset", run / "clips"):
+        if folder.is_dir():
+            return folder
+    raise SourceError(f"{run} is the folder of a run that has made no clips")
+
+
+def iter_clips(path: str | Path, fps: float | None = None, split: str | None = None) -> Iterator[tuple[str, EchoClip]]:
     """Yield (name, clip) for everything at `path`, one at a time.
 
     In a folder of plain files every file is tried. One that cannot be used is logged and passed over, and it is an
@@ -74,10 +89,11 @@ def iter_clips(path: str | Path, fps: float | None = None) -> Iterator[tuple[str
     Args:
         path: file or folder, see `open_dataset`.
         fps: frame rate in Hz to use instead of the clips' own.
+        split: of a dataset, "TRAIN", "VAL" or "TEST", which alone is read; None for all clips.
 
     Raises:
         SourceError: nothing there can be used, or a dataset's clip cannot be.
-        DatasetError: a dataset's tables are malformed.
+        DatasetError: a dataset's tables are malformed, or it has no clip in the split.
     """
     path = Path(path)
     dataset = open_dataset(path, fps=fps)
@@ -89,7 +105,7 @@ def iter_clips(path: str | Path, fps: float | None = None) -> Iterator[tuple[str
 
     of_any_kind = isinstance(dataset, ClipFiles) and path.is_dir()
     used = 0
-    for entry, clip in read_clips(dataset, pass_over if of_any_kind else None):
+    for entry, clip in read_clips(dataset, pass_over if of_any_kind else None, split):
         used += 1
         yield entry.name, clip if fps is None else clip.replace(fps=fps)
     if complaints and not used:
@@ -113,6 +129,30 @@ def require_video(name: str, clip: EchoClip) -> None:
     """Raise SourceError for a single picture."""
     if clip.num_frames < 2:
         raise SourceError(f"{name} is a single picture; an EF needs a video of at least one beat")
+
+
+def iter_videos(path: Path, fps: float | None = None, split: str | None = None) -> Iterator[tuple[str, EchoClip]]:
+    """Yield (name, clip) of every video at `path`; a picture in a folder of plain files is logged and passed over.
+
+    Args:
+        path: see `iter_clips`, as for all others.
+        fps: frame rate in Hz to use instead of the clips' own.
+        split: of a dataset, which alone is read.
+
+    Raises:
+        SourceError: see `iter_clips`; a single picture, or nothing but pictures.
+    """
+    stills, used = [], 0
+    for name, clip in iter_clips(path, fps, split):
+        if clip.num_frames < 2 and path.is_dir():
+            stills.append(name)
+            log.warning("passed over: %s is a single picture", name)
+            continue
+        require_video(name, clip)
+        used += 1
+        yield name, clip
+    if stills and not used:
+        raise SourceError(f"{path} holds nothing but single pictures; an EF needs a video of at least one beat")
 
 
 def _refuse_view(view: str | None, there: list[str], path: Path) -> str:

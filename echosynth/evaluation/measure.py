@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from echosynth.config import VerbConfig
-from echosynth.data.layouts import check_rate, iter_clips, open_dataset, require_video
+from echosynth.data.dataset import Split, choose_split
+from echosynth.data.layouts import check_rate, iter_videos, open_dataset
 from echosynth.errors import ConfigError
 from echosynth.evaluation.panel import PanelConfig, load_panel
 from echosynth.evaluation.readers import load_beat_finder, load_readers
@@ -42,6 +43,7 @@ class MeasureConfig(VerbConfig):
         regressors: names or folders; several are a panel too, whose EF is their median. None for the bundled panel,
             whose members count by weights fitted on scanners that none of them has seen.
         fps: frame rate to use instead of the files', Hz.
+        split: of datasets, which alone is read; None for all clips.
         beats: read beat by beat, in windows around the end-systoles that the bundled judge finds.
         windows: so many windows, spread over the clip, or "all"; None for windows half a length apart.
         embeddings: also keep the features that EF is read from.
@@ -51,6 +53,7 @@ class MeasureConfig(VerbConfig):
     sources: tuple[Path, ...] = Field(min_length=1)
     regressors: tuple[str, ...] | None = Field(default=None, min_length=1)
     fps: float | None = None
+    split: Split | None = None
     beats: bool = False
     windows: int | Literal["all"] | None = None
     embeddings: bool = False
@@ -119,7 +122,8 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
     finder = load_beat_finder(readers, device) if config.beats else None
     readings: list[Reading] = []
     embeddings: dict[str, list[np.ndarray]] = {reader.ref.name: [] for reader in readers}
-    total = sum(len(open_dataset(path, fps=config.fps).entries) for path in config.sources)
+    datasets = [open_dataset(path, fps=config.fps) for path in config.sources]
+    total = sum(len(choose_split(dataset, config.split)) for dataset in datasets)
     with progress.task(total, "measuring") as task:
         for name, clip in _iter_sources(config):
             beats = None if finder is None else find_beats(finder, clip)
@@ -137,9 +141,7 @@ def measure(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult
 
 def _iter_sources(config: MeasureConfig) -> Iterator[tuple[str, EchoClip]]:
     for path in config.sources:
-        for name, clip in iter_clips(path, config.fps):
-            require_video(name, clip)
-            yield name, clip
+        yield from iter_videos(path, config.fps, config.split)
 
 
 def read_clip(
