@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from accelerate import PartialState
 from diffusers import ModelMixin
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from echosynth.config import RunName, StrictModel
 from echosynth.diffusion.calibration import check_calibration
@@ -21,7 +21,7 @@ from echosynth.progress import SILENT, Progress
 from echosynth.storage.atomic import replace_folder
 from echosynth.storage.checksums import write_sums
 from echosynth.storage.lock import hold
-from echosynth.training.clips.sources import Source, SourceConfig, open_source
+from echosynth.training.clips.sources import Source, SourceConfig, SourceField, open_source
 from echosynth.training.engine.run import TrainingJob, export_model, run_training
 from echosynth.training.engine.schedule import LogSchedule
 from echosynth.training.parts import (
@@ -60,8 +60,8 @@ class CascadeConfig(StrictModel):
     kind: Literal["cascade"]
     name: RunName
     seed: int = 0
-    data: SourceConfig = Field(discriminator="source")
-    validation: SourceConfig = Field(discriminator="source")
+    data: SourceField
+    validation: SourceField
     stages: dict[str, StageConfig]
     tissue_tracker: TrackerConfig | None = None
     ef_guide: GuideConfig | None = None

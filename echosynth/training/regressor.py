@@ -18,7 +18,7 @@ from echosynth.regression.base import EFRegressor
 from echosynth.regression.loading import REGRESSORS
 from echosynth.storage.atomic import write_text
 from echosynth.training.clips.phantom_source import PhantomSourceConfig
-from echosynth.training.clips.sources import SourceConfig, open_source
+from echosynth.training.clips.sources import SourceField, open_source
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.engine.optim import OptimConfig
 from echosynth.training.engine.run import TrainingJob, export_model, is_finished, run_training
@@ -59,8 +59,8 @@ class RegressorConfig(Randomisation):
     kind: Literal["regressor"]
     name: RunName
     seed: int = 0
-    data: SourceConfig = Field(discriminator="source")
-    validation: SourceConfig = Field(discriminator="source")
+    data: SourceField
+    validation: SourceField
     network: str
     arguments: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = None

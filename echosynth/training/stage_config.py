@@ -13,7 +13,7 @@ from echosynth.diffusion.conditions import CONDITIONS
 from echosynth.diffusion.embeddings import NUM_OCTAVES
 from echosynth.diffusion.scheduler import EDMScheduler
 from echosynth.diffusion.unet3d import UNet3D, check_attention_levels
-from echosynth.training.clips.sources import SourceConfig
+from echosynth.training.clips.sources import SourceField
 from echosynth.training.clips.transforms import ViewJitter
 from echosynth.training.engine.checkpoint import load_weights
 from echosynth.training.part_config import PartConfig
@@ -147,8 +147,8 @@ class StageConfig(PartConfig):
     image_share: float = Field(0.0, ge=0, le=1)
     jitter: ViewJitter | None = None
     consistency: ConsistencyConfig | None = None
-    data: SourceConfig | None = Field(None, discriminator="source")
-    validation: SourceConfig | None = Field(None, discriminator="source")
+    data: SourceField | None = None
+    validation: SourceField | None = None
     unet: UNetConfig
 
     @model_validator(mode="before")
