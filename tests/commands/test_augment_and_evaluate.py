@@ -37,6 +37,31 @@ def test_augment_reads_back_and_continues(echosynth: Run, phantoms: Path, tmp_pa
     assert echosynth(*words, "--set", "seed=9", "--out", tmp_path / "run").code == 2
 
 
+def test_augment_tells_of_shards_status_merge_and_cost(echosynth: Run, phantoms: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ("augment", SMOKE / "augmentation.yaml", "--set", f"source={phantoms}", "--set", "tolerance=100")
+    cost = echosynth(*words, "--estimate", "--json").json
+    assert (cost["clips"], cost["parts"], cost["acceptance"]) == (4, 4, None)
+    assert cost["attempts"] == 8, "of a cascade whose acceptance nobody knows, every attempt may be needed"
+    assert cost["seconds"] > 0
+    assert cost["hours"]["1"] >= cost["hours"]["4"] == cost["hours"]["64"]
+    assert not out.exists()
+    first = echosynth(*words, "--out", out, "--shard", "1/2")
+    assert first.out == f"this shard is finished; 2 parts of {out} are left to others\n"
+    status = echosynth("augment", "status", out)
+    assert "2 of 4 planned clips are finished, 2 accepted" in status.out
+    assert "2 of 4 parts are unfinished, 0 of them in work" in status.out
+    assert echosynth("augment", "status", out, "--json").json["unfinished"] == [1, 3]
+    assert "2 of 4 parts" in echosynth("augment", "merge", out).refusal()
+    assert echosynth(*words, "--out", out, "--shard", "2/2", "--json").json["accepted"] == 4
+    assert "4 of 4 planned clips accepted" in echosynth("augment", "merge", out).out
+    for wrong in (("status", tmp_path), ("merge", tmp_path / "none"), (SMOKE / "augmentation.yaml", out)):
+        echosynth("augment", *wrong).refusal()
+    for wrong in (("--shard", "3/2"), ("--shard", "x"), ("--shard", "1/2", "--engine", "ray")):
+        echosynth(*words, "--out", tmp_path / "other", *wrong).refusal()
+    assert not (tmp_path / "other").exists()
+
+
 def test_evaluate_scores_and_continues(echosynth: Run, tmp_path: Path) -> None:
     words = ("evaluate", SMOKE / "evaluation.yaml", "--out", tmp_path / "run", "--json")
     done = echosynth(*words)

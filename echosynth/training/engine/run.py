@@ -33,6 +33,7 @@ from echosynth.training.engine.best import BestWeights
 from echosynth.training.engine.checkpoint import load_checkpoint, save_checkpoint
 from echosynth.training.engine.loop import Step, Task, train
 from echosynth.training.engine.optim import OptimConfig, choose_precision, make_optimizer
+from echosynth.training.engine.processes import synchronise_batch_norm
 from echosynth.training.engine.schedule import LogSchedule
 from echosynth.training.engine.sharding import gather
 from echosynth.training.engine.state import TrainState, ema_weights
@@ -191,6 +192,7 @@ class TrainingRun:
         """Bring the network to its device, wrap it for the processes, and give it an optimiser and an average."""
         optim, accelerator = self.job.optim, self.accelerator
         model.to(accelerator.device)
+        synchronise_batch_norm(model, accelerator.num_processes, accelerator.device)
         if optim.checkpointing:
             if not model._supports_gradient_checkpointing:
                 name = type(model).__name__

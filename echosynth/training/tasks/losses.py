@@ -3,7 +3,8 @@
 EF         smooth L1 of (predicted - true EF) / 10
 curve      smooth L1 of 10 (predicted - true volume / EDV), every frame             FrameTransformer
 landmarks  see landmark_loss.py                                                     Echo-E3Net
-contrast   Rank-N-Contrast of the embeddings of two windows of each clip            CoReEcho
+contrast   Rank-N-Contrast of the embeddings of two windows of each clip,           CoReEcho
+           over the batches of all processes
 reduced    cross entropy of "EF at most 40 %"                                         FrameAware
 score      denoising of the standardised EF, in place of the first part             MCSDR
 """
@@ -20,6 +21,7 @@ from echosynth.errors import ConfigError
 from echosynth.regression.base import EF_MIDDLE, EF_UNIT, EFDetails
 from echosynth.regression.rank_n_contrast import rank_n_contrast
 from echosynth.training.engine.loop import Batch
+from echosynth.training.engine.processes import gather_batches
 from echosynth.training.tasks.landmark_loss import LandmarkWeights
 from echosynth.training.tasks.masks import masked_mean
 
@@ -91,8 +93,8 @@ class RegressionLoss(StrictModel):
             landmarks = _said(said.landmarks, "landmarks")
             loss = loss + self.landmarks.compute(landmarks, said.ef, batch["landmarks"], batch["ef"])
         if self.contrast is not None:
-            embedding = _said(said.embedding, "contrast").float()
-            loss = loss + self.contrast.weight * rank_n_contrast(embedding, batch["ef"], self.contrast.temperature)
+            embedding, ef = gather_batches(_said(said.embedding, "contrast").float()), gather_batches(batch["ef"])
+            loss = loss + self.contrast.weight * rank_n_contrast(embedding, ef, self.contrast.temperature)
         if self.reduced:
             logit = _said(said.reduced_ef_logit, "reduced")
             reduced = F.binary_cross_entropy_with_logits(logit, (batch["ef"] <= REDUCED_EF).to(logit))
