@@ -25,6 +25,7 @@ from echosynth.storage.atomic import refusal, write_text
 FOLDER, ENGINE = ".parts", "engine"
 MANY, LARGEST = 256, 1000  # a part is as small as leaves so many of them, and never larger
 POLL = 0.5  # seconds between two looks at parts that others hold
+GRACE = 3.0  # seconds for which a part of one's own may be held by another process
 
 
 class Parts:
@@ -110,10 +111,12 @@ class Parts:
         Raises:
             OutputError: another process holds a wanted part and `wait` is off, or the system refused.
         """
-        left = list(wanted)
+        left, until = list(wanted), math.inf if wait else time.monotonic() + GRACE
         while left:
-            left = list(self._pass(left, make))
-            if left and not wait:
+            before, left = len(left), list(self._pass(left, make))
+            if len(left) < before:  # who looks whether a part is held (`is_held`) holds it for a moment
+                until = math.inf if wait else time.monotonic() + GRACE
+            if left and time.monotonic() > until:
                 raise OutputError(
                     f"another process works on part {left[0]} of {self.run}, which is in this shard too; "
                     "let it finish, or give shards that do not overlap"
