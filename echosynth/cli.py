@@ -37,6 +37,7 @@ COMMANDS = {
     "adapt": ("echosynth.commands.adapt", "tune readers to a scanner from clips without labels"),
     "augment": ("echosynth.commands.augment", "fill a dataset's EF histogram with accepted synthetic clips"),
     "evaluate": ("echosynth.commands.evaluate", "how well a cascade follows the EF it is asked for"),
+    "uplift": ("echosynth.commands.uplift", "does training with synthetic clips help? arms of regressors, compared"),
     "models": ("echosynth.commands.models", "list, verify or add weights"),
     "inspect": ("echosynth.commands.inspect", "what a dataset holds, and what is wrong with it"),
     "doctor": ("echosynth.commands.doctor", "check this installation"),

@@ -8,7 +8,7 @@ Frames come from the source's TRAIN clips alone, and only TRAIN is counted: what
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from echosynth.augmentation.augment_config import AugmentConfig
+from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import BalancePlan, EFBins, FrameSource, PlannedSample
 from echosynth.augmentation.ray_engine import finish_with_ray
@@ -133,7 +134,8 @@ class Augmentation:
         self.source = EchoNetDataset(config.source)
         models, sampling = RunModels(config.model, config.gate, None, config.device), config.sampling
         layout = SyntheticEchoNet if config.format == "echonet" else SyntheticTars
-        self.dataset = layout(self.out / DATASET, config.source.name, models, sampling, config.label)
+        name, root = config.source.name, self.out / DATASET
+        self.dataset = layout(root, name, models, sampling, config.label, config.keep_refused)
         self.work = Work(
             run=self.out,
             plan=plan_augmentation(config, self.source),
@@ -161,6 +163,11 @@ class Augmentation:
         """The run's folder, shared with other processes; see `RunFolder.open`."""
         inputs = {**self.work.models.identities(), "source_hash": _hash_table(self.config.source)}
         return RunFolder.open(self.out, "augment", self.config, inputs, may_change=["device"], shared=True)
+
+    def entries(self) -> Iterator[ManifestEntry]:
+        """Yield every attempt that was made, part by part."""
+        for part in range(self.work.parts.count):
+            yield from Manifest(self.work.parts.journal(part)).entries
 
     def result(self) -> AugmentResult:
         """What is made so far."""

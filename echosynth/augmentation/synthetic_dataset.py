@@ -19,6 +19,14 @@ from echosynth.video.writers import SYNTHETIC_NOTE
 Label = Literal["target", "gate"]
 
 SPLIT = "TRAIN"
+REFUSED = "refused"  # beside the dataset's folder
+REFUSED_CARD = """# Refused synthetic echocardiograms
+
+> {note}
+
+{count} attempts whose EF the gate did not confirm, `NAME_aK` for attempt K at NAME. EF is what was asked for.
+To look at and to compare with, not for training.
+"""
 CARD_FILE = "README.md"
 CARD = """# Synthetic echocardiograms
 
@@ -50,6 +58,11 @@ TRACED = (
 UNTRACED = "none; the gate finds no borders."
 
 
+def refused_name(sample_id: str, attempt: int) -> str:
+    """Name of a refused attempt's clip."""
+    return f"{sample_id}_a{attempt}"
+
+
 class SyntheticDataset(ABC):
     """The dataset of a run, filled part by part.
 
@@ -59,12 +72,15 @@ class SyntheticDataset(ABC):
         models: what generates, accepts and traces.
         sampling: seed and tolerance, for the card.
         label: which EF is the label.
+        keep_refused: keep what the gate refused too.
     """
 
     layout = ""  # what lies where, a line of Markdown
 
-    def __init__(self, root: Path, source: str, models: RunModels, sampling: Sampling, label: Label) -> None:
-        self.root, self.models, self.label = root, models, label
+    def __init__(
+        self, root: Path, source: str, models: RunModels, sampling: Sampling, label: Label, keep_refused: bool = False
+    ) -> None:
+        self.root, self.models, self.label, self.keep_refused = root, models, label, keep_refused
         self._source, self._sampling = source, sampling
 
     @abstractmethod

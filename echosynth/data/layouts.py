@@ -51,7 +51,7 @@ def open_dataset(
 def _recognise(path: Path, view: str | None, fps: float | None, complete: bool) -> ClipDataset:
     if not path.exists():
         raise SourceError(f"no such file or folder: {path}")
-    if (path / "run.json").is_file():
+    if (path / "run.json").is_file() and not (path / "FileList.csv").is_file():  # `simulate` writes a dataset itself
         path = _made_by_run(path)
     if (path / "FileList.csv").is_file():
         _refuse_view(view, ["A4C"], path)

@@ -5,6 +5,7 @@ Bland & Altman, The Lancet 327 (1986): limits of agreement = mean difference +- 
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,34 @@ def embedding_map(features: ArrayLike, ef: ArrayLike, title: str) -> Figure:
     shown = axes.scatter(places[:, 0], places[:, 1], c=truth, s=18, cmap="viridis", vmin=10, vmax=85, linewidths=0)
     figure.colorbar(shown, ax=axes, label="EF (%)", shrink=0.8)
     axes.set(xlabel=f"first component ({share[0]:.0%})", ylabel=f"second component ({share[1]:.0%})")
+    return figure
+
+
+def forest_plot(lines: Sequence[tuple[str, float, float, float]], axis: str) -> Figure:
+    """Draw differences with their intervals, one a line, and where there is none.
+
+    Args:
+        lines: name, difference, lower and upper end of each, from top to bottom.
+        axis: what the differences are.
+
+    Raises:
+        ValueError: there is no line.
+    """
+    if not lines:
+        raise ValueError("no differences to draw")
+    figure = Figure(figsize=(7.5, 0.6 + 0.28 * len(lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for place, (_, middle, low, high) in enumerate(lines):
+        colour = GREEN if high < 0 else ORANGE if low > 0 else GREY
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot([middle], [place], "o", color=colour, markersize=5)
+    axes.axvline(0.0, color=GREY, linewidth=1, linestyle="--")
+    axes.set(yticks=range(len(lines)), yticklabels=[name for name, *_ in lines], xlabel=axis)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
     return figure
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pydantic import Field
 
 from echosynth.cardiac.attributes import order_attributes
 from echosynth.cardiac.landmarks import BORDERS, ROWS, order_landmarks
@@ -36,6 +37,8 @@ class DatasetSourceConfig(StrictModel):
         num_frames: frames of a window.
         fps: Hz of a window.
         cache: folder of the decoded clips.
+        balance: width of bands of EF, per cent, that are drawn equally often, however many clips each holds; None to
+            draw every clip equally often.
     """
 
     source: Literal["dataset"] = "dataset"
@@ -45,6 +48,7 @@ class DatasetSourceConfig(StrictModel):
     num_frames: int = 64
     fps: float = 32.0
     cache: Path = Path("runs/decoded")
+    balance: float | None = Field(default=None, gt=0)
 
 
 class DatasetSource:
@@ -88,6 +92,7 @@ class DatasetSource:
             raise DatasetError(f"{config.root} has no {config.split} clip with an EF")
         rows = [(c.ef, c.edv, c.esv, quality[c.name]) for c in self.store.clips]
         columns = torch.tensor([[math.nan if value is None else value for value in row] for row in rows]).unbind(1)
+        self.chances = _chances([clip.ef or 0.0 for clip in (self.store.clips[k] for k in self.rows)], config.balance)
         self.known = dict(zip(("ef", "edv", "esv", "quality"), columns, strict=True))
 
     def __len__(self) -> int:
@@ -109,7 +114,11 @@ class DatasetSource:
 
     def _pick(self, count: int, generator: torch.Generator, windows: int = 1) -> tuple[list[int], list[float]]:
         """Random clips, each `windows` times, and for each where its window starts."""
-        rows = torch.randint(len(self.rows), (count,), generator=generator).repeat_interleave(windows)
+        if self.chances is None:
+            rows = torch.randint(len(self.rows), (count,), generator=generator)
+        else:
+            rows = torch.multinomial(self.chances, count, replacement=True, generator=generator)
+        rows = rows.repeat_interleave(windows)
         return [self.rows[k] for k in rows.tolist()], torch.rand(len(rows), generator=generator).tolist()
 
     def draw(self, count: int, generator: torch.Generator, traced: bool = False) -> ClipBatch:
@@ -168,3 +177,12 @@ class DatasetSource:
         if name not in self._outlines:
             self._outlines[name] = self.dataset.outlines(self.numbers[name]) if self.dataset is not None else ()
         return self._outlines[name]
+
+
+def _chances(efs: Sequence[float], width: float | None) -> torch.Tensor | None:
+    """Chance of each clip with which all bands of EF that hold any are equally likely; None for all clips alike."""
+    if width is None:
+        return None
+    bands = (torch.tensor(efs, dtype=torch.float64) / width).floor()
+    _, band, held = bands.unique(return_inverse=True, return_counts=True)
+    return 1.0 / (len(held) * held[band].double())
