@@ -26,6 +26,8 @@ _HOMES = {
     "echosynth.evaluation.probe": ("ProbeConfig", "ProbeResult", "probe"),
     "echosynth.evaluation.result": ("EvaluationResult",),
     "echosynth.evaluation.runner": ("evaluate",),
+    "echosynth.evaluation.uplift.config": ("UpliftConfig",),
+    "echosynth.evaluation.uplift.runner": ("UpliftResult", "uplift"),
     "echosynth.phantom.plan": ("SimulateConfig",),
     "echosynth.phantom.simulate": ("SimulateResult", "simulate"),
     "echosynth.regression.base": ("EFPrediction",),
@@ -69,6 +71,9 @@ if TYPE_CHECKING:  # the same for type checkers and editors, who do not run the 
     from echosynth.evaluation.probe import probe as probe
     from echosynth.evaluation.result import EvaluationResult as EvaluationResult
     from echosynth.evaluation.runner import evaluate as evaluate
+    from echosynth.evaluation.uplift.config import UpliftConfig as UpliftConfig
+    from echosynth.evaluation.uplift.runner import UpliftResult as UpliftResult
+    from echosynth.evaluation.uplift.runner import uplift as uplift
     from echosynth.phantom.plan import SimulateConfig as SimulateConfig
     from echosynth.phantom.simulate import SimulateResult as SimulateResult
     from echosynth.phantom.simulate import simulate as simulate

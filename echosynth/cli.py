@@ -12,16 +12,13 @@ import errno
 import importlib
 import json
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from echosynth import __version__
 from echosynth.errors import EchosynthError
-from echosynth.stopping import StoppedBetweenClips, ask_to_stop
+from echosynth.stopping import StoppedBetweenClips, Terminated, signals_end_work
 
 COMMANDS = {
     "demo": (
@@ -49,10 +46,6 @@ COMMANDS = {
 OF_THE_SYSTEM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG})
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM in work that has no good place to stop: answered like Ctrl-C, so that files are whole."""
-
-
 ENDINGS: dict[type[BaseException], tuple[str, int]] = {
     StoppedBetweenClips: ("stopped after the clip in hand", 75),  # EX_TEMPFAIL: to be queued again
     Terminated: ("terminated", 143),
@@ -72,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _signals_end_work():
+        with signals_end_work():
             return _dispatch(words)
     except EchosynthError as error:
         return _complain(" ".join(str(error).split()))
@@ -93,28 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(
             f"the disk is full ({error.filename or 'no room left'}); make room, the same command continues"
         )
-
-
-@contextlib.contextmanager
-def _signals_end_work() -> Iterator[None]:
-    """Let SIGTERM and SIGUSR1 end the work in the block; a second one ends the process as the system does."""
-
-    def answer(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if not ask_to_stop():
-            raise Terminated
-
-    numbers = [number for name in ("SIGTERM", "SIGUSR1") if (number := getattr(signal, name, None)) is not None]
-    # Python gives signals to the main thread alone; the parent process may have set one to be ignored.
-    in_main = threading.current_thread() is threading.main_thread()
-    mine = [number for number in numbers if in_main and signal.getsignal(number) == signal.SIG_DFL]
-    for number in mine:
-        signal.signal(number, answer)
-    try:
-        yield
-    finally:
-        for number in mine:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -5,15 +5,22 @@
             ...                       # is finished and on disk
             stop.here_if_asked()
 
-Whoever handles signals (the command line) calls `ask_to_stop`. The library installs no handler.
+The command line turns signals into requests (`signals_end_work`); the library itself installs no handler.
 """
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 class StoppedBetweenClips(KeyboardInterrupt):
     """The work ended as it was asked to: everything begun is finished and on disk, the same command continues."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM in work that has no good place to stop: answered like Ctrl-C, so that files are whole."""
 
 
 class StopRequest:
@@ -51,3 +58,25 @@ def ask_to_stop() -> bool:
     for request in _open:
         request.ask()
     return bool(_open)
+
+
+@contextmanager
+def signals_end_work() -> Iterator[None]:
+    """Let SIGTERM and SIGUSR1 end the work in the block; a second one ends the process as the system does."""
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if not ask_to_stop():
+            raise Terminated
+
+    numbers = [number for name in ("SIGTERM", "SIGUSR1") if (number := getattr(signal, name, None)) is not None]
+    # Python gives signals to the main thread alone; the parent process may have set one to be ignored.
+    in_main = threading.current_thread() is threading.main_thread()
+    mine = [number for number in numbers if in_main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, answer)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)

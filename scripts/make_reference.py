@@ -21,6 +21,7 @@ import echosynth
 from echosynth.augmentation.augment_config import AugmentConfig
 from echosynth.cli import COMMANDS, command_parser
 from echosynth.evaluation.config import EvaluateConfig
+from echosynth.evaluation.uplift.config import UpliftConfig
 from echosynth.progress import SILENT
 from echosynth.training.cascade import CascadeConfig
 from echosynth.training.regressor import RegressorConfig
@@ -31,13 +32,15 @@ VERBS: dict[str, tuple[type[BaseModel], ...]] = {
     "echosynth train": (CascadeConfig, RegressorConfig),
     "echosynth augment": (AugmentConfig,),
     "echosynth evaluate": (EvaluateConfig,),
+    "echosynth uplift": (UpliftConfig,),
 }
 
 
 def cli_page() -> str:
     """Every command with its arguments, as tables."""
     lines = [NOTE, "# Command line", "", "Exit codes: 0 done; 1 a bug of ours (with traceback); 2 a mistake of the"]
-    lines += ["user (one line on stderr); 130 interrupted; 143 terminated. With `--json`, stdout holds one object.", ""]
+    lines += ["user (one line on stderr); 75 stopped between two clips, as a scheduler asked; 130 interrupted; 143"]
+    lines += ["terminated. With `--json`, stdout holds one object.", ""]
     for name, (_, text) in COMMANDS.items():
         parser = command_parser(name)
         lines += [f"## echosynth {name}", "", f"{_sentence(text)}", "", "| argument | meaning |", "|---|---|"]

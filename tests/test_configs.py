@@ -11,6 +11,7 @@ from echosynth.config import load_config
 from echosynth.errors import ConfigError
 from echosynth.evaluation.config import EvaluateConfig
 from echosynth.evaluation.panel import PanelConfig
+from echosynth.evaluation.uplift.config import UpliftConfig
 from echosynth.phantom.patient import RESERVED_PATIENT_SEEDS
 from echosynth.storage.config_file import read_config
 from echosynth.training.cascade import CascadeConfig
@@ -20,6 +21,7 @@ from echosynth.training.train import KINDS, load_training_config
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
 OTHERS: dict[str, type[BaseModel]] = {"augmentation": AugmentConfig, "evaluation": EvaluateConfig, "panel": PanelConfig}
+OTHERS |= {"uplift": UpliftConfig}
 CASCADES = [path for path in FILES if read_config(path)["kind"] == "cascade"]
 
 
@@ -59,7 +61,7 @@ def test_nothing_touches_the_patients_of_acceptance(path: Path) -> None:
     seeds = list(patient_seeds(config))
     # What is in a file must have been looked at; a dataset's patients are looked at when it is opened.
     assert len(seeds) >= (CONFIGS / path).read_text().count("source: phantom")
-    assert seeds or "dataset" in str(config) or config["kind"] in ("augmentation", "panel")
+    assert seeds or "dataset" in str(config) or config["kind"] in ("augmentation", "panel", "uplift")
     assert all(seed.stop <= RESERVED_PATIENT_SEEDS for seed in seeds)
 
 
@@ -70,7 +72,7 @@ def test_seeds_are_found_wherever_they_stand() -> None:
         assert sum(seeds.stop > RESERVED_PATIENT_SEEDS for seeds in patient_seeds(config)) == 1, key
 
 
-@pytest.mark.parametrize("kind", ["regressor", "cascade", "augmentation", "evaluation"])
+@pytest.mark.parametrize("kind", ["regressor", "cascade", "augmentation", "evaluation", "uplift"])
 @pytest.mark.parametrize("name", ["../../../escaped", "/escaped", "a/b", "..", ".hidden", "", "a\\nb"])
 def test_a_name_leads_out_of_no_folder(kind: str, name: str) -> None:
     path = next(path for path in FILES if read_config(path)["kind"] == kind)

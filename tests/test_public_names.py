@@ -20,6 +20,7 @@ VERBS = (
     "measure",
     "augment",
     "evaluate",
+    "uplift",
     "train",
     "explain",
     "probe",

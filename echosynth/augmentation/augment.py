@@ -193,9 +193,9 @@ class Augmentation:
 def augment(
     config: AugmentConfig,
     out: str | Path,
-    progress: Progress = SILENT,
     shard: Shard = WHOLE,
     engine: Literal["local", "ray"] = "local",
+    progress: Progress = SILENT,
 ) -> AugmentResult:
     """Make the clips that are missing in a run's folder and write the dataset; the same call again continues a run.
 
@@ -204,9 +204,9 @@ def augment(
     Args:
         config: what is asked for.
         out: the run's folder.
-        progress: shows solver steps.
         shard: a share of the plan, which alone is made and waited for; of the local engine.
         engine: this process and those beside it, or the processes of a Ray cluster.
+        progress: shows solver steps.
 
     Raises:
         EchosynthError: models, source or folder cannot be used.

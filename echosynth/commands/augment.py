@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     if args.shard and args.engine == "ray":
         raise ConfigError("--shard shares the plan among machines, which Ray does itself: leave it out")
     shard = Shard.parse(args.shard) if args.shard else Shard.of_slurm_array()
-    result = augment(config, out, TerminalProgress(configure_logging()), shard, args.engine)
+    result = augment(config, out, shard, args.engine, TerminalProgress(configure_logging()))
     return tell(result, args.json) if process_place().is_first else 0
 
 

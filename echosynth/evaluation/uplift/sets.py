@@ -86,7 +86,7 @@ class ArmSets:
 
     def synthetic(self, progress: Progress = SILENT) -> Path:
         """The synthetic clips that the gate accepted."""
-        result = augment(self._run.config, self._run.out, progress)
+        result = augment(self._run.config, self._run.out, progress=progress)
         if not result.accepted:
             raise DatasetError(f"{result.run}: the gate accepted no clip; nothing can be learnt from none")
         return result.dataset
