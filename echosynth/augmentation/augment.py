@@ -157,7 +157,7 @@ class Augmentation:
         records = RunRecords.read(Path(out))
         if records is None or records.command != "augment":
             raise OutputError(f"{out} holds no run of 'echosynth augment'")
-        return Augmentation(AugmentConfig.model_validate(records.config), out)
+        return Augmentation(AugmentConfig(**records.config), out)
 
     def open(self) -> AbstractContextManager[RunFolder]:
         """The run's folder, shared with other processes; see `RunFolder.open`."""
@@ -169,9 +169,9 @@ class Augmentation:
         for part in range(self.work.parts.count):
             yield from Manifest(self.work.parts.journal(part)).entries
 
-    def result(self) -> AugmentResult:
-        """What is made so far."""
-        counts, left = self.work.counts(), len(self.work.parts.unfinished())
+    def result(self, left: int = 0) -> AugmentResult:
+        """What is made so far; `left` parts were unfinished."""
+        counts = self.work.counts()
         return AugmentResult(
             run=self.out,
             dataset=self.dataset.root,
@@ -216,9 +216,10 @@ def augment(
         if engine == "ray":
             finish_with_ray(run.work, partial(_work_of, config, out), progress)
             run.work.merge()
+            left = 0
         else:
-            run.work.finish(shard, progress)
-    return run.result()
+            left = run.work.finish(shard, progress)
+    return run.result(left)
 
 
 def _work_of(config: AugmentConfig, out: str | Path) -> Work:

@@ -130,10 +130,12 @@ class TarWriter:
 
     def close(self) -> None:
         """Put the part's clips into its tar; a part without any has none."""
-        if self._loose.is_dir():  # else it was done before the run was killed
+        if not self._loose.is_dir():
+            return
+        if not self._tar.is_file():  # else the run was killed while it removed the loose clips
             members = ((row.key, self._loose / f"{row.key}.avi", row.facts()) for row in self._rows.values())
             write_tar(self._tar, members)
-            shutil.rmtree(self._loose)
+        shutil.rmtree(self._loose)
 
 
 class SyntheticTars(SyntheticDataset):

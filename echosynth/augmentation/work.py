@@ -14,6 +14,7 @@ from echosynth.augmentation.manifest import Manifest, ManifestEntry
 from echosynth.augmentation.models import RunModels
 from echosynth.augmentation.plan import PlannedSample
 from echosynth.augmentation.sampling import Sampling, Start
+from echosynth.errors import OutputError
 from echosynth.progress import SILENT, Progress, SharedTask, share_progress
 from echosynth.runtime import process_place
 from echosynth.stopping import StopRequest, stops_between_clips
@@ -98,7 +99,10 @@ class Work:
     def _counts_of_part(self, part: int) -> Counts:
         summary = self.parts.summary(part)
         if summary is not None:
-            return Counts(**summary)
+            try:
+                return Counts(**summary)
+            except TypeError:
+                raise OutputError(f"{self.run}: part {part} is marked by other counts than ours; mend it") from None
         return Counts.of(Manifest(self.parts.journal(part)), self.sampling.max_attempts)
 
     def begun(self) -> Iterator[str]:

@@ -68,13 +68,13 @@ def run(args: argparse.Namespace) -> dict[str, Any] | int:
     config = load_config(args.config, AugmentConfig, args.set)
     changes = {"device": args.device} if args.device != "auto" else {}
     changes |= {"format": args.format} if args.format else {}
-    config = config.model_copy(update=changes)
+    config = AugmentConfig(**{**config.model_dump(), **changes})
     if args.estimate:
         return tell_estimate(config, args.json)
     out = args.out or Path("runs") / config.name
-    if args.shard and args.engine == "ray":
+    if args.shard is not None and args.engine == "ray":
         raise ConfigError("--shard shares the plan among machines, which Ray does itself: leave it out")
-    shard = Shard.parse(args.shard) if args.shard else Shard.of_slurm_array()
+    shard = Shard.parse(args.shard) if args.shard is not None else Shard.of_slurm_array()
     result = augment(config, out, shard, args.engine, TerminalProgress(configure_logging()))
     return tell(result, args.json) if process_place().is_first else 0
 

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         MeasureConfig,
         sources=args.source,
         fps=args.fps,
+        split=args.split,
         beats=args.beats,
         windows=args.windows,
         embeddings=args.embeddings is not None or args.plots is not None,

@@ -14,22 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def run(args: argparse.Namespace) -> dict[str, Any] | int:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train, test, compare, and return the object of `--json`."""
     from echosynth.commands.console import TerminalProgress, configure_logging, print_table
     from echosynth.config import load_config
     from echosynth.evaluation.uplift.config import UpliftConfig
     from echosynth.evaluation.uplift.runner import SCORES, uplift
     from echosynth.report.uplift_page import uplift_tables, write_uplift_page
-    from echosynth.runtime import process_place
 
     config = load_config(args.config, UpliftConfig, args.set)
     if args.device != "auto":
         config = config.model_copy(update={"device": args.device})
     out = args.out or Path("runs") / config.name
     result = uplift(config, out, TerminalProgress(configure_logging()))
-    if not process_place().is_first:
-        return 0
     page = write_uplift_page(out, config.name, result)
     if not args.json:
         for table in uplift_tables(result):

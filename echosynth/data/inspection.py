@@ -134,6 +134,8 @@ def inspect_dataset(config: InspectConfig, progress: Progress = SILENT) -> Inspe
 def _read_examples(dataset: ClipDataset) -> tuple[list[Example], list[str]]:
     """Clips spread over a dataset, and why others of them cannot be read."""
     examples, unreadable = [], []
+    if not dataset.entries:
+        return [], []
     for index in np.unique(np.linspace(0, len(dataset.entries) - 1, NUM_EXAMPLES).round().astype(int)).tolist():
         try:
             examples.append(Example(dataset.entries[index], dataset.clip(index)))

@@ -145,10 +145,14 @@ class Parts:
         Raises:
             OutputError: there is one.
         """
-        if (self.folder / f"{ENGINE}.lock").exists():
+        until = time.monotonic() + GRACE
+        while (self.folder / f"{ENGINE}.lock").exists():
             with self._take_file(ENGINE) as mine:
-                if not mine:
-                    raise OutputError(f"an engine (--engine) is working in {self.run}; wait for it")
+                if mine:
+                    return
+            if time.monotonic() > until:  # who looks as we do holds it for a moment
+                raise OutputError(f"an engine (--engine) is working in {self.run}; wait for it")
+            time.sleep(POLL)
 
     def _pass(self, wanted: Iterable[int], make: Callable[[int], Mapping[str, Any]]) -> Iterator[int]:
         """Do each part that can be taken; yield those that others hold."""

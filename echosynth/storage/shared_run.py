@@ -16,9 +16,9 @@ from echosynth.storage.atomic import ABANDONED, remove_leftovers
 from echosynth.storage.jsonl import join_records
 from echosynth.storage.lock import hold
 from echosynth.storage.parts import Parts
-from echosynth.storage.run_folder import SHARED_WAIT
 from echosynth.storage.shard import WHOLE, Shard
 
+PATIENCE = 7 * 24 * 3600.0  # seconds; the tables of a million clips take a while
 Make = Callable[[int, StopRequest], Mapping[str, Any]]
 
 
@@ -90,7 +90,7 @@ class SharedRun:
                 f"{len(left)} of {self.parts.count} parts of {self.parts.run} are unfinished ({some}); start the "
                 "command of this run again, or its missing shards"
             )
-        with hold(self.parts.run, SHARED_WAIT, ABANDONED):
+        with hold(self.parts.folder, PATIENCE, ABANDONED):  # not the run's folder: others may begin and look meanwhile
             if not self.joined.exists():  # nobody writes now: what is half-written was left by killed processes
                 remove_leftovers(self.parts.run)
             self.complete()

@@ -60,6 +60,19 @@ def test_shards_in_another_order_and_a_killed_part_give_the_same_bytes(
     assert not [path for path in (tmp_path / "run" / ".parts").iterdir() if path.is_dir()], "no loose clip is left"
 
 
+def test_a_part_killed_while_its_loose_clips_are_removed_is_completed(
+    tar_config: AugmentConfig, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    parts = tmp_path / "run" / ".parts"
+    (parts / "00000.json").unlink()
+    (tmp_path / "run" / "manifest.jsonl").unlink()
+    (parts / "00000.rows").mkdir()  # of whose clips some are gone already
+    augment(tar_config, tmp_path / "run")
+    assert files(tmp_path / "run") == files(run)
+    assert not (parts / "00000.rows").exists()
+
+
 def test_members_carry_no_times_and_the_json_says_all(run: Path) -> None:
     with tarfile.open(run / "dataset" / "000000.tar") as tar:
         members = tar.getmembers()

@@ -39,6 +39,12 @@ def by_regressor(clips: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return groups
 
 
+def test_one_split_alone_is_measured(echosynth: Run, phantoms: Path) -> None:
+    words = ("measure", phantoms, "--regressor", DEFAULT_GATE)
+    assert len(echosynth(*words, "--split", "test", "--json").json["clips"]) == 3
+    assert "no clip in the split VAL" in echosynth(*words, "--split", "VAL").refusal()
+
+
 def test_ef_and_interval(echosynth: Run, phantom_video: Path, tmp_path: Path) -> None:
     table = tmp_path / "ef.csv"
     done = echosynth("measure", phantom_video, "--regressor", DEFAULT_GATE, "--csv", table, "--json")

@@ -104,9 +104,10 @@ def test_a_study_that_was_killed_goes_on_to_the_same_scores(
     whole = uplift(config, tmp_path / "run")
     (tmp_path / "run" / "cells.jsonl").unlink()
     parts = Parts(tmp_path / "run", 4, size=1)
-    for path in (parts.journal(2), parts.journal(2).with_suffix(".json")):
-        path.unlink()
+    for path in (parts.journal(2), parts.journal(2).with_suffix(".json"), parts.journal(1).with_suffix(".json")):
+        path.unlink()  # the one was never trained, of the other the mark is missing alone
     again = uplift(config, tmp_path / "run")
+    assert len((tmp_path / "run" / "cells.jsonl").read_text().splitlines()) == 4
     assert again.scores == whole.scores
     of_study = json.loads((study / "cells.jsonl").read_text().splitlines()[0])
     assert of_study["read"] == whole.cells[0].read, "a regressor depends on its cell alone"

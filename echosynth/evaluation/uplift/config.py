@@ -94,7 +94,8 @@ class UpliftConfig(VerbConfig):
         taken = {"name", "seed", "data", "validation"} & set(self.training)
         if taken:
             raise ValueError(f"training: {', '.join(sorted(taken))} differ between arms; leave them out")
-        if self.test_split is None and self.real in self.tests.values():
+        mine = self.real.resolve()
+        if self.test_split != "TEST" and any(folder.resolve() == mine for folder in self.tests.values()):
             raise ValueError("tests: clips that are learnt from must not be read; give test_split TEST")
         self.regressor("real", 0, self.real, None)
         return self

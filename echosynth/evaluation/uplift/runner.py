@@ -115,6 +115,10 @@ def uplift(config: UpliftConfig, out: str | Path, progress: Progress = SILENT) -
         DatasetError: a dataset cannot be used.
         OutputError: the folder holds another run, or the disk refused.
     """
+    if process_place().count > 1:  # the processes of a launch train one network together
+        raise ConfigError(
+            "uplift trains each regressor in one process: start the command several times, without a launcher"
+        )
     out = Path(out)
     cells = list(product(config.sizes, range(config.seeds), config.arms))
     inputs = _check(config)
@@ -123,7 +127,7 @@ def uplift(config: UpliftConfig, out: str | Path, progress: Progress = SILENT) -
     with (
         RunFolder.open(out, "uplift", config, inputs, may_change=["device"], shared=True),
         share_progress(
-            progress if process_place().is_first else SILENT,
+            progress,
             "training {} regressors",
             len(cells),
             lambda: 1,
@@ -132,12 +136,14 @@ def uplift(config: UpliftConfig, out: str | Path, progress: Progress = SILENT) -
     ):
 
         def make(part: int, stop: StopRequest) -> dict[str, Any]:
-            cell = _train_and_test(config, out, tests, *cells[part])
-            append_record(parts.journal(part), asdict(cell))
+            stop.here_if_asked()
+            made = read_typed(parts.journal(part), Cell)  # by a process that was killed before it could say so
+            cell = made[0] if made else _train_and_test(config, out, tests, *cells[part])
+            if not made:
+                append_record(parts.journal(part), asdict(cell))
             log.info(_describe(cell, tests))
             shown.advance()
             shown.finish()
-            stop.here_if_asked()
             return {"seconds": cell.seconds}
 
         SharedRun(parts, out / CELLS, lambda: None).finish(make, shown)
