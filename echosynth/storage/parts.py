@@ -73,11 +73,6 @@ class Parts:
             raise OutputError(f"{path} is damaged; remove it, the same command goes through the part again")
         return counts
 
-    def summaries(self) -> dict[int, dict[str, Any]]:
-        """The counts of all finished parts, by number."""
-        found = ((part, self.summary(part)) for part in range(self.count))
-        return {part: counts for part, counts in found if counts is not None}
-
     def is_finished(self, part: int) -> bool:
         """Whether a part is finished."""
         return self._file(part, "json").is_file()

@@ -108,11 +108,8 @@ class ArmSets:
             raise ConfigError(
                 f"{self.config.real} is not a folder that 'simulate' wrote: leave the arm oracle out", "arms"
             )
-        simulated, root, plan = (
-            SimulateConfig.model_validate(records.config),
-            self.folder / "oracle",
-            self._run.work.plan,
-        )
+        simulated, root = SimulateConfig.model_validate(records.config), self.folder / "oracle"
+        plan = self._run.work.plan
         with EchoNetWriter(root) as writer, progress.task(len(plan), "rendering true counterfactuals") as task:
             for sample in plan:
                 if sample.sample_id not in writer:
